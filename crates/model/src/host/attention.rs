@@ -6,8 +6,7 @@
 //! attends to itself and the `window - 1` positions before it.
 
 use super::norm::{inverse_rms, sum_rows};
-use super::real::MatmulShape;
-use super::{Real, dot, maximum, sum, vectorised};
+use super::{Real, Side, dot, maximum, sum, vectorised};
 use crate::HostOp;
 use rayon::prelude::*;
 
@@ -46,15 +45,9 @@ impl AttentionShape {
         T::of(1.0 / (self.head_dim as f64).sqrt())
     }
 
-    fn matmul(&self, k: usize, n: usize) -> MatmulShape {
-        MatmulShape {
-            batch: self.batch * self.query_heads,
-            m: self.time,
-            k,
-            n,
-            transpose_a: false,
-            transpose_b: false,
-        }
+    /// Slabs `[batch x query heads, T, columns]` for products.
+    fn slabs<T: Real>(&self, values: Vec<T>, columns: usize) -> T::Matrices {
+        T::matrices(values, [self.batch * self.query_heads, self.time, columns])
     }
 }
 
@@ -71,10 +64,10 @@ pub fn rotary<T: Real>(time: usize, head_dim: usize, theta: f64) -> (Vec<T>, Vec
 }
 
 /// Heads laid out for the products: q, k, v `[B, H, T, D]`, the key/value heads repeated.
-struct Heads<T> {
-    q: Vec<T>,
-    k: Vec<T>,
-    v: Vec<T>,
+struct Heads<T: Real> {
+    q: T::Matrices,
+    k: T::Matrices,
+    v: T::Matrices,
     cos: Vec<T>,
     sin: Vec<T>,
 }
@@ -93,16 +86,13 @@ pub fn forward<T: Real>(
         ..
     } = shape;
     let heads = prepare(shape, qkv, q_norm, k_norm);
-    let scores = MatmulShape {
-        transpose_b: true,
-        ..shape.matmul(head_dim, time)
-    };
-    let mut weights = T::matmul(scores, &heads.q, &heads.k);
+    let mut weights = T::matmul(Side::Plain(&heads.q), Side::Transposed(&heads.k));
     let scale = shape.scale::<T>();
     weights.par_chunks_mut(time * time).for_each(|weights| {
         softmax_bands(weights, time, shape.window, scale);
     });
-    let mixed = T::matmul(shape.matmul(time, head_dim), &weights, &heads.v);
+    let packed = shape.slabs(weights.clone(), time);
+    let mixed = T::matmul(Side::Plain(&packed), Side::Plain(&heads.v));
     let mut out = vec![T::ZERO; mixed.len()];
     let width = query_heads * head_dim;
     for (slab, values) in mixed.chunks_exact(time * head_dim).enumerate() {
@@ -137,16 +127,10 @@ pub fn backward<T: Real>(
             row.copy_from_slice(&dy[(b * time + t) * width + h * head_dim..][..head_dim]);
         }
     }
-    let to_weights = MatmulShape {
-        transpose_b: true,
-        ..shape.matmul(head_dim, time)
-    };
-    let mut dscores = T::matmul(to_weights, &dout, &heads.v);
-    let to_values = MatmulShape {
-        transpose_a: true,
-        ..shape.matmul(time, head_dim)
-    };
-    let dv = T::matmul(to_values, weights, &dout);
+    let dout = shape.slabs(dout, head_dim);
+    let mut dscores = T::matmul(Side::Plain(&dout), Side::Transposed(&heads.v));
+    let packed = shape.slabs(weights.to_vec(), time);
+    let dv = T::matmul(Side::Transposed(&packed), Side::Plain(&dout));
     let scale = shape.scale::<T>();
     dscores
         .par_chunks_mut(time * time)
@@ -154,8 +138,9 @@ pub fn backward<T: Real>(
         .for_each(|(dscores, weights)| {
             softmax_bands_backward(weights, time, scale, dscores);
         });
-    let dq = T::matmul(shape.matmul(time, head_dim), &dscores, &heads.k);
-    let dk = T::matmul(to_values, &dscores, &heads.q);
+    let dscores = shape.slabs(dscores, time);
+    let dq = T::matmul(Side::Plain(&dscores), Side::Plain(&heads.k));
+    let dk = T::matmul(Side::Transposed(&dscores), Side::Plain(&heads.q));
 
     let columns = shape.columns();
     let mut dqkv = vec![T::ZERO; qkv.len()];
@@ -165,52 +150,51 @@ pub fn backward<T: Real>(
         .enumerate()
         .map(|(b, (dqkv, qkv))| {
             let (mut dq_norm, mut dk_norm) = (vec![T::ZERO; head_dim], vec![T::ZERO; head_dim]);
-            {
-                let mut turned = vec![T::ZERO; head_dim];
-                for t in 0..time {
-                    let (cos, sin) = angles(&heads, t, head_dim);
-                    let (row, drow) = (
-                        &qkv[t * columns..][..columns],
-                        &mut dqkv[t * columns..][..columns],
+            let mut turned = vec![T::ZERO; head_dim];
+            for t in 0..time {
+                let (cos, sin) = angles(&heads, t, head_dim);
+                let (row, drow) = (
+                    &qkv[t * columns..][..columns],
+                    &mut dqkv[t * columns..][..columns],
+                );
+                for h in 0..query_heads {
+                    turned.copy_from_slice(
+                        &dq[((b * query_heads + h) * time + t) * head_dim..][..head_dim],
                     );
-                    for h in 0..query_heads {
-                        turned.copy_from_slice(
-                            &dq[((b * query_heads + h) * time + t) * head_dim..][..head_dim],
-                        );
-                        turn_back(&mut turned, cos, sin);
-                        let at = h * head_dim;
-                        norm_backward(
-                            &row[at..][..head_dim],
-                            q_norm,
-                            shape.eps,
-                            &turned,
-                            &mut drow[at..][..head_dim],
-                            &mut dq_norm,
-                        );
-                    }
-                    for g in 0..kv_heads {
-                        turned.fill(T::ZERO);
-                        let value = (query_heads + kv_heads + g) * head_dim;
-                        for h in (0..query_heads).filter(|h| shape.kv_of(*h) == g) {
-                            let from = ((b * query_heads + h) * time + t) * head_dim;
-                            for d in 0..head_dim {
-                                turned[d] += dk[from + d];
-                                drow[value + d] += dv[from + d];
-                            }
+                    turn_back(&mut turned, cos, sin);
+                    let at = h * head_dim;
+                    norm_backward(
+                        &row[at..][..head_dim],
+                        q_norm,
+                        shape.eps,
+                        &turned,
+                        &mut drow[at..][..head_dim],
+                        &mut dq_norm,
+                    );
+                }
+                for g in 0..kv_heads {
+                    turned.fill(T::ZERO);
+                    let value = (query_heads + kv_heads + g) * head_dim;
+                    for h in (0..query_heads).filter(|h| shape.kv_of(*h) == g) {
+                        let from = ((b * query_heads + h) * time + t) * head_dim;
+                        for d in 0..head_dim {
+                            turned[d] += dk[from + d];
+                            drow[value + d] += dv[from + d];
                         }
-                        turn_back(&mut turned, cos, sin);
-                        let at = (query_heads + g) * head_dim;
-                        norm_backward(
-                            &row[at..][..head_dim],
-                            k_norm,
-                            shape.eps,
-                            &turned,
-                            &mut drow[at..][..head_dim],
-                            &mut dk_norm,
-                        );
                     }
+                    turn_back(&mut turned, cos, sin);
+                    let at = (query_heads + g) * head_dim;
+                    norm_backward(
+                        &row[at..][..head_dim],
+                        k_norm,
+                        shape.eps,
+                        &turned,
+                        &mut drow[at..][..head_dim],
+                        &mut dk_norm,
+                    );
                 }
             }
+
             (dq_norm, dk_norm)
         })
         .collect();
@@ -233,46 +217,35 @@ fn prepare<T: Real>(shape: AttentionShape, qkv: &[T], q_norm: &[T], k_norm: &[T]
     } = shape;
     let (cos, sin) = rotary(time, head_dim, shape.rope_theta);
     let empty = vec![T::ZERO; batch * query_heads * time * head_dim];
-    let mut heads = Heads {
-        q: empty.clone(),
-        k: empty.clone(),
-        v: empty,
-        cos,
-        sin,
-    };
-    let (cos, sin) = (&heads.cos, &heads.sin);
+    let (mut q, mut k, mut v) = (empty.clone(), empty.clone(), empty);
     let slab = time * head_dim;
-    heads
-        .q
-        .par_chunks_mut(slab)
-        .zip(
-            heads
-                .k
-                .par_chunks_mut(slab)
-                .zip(heads.v.par_chunks_mut(slab)),
-        )
+    q.par_chunks_mut(slab)
+        .zip(k.par_chunks_mut(slab).zip(v.par_chunks_mut(slab)))
         .enumerate()
         .for_each(|(index, (q, (k, v)))| {
             let (b, h) = (index / query_heads, index % query_heads);
             let g = shape.kv_of(h);
-            {
-                for t in 0..time {
-                    let row = &qkv[(b * time + t) * shape.columns()..][..shape.columns()];
-                    let part = |head: usize| &row[head * head_dim..][..head_dim];
-                    let half = head_dim / 2;
-                    let (cos, sin) = (&cos[t * half..][..half], &sin[t * half..][..half]);
-                    let range = t * head_dim..(t + 1) * head_dim;
-                    norm_turn(part(h), q_norm, shape.eps, cos, sin, &mut q[range.clone()]);
-                    let key = part(query_heads + g);
-                    norm_turn(key, k_norm, shape.eps, cos, sin, &mut k[range.clone()]);
-                    v[range].copy_from_slice(part(query_heads + kv_heads + g));
-                }
+            for t in 0..time {
+                let row = &qkv[(b * time + t) * shape.columns()..][..shape.columns()];
+                let part = |head: usize| &row[head * head_dim..][..head_dim];
+                let half = head_dim / 2;
+                let (cos, sin) = (&cos[t * half..][..half], &sin[t * half..][..half]);
+                let range = t * head_dim..(t + 1) * head_dim;
+                norm_turn(part(h), q_norm, shape.eps, cos, sin, &mut q[range.clone()]);
+                let key = part(query_heads + g);
+                norm_turn(key, k_norm, shape.eps, cos, sin, &mut k[range.clone()]);
+                v[range].copy_from_slice(part(query_heads + kv_heads + g));
             }
         });
-    heads
+    let (q, k, v) = (
+        shape.slabs(q, head_dim),
+        shape.slabs(k, head_dim),
+        shape.slabs(v, head_dim),
+    );
+    Heads { q, k, v, cos, sin }
 }
 
-fn angles<T>(heads: &Heads<T>, t: usize, head_dim: usize) -> (&[T], &[T]) {
+fn angles<T: Real>(heads: &Heads<T>, t: usize, head_dim: usize) -> (&[T], &[T]) {
     let half = head_dim / 2;
     (
         &heads.cos[t * half..][..half],

@@ -6,8 +6,7 @@
 //! every n-th row, and learn from the deepest exit beside the truth (self-distillation):
 //! their target is `(1 - distill) one-hot + distill p_deepest`, with no gradient into the latter.
 
-use super::real::MatmulShape;
-use super::{Real, maximum, sum, vectorised};
+use super::{Real, Side, maximum, sum, vectorised};
 use crate::HostOp;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -94,6 +93,7 @@ pub fn forward<T: Real>(
             .gradients
             .extend(exits.iter().map(|rows| vec![T::ZERO; rows.len()]));
     }
+    let head = T::matrices(embedding.to_vec(), [1, shape.vocab, shape.width]);
     for first in (0..shape.targets.len()).step_by(CHUNK) {
         let chunk_rows = |exit: usize| {
             let from = rows[exit].partition_point(|row| *row < first);
@@ -111,15 +111,8 @@ pub fn forward<T: Real>(
                 continue;
             }
             let states = gather(exits[exit], rows, shape.width);
-            let logits = MatmulShape {
-                batch: 1,
-                m: rows.len(),
-                k: shape.width,
-                n: shape.vocab,
-                transpose_a: false,
-                transpose_b: true,
-            };
-            let mut p = T::matmul(logits, &states, embedding);
+            let states = T::matrices(states, [1, rows.len(), shape.width]);
+            let mut p = T::matmul(Side::Plain(&states), Side::Transposed(&head));
             let parts = softmax_rows(shape, rows, &mut p);
             if exit == deepest && exits.len() > 1 && shape.distill > 0.0 {
                 teacher.clone_from(&p);
@@ -159,26 +152,13 @@ pub fn forward<T: Real>(
             }
             score.rows += rows.len();
             if tracked {
-                let back = MatmulShape {
-                    n: shape.width,
-                    k: shape.vocab,
-                    transpose_b: false,
-                    ..logits
-                };
-                let dstates = T::matmul(back, &p, embedding);
+                let p = T::matrices(p, [1, rows.len(), shape.vocab]);
+                let dstates = T::matmul(Side::Plain(&p), Side::Plain(&head));
+                let dhead = T::matmul(Side::Transposed(&p), Side::Plain(&states));
                 for (row, values) in rows.iter().zip(dstates.chunks_exact(shape.width)) {
                     result.gradients[1 + exit][row * shape.width..][..shape.width]
                         .copy_from_slice(values);
                 }
-                let to_head = MatmulShape {
-                    batch: 1,
-                    m: shape.vocab,
-                    k: rows.len(),
-                    n: shape.width,
-                    transpose_a: true,
-                    transpose_b: false,
-                };
-                let dhead = T::matmul(to_head, &p, &states);
                 for (sum, value) in result.gradients[0].iter_mut().zip(dhead) {
                     *sum += value;
                 }

@@ -10,7 +10,7 @@ pub mod exits;
 pub mod norm;
 mod real;
 
-pub use real::Real;
+pub use real::{Real, Side};
 
 /// Defines a function whose body is compiled for several instruction sets, the widest of which that
 /// this processor has is chosen when it is called.

@@ -37,26 +37,30 @@ pub trait Real:
     fn ln(self) -> Self;
     /// `e^self`; the f32 form is vectorisable and within 2e-7 relative.
     fn exp(self) -> Self;
-    /// Batched product of row-major matrices.
-    fn matmul(shape: MatmulShape, a: &[Self], b: &[Self]) -> Vec<Self>;
+    /// Row-major matrices `[batch, rows, columns]` that products read without a copy.
+    type Matrices: Clone + Send + Sync;
+    /// Takes values as `[batch, rows, columns]`.
+    fn matrices(values: Vec<Self>, shape: [usize; 3]) -> Self::Matrices;
+    /// The batched product, each side transposed or not.
+    fn matmul(a: Side<'_, Self::Matrices>, b: Side<'_, Self::Matrices>) -> Vec<Self>;
 }
 
-/// Shape of a batched product: `[batch, m, k] x [batch, k, n] -> [batch, m, n]`.
-#[derive(Debug, Clone, Copy)]
-pub struct MatmulShape {
-    /// Matrices.
-    pub batch: usize,
-    /// Rows of the product.
-    pub m: usize,
-    /// Inner length.
-    pub k: usize,
-    /// Columns of the product.
-    pub n: usize,
-    /// The left side lies as `[batch, k, m]`.
-    pub transpose_a: bool,
-    /// The right side lies as `[batch, n, k]`.
-    pub transpose_b: bool,
+/// One side of a product.
+#[derive(Debug)]
+pub enum Side<'a, M> {
+    /// As it lies.
+    Plain(&'a M),
+    /// Rows and columns exchanged.
+    Transposed(&'a M),
 }
+
+impl<M> Clone for Side<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Side<'_, M> {}
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
@@ -105,35 +109,19 @@ impl Real for f32 {
         p * f32::from_bits(((n as i32 + 127) as u32) << 23)
     }
 
-    fn matmul(shape: MatmulShape, a: &[Self], b: &[Self]) -> Vec<Self> {
-        let device = Default::default();
-        let MatmulShape {
-            batch,
-            m,
-            k,
-            n,
-            transpose_a,
-            transpose_b,
-        } = shape;
-        let a_shape = if transpose_a {
-            [batch, k, m]
-        } else {
-            [batch, m, k]
+    type Matrices = Tensor<Flex, 3>;
+
+    fn matrices(values: Vec<Self>, shape: [usize; 3]) -> Self::Matrices {
+        Tensor::from_data(TensorData::new(values, shape), &Default::default())
+    }
+
+    fn matmul(a: Side<'_, Self::Matrices>, b: Side<'_, Self::Matrices>) -> Vec<Self> {
+        let side = |side: Side<'_, Self::Matrices>| match side {
+            Side::Plain(matrices) => matrices.clone(),
+            Side::Transposed(matrices) => matrices.clone().swap_dims(1, 2),
         };
-        let b_shape = if transpose_b {
-            [batch, n, k]
-        } else {
-            [batch, k, n]
-        };
-        let mut left = Tensor::<Flex, 3>::from_data(TensorData::new(a.to_vec(), a_shape), &device);
-        let mut right = Tensor::<Flex, 3>::from_data(TensorData::new(b.to_vec(), b_shape), &device);
-        if transpose_a {
-            left = left.swap_dims(1, 2);
-        }
-        if transpose_b {
-            right = right.swap_dims(1, 2);
-        }
-        left.matmul(right)
+        side(a)
+            .matmul(side(b))
             .into_data()
             .into_vec()
             .expect("the product of f32 tensors is f32")
@@ -163,39 +151,32 @@ impl Real for f64 {
         f64::exp(self)
     }
 
-    fn matmul(shape: MatmulShape, a: &[Self], b: &[Self]) -> Vec<Self> {
-        let MatmulShape {
-            batch,
-            m,
-            k,
-            n,
-            transpose_a,
-            transpose_b,
-        } = shape;
-        let mut out = vec![0.0; batch * m * n];
-        for s in 0..batch {
-            let (a, b) = (&a[s * m * k..][..m * k], &b[s * k * n..][..k * n]);
-            for i in 0..m {
-                for j in 0..n {
-                    out[(s * m + i) * n + j] = (0..k)
-                        .map(|l| {
-                            let left = if transpose_a {
-                                a[l * m + i]
-                            } else {
-                                a[i * k + l]
-                            };
-                            let right = if transpose_b {
-                                b[j * k + l]
-                            } else {
-                                b[l * n + j]
-                            };
-                            left * right
-                        })
-                        .sum();
-                }
+    type Matrices = (Vec<f64>, [usize; 3]);
+
+    fn matrices(values: Vec<Self>, shape: [usize; 3]) -> Self::Matrices {
+        (values, shape)
+    }
+
+    fn matmul(a: Side<'_, Self::Matrices>, b: Side<'_, Self::Matrices>) -> Vec<Self> {
+        let size = |side: Side<'_, Self::Matrices>| match side {
+            Side::Plain((_, [batch, rows, columns])) => [*batch, *rows, *columns],
+            Side::Transposed((_, [batch, rows, columns])) => [*batch, *columns, *rows],
+        };
+        let at = |side: Side<'_, Self::Matrices>, s: usize, row: usize, column: usize| match side {
+            Side::Plain((values, [_, rows, columns])) => {
+                values[(s * rows + row) * columns + column]
             }
-        }
-        out
+            Side::Transposed((values, [_, rows, columns])) => {
+                values[(s * rows + column) * columns + row]
+            }
+        };
+        let ([batch, m, k], [_, _, n]) = (size(a), size(b));
+        (0..batch * m * n)
+            .map(|i| {
+                let (s, row, column) = (i / (m * n), i / n % m, i % n);
+                (0..k).map(|l| at(a, s, row, l) * at(b, s, l, column)).sum()
+            })
+            .collect()
     }
 }
 

@@ -87,6 +87,7 @@ impl NestorBackend for Cuda {
         inputs: [FloatTensor<Self>; N],
         read: impl FnOnce([&[f32]; N]) -> R,
     ) -> R {
+        use burn::tensor::ops::FloatTensorOps;
         let data = inputs.map(|tensor| {
             let shape: usize = burn::tensor::TensorMetadata::shape(&tensor).num_elements();
             let flat = Tensor::<Self, 1>::from_primitive(TensorPrimitive::Float(

@@ -1,1 +1,28 @@
-//! Placeholder until the crate is written.
+//! Inference on a CPU: loads a model folder, keeps sessions, predicts and generates.
+//!
+//! Called by `assist` and `cli`. It knows token ids only: it must not know about text, files of
+//! source code, lexers or projects, and never writes a model folder.
+
+mod beam;
+mod config;
+mod error;
+mod folder;
+mod generate;
+mod mixture;
+mod model;
+mod predictor;
+mod sampling;
+mod session;
+mod weights;
+
+pub use beam::{Beam, BeamRequest};
+pub use config::{FORMAT_VERSION, Manifest, NetworkConfig, Quantisation};
+pub use error::EngineError;
+pub use folder::ModelFolder;
+pub use generate::{Allowed, Finish, GenerateRequest, Generated, Step};
+pub use mixture::{Component, Contribution, ExitSummary, Mixed, Mixture, Part, Speed};
+pub use model::{Model, sha256_hex};
+pub use predictor::Predictor;
+pub use sampling::Sampling;
+pub use session::{ExitStates, Session};
+pub use weights::tensor_shapes;

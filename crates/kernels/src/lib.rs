@@ -1,1 +1,37 @@
-//! Placeholder until the crate is written.
+//! Numeric kernels on `f32` slices for inference on a CPU: the only crate that contains `unsafe`.
+//!
+//! Called by `engine`. It must not know about models, tokens or files: it sees slices and shapes.
+//! Every kernel has a plain reference beside it and a test that compares the two. Kernels compile
+//! for the portable baseline, AVX2 with FMA, and AVX-512; the processor decides at run time.
+//!
+//! Matrices are row-major. Shapes come from callers that have checked their input, so a shape that
+//! does not fit is a broken invariant and panics with both shapes.
+
+mod conv;
+mod delta;
+mod exp;
+mod gemv;
+mod matrix;
+mod norm;
+mod simd;
+mod softmax;
+
+pub use conv::causal_conv;
+pub use delta::{DELTA_CHUNK, DeltaInputs, DeltaScratch, delta_chunks, delta_step};
+pub use exp::{exp_in_place, sigmoid, silu_in_place, softplus, swiglu};
+pub use gemv::{add_scaled, dot, dot_rows, gemv};
+pub use matrix::{MatMut, MatRef, Update, matmul};
+pub use norm::{add_in_place, l2_norm, rms_norm};
+pub use simd::instruction_set;
+pub use softmax::{SoftmaxSummary, argmax, log_sum_exp, softmax_in_place};
+
+/// The slow, obvious forms that the tests of this crate and of its users compare with.
+pub mod reference {
+    pub use crate::conv::causal_conv_reference as causal_conv;
+    pub use crate::delta::delta_step_reference as delta_step;
+    pub use crate::exp::silu_reference as silu;
+    pub use crate::gemv::gemv_reference as gemv;
+    pub use crate::matrix::matmul_reference as matmul;
+    pub use crate::norm::{l2_norm_reference as l2_norm, rms_norm_reference as rms_norm};
+    pub use crate::softmax::softmax_reference as softmax;
+}

@@ -1,0 +1,100 @@
+//! All of a model folder: the model, the gates, the corpus' counts and the methods it was trained on.
+
+use crate::{EngineError, Model};
+use nestor_cache::{CorpusNgram, GateSet, NestedCache};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a model folder holds. The optional files are `None` or empty where the folder lacks them.
+#[derive(Debug, Clone)]
+pub struct ModelFolder {
+    /// The network.
+    pub model: Arc<Model>,
+    /// `gate.json`
+    pub gates: Option<Arc<GateSet>>,
+    /// `ngram.bin`
+    pub corpus: Option<Arc<CorpusNgram>>,
+    /// `methods.bin`: hashes of the methods of the training rows, rising.
+    pub method_hashes: Arc<[u64]>,
+}
+
+impl ModelFolder {
+    /// Opens a folder and checks everything in it.
+    ///
+    /// # Errors
+    /// [`EngineError`] that names the file, field or tensor that is wrong.
+    pub fn open(dir: &Path) -> Result<Self, EngineError> {
+        let model = Model::load(dir)?;
+        let gates = present(dir, "gate.json", |path| Ok(GateSet::load(path)?))?;
+        let corpus = present(dir, "ngram.bin", |path| Ok(CorpusNgram::load(path)?))?;
+        if let Some(corpus) = &corpus {
+            let (expected, found) = (model.config().vocab, corpus.vocab_size());
+            if expected != found {
+                return Err(EngineError::Vocabulary {
+                    part: "ngram.bin",
+                    expected,
+                    found,
+                });
+            }
+        }
+        let method_hashes = present(dir, "methods.bin", read_hashes)?.unwrap_or_default();
+        Ok(Self {
+            model,
+            gates: gates.map(Arc::new),
+            corpus: corpus.map(Arc::new),
+            method_hashes: method_hashes.into(),
+        })
+    }
+
+    /// An empty cache over the corpus' counts.
+    ///
+    /// # Errors
+    /// [`EngineError::Cache`] for a vocabulary that the cache cannot store.
+    pub fn new_cache(&self) -> Result<NestedCache, EngineError> {
+        Ok(NestedCache::new(
+            self.model.config().vocab,
+            self.corpus.clone(),
+        )?)
+    }
+
+    /// Whether the model was trained on a method with this hash.
+    pub fn has_method(&self, hash: u64) -> bool {
+        self.method_hashes.binary_search(&hash).is_ok()
+    }
+}
+
+fn present<T>(
+    dir: &Path,
+    name: &str,
+    load: impl FnOnce(&Path) -> Result<T, EngineError>,
+) -> Result<Option<T>, EngineError> {
+    let path = dir.join(name);
+    if path.exists() {
+        load(&path).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn read_hashes(path: &Path) -> Result<Vec<u64>, EngineError> {
+    let error = |reason: String| EngineError::File {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;
+    let (words, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(error(format!(
+            "{} bytes are not whole 64-bit hashes",
+            bytes.len()
+        )));
+    }
+    let hashes: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    match hashes.windows(2).position(|pair| pair[0] > pair[1]) {
+        None => Ok(hashes),
+        Some(at) => Err(error(format!(
+            "hash {} is smaller than the one before",
+            at + 1
+        ))),
+    }
+}

@@ -1,0 +1,158 @@
+//! Generates tokens after a document: one by one, or as the best few of a beam.
+//!
+//! A token that is generated is not learned: the cache and the document see it when it is accepted.
+
+use crate::mixture::{Contribution, Mixed};
+use crate::sampling::Sampling;
+use crate::{EngineError, Predictor};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// The tokens that may follow those generated so far; `None` where every token may.
+pub type Allowed<'a> = &'a dyn Fn(&[u32]) -> Option<Vec<u32>>;
+
+/// What to generate and where to end. Callbacks see the tokens generated so far.
+pub struct GenerateRequest<'a> {
+    /// At most so many tokens.
+    pub max_tokens: usize,
+    /// How tokens are picked.
+    pub sampling: Sampling,
+    /// Tokens that are never generated, such as the special ones.
+    pub banned: &'a [u32],
+    /// Restricts the next token, for token healing.
+    pub allowed: Option<Allowed<'a>>,
+    /// Asked after every token: whether to end here. The last token is kept.
+    pub stop: &'a dyn Fn(&[u32]) -> bool,
+    /// Asked before every token: whether nobody waits for the answer any more.
+    pub cancelled: &'a dyn Fn() -> bool,
+}
+
+impl Default for GenerateRequest<'_> {
+    /// Sixteen tokens, greedily, to the end.
+    fn default() -> Self {
+        Self {
+            max_tokens: 16,
+            sampling: Sampling::Greedy,
+            banned: &[],
+            allowed: None,
+            stop: &|_| false,
+            cancelled: &|| false,
+        }
+    }
+}
+
+/// Why generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// The stop condition held.
+    Stopped,
+    /// The most tokens were reached.
+    MaxTokens,
+    /// No token was allowed.
+    NoneAllowed,
+    /// The request was cancelled.
+    Cancelled,
+}
+
+/// One token that was generated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The token.
+    pub token: u32,
+    /// Its probability among the tokens that were allowed, before temperature and nucleus.
+    pub confidence: f32,
+    /// Its probability among all tokens.
+    pub prob: f32,
+    /// What each part of the mixture added to it.
+    pub contributions: Vec<Contribution>,
+}
+
+/// What was generated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generated {
+    /// The tokens in order.
+    pub steps: Vec<Step>,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+impl Generated {
+    /// The tokens.
+    pub fn tokens(&self) -> Vec<u32> {
+        self.steps.iter().map(|step| step.token).collect()
+    }
+
+    /// Probability that all tokens are right: the product of their confidences, 1 for no token.
+    pub fn confidence(&self) -> f32 {
+        self.steps.iter().map(|step| step.confidence).product()
+    }
+}
+
+impl Predictor {
+    /// Generates after the tokens seen so far; the predictor itself stays where it is.
+    ///
+    /// # Errors
+    /// [`EngineError::Request`] for a wrong request, and what [`Predictor::distribution`] returns.
+    pub fn generate(&self, request: &GenerateRequest<'_>) -> Result<Generated, EngineError> {
+        request.sampling.validate()?;
+        let seed = match request.sampling {
+            Sampling::Random { seed, .. } => seed,
+            Sampling::Greedy => 0,
+        };
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut fork = self.clone();
+        let mut tokens = Vec::new();
+        let mut steps = Vec::new();
+        let finish = loop {
+            if (request.cancelled)() {
+                break Finish::Cancelled;
+            }
+            if tokens.len() >= request.max_tokens {
+                break Finish::MaxTokens;
+            }
+            let mixed = fork.distribution()?;
+            let allowed = request.allowed.and_then(|allowed| allowed(&tokens));
+            let candidates = candidates(mixed, allowed.as_deref(), request.banned);
+            let Some(token) = request.sampling.pick(&candidates, &mut rng) else {
+                break Finish::NoneAllowed;
+            };
+            let mass: f32 = candidates.iter().map(|(_, p)| p).sum();
+            let prob = mixed.prob(token);
+            let contributions = mixed.contributions(token);
+            steps.push(Step {
+                token,
+                confidence: (prob / mass).min(1.0),
+                prob,
+                contributions,
+            });
+            tokens.push(token);
+            if (request.stop)(&tokens) {
+                break Finish::Stopped;
+            }
+            if tokens.len() < request.max_tokens {
+                fork.accept(token)?;
+            }
+        };
+        Ok(Generated { steps, finish })
+    }
+}
+
+/// The tokens that may come next, each once, with their probabilities.
+fn candidates(mixed: &Mixed, allowed: Option<&[u32]>, banned: &[u32]) -> Vec<(u32, f32)> {
+    let usable = |token: &u32| !banned.contains(token);
+    match allowed {
+        None => {
+            let all = (0..).zip(mixed.probs.iter().copied());
+            all.filter(|(token, _)| usable(token)).collect()
+        }
+        Some(allowed) => {
+            let mut tokens: Vec<u32> = allowed.iter().copied().filter(usable).collect();
+            tokens.sort_unstable();
+            tokens.dedup();
+            tokens
+                .into_iter()
+                .map(|token| (token, mixed.prob(token)))
+                .collect()
+        }
+    }
+}

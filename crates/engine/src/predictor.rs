@@ -1,0 +1,283 @@
+//! Predicts the next token of one document: a session, the cache and the gate together.
+//!
+//! The predictor reads the cache and never teaches it: whoever owns the text does, through
+//! [`Predictor::cache_mut`], and so decides what counts as the file's own text.
+
+use crate::mixture::{Component, ExitSummary, Mixed, Mixture, Part, Speed};
+use crate::{EngineError, Model, Session};
+use nestor_cache::{
+    ExitDistribution, Gate, GateSet, NESTS, Nest, NestPrediction, NestedCache, Summary,
+    gate_features, summarise,
+};
+use nestor_kernels::{add_scaled, softmax_in_place};
+use std::sync::Arc;
+
+/// The state of one document and how its next token is predicted. A clone is a fork: it copies the
+/// network's state and shares the cache until one side teaches it.
+#[derive(Debug, Clone)]
+pub struct Predictor {
+    session: Session,
+    mixture: Mixture,
+    cache: Option<Arc<NestedCache>>,
+    /// All tokens seen; the cache looks back into them.
+    context: Vec<u32>,
+    /// The last token's row of every exit.
+    rows: Vec<Vec<f32>>,
+    /// The mixture for the current context, once it was asked for.
+    mixed: Option<Mixed>,
+}
+
+impl Predictor {
+    /// An empty document without a cache.
+    ///
+    /// # Errors
+    /// [`EngineError::Stages`] cannot happen for a model that loaded; it is passed on.
+    pub fn new(model: Arc<Model>, speed: Speed) -> Result<Self, EngineError> {
+        let mixture = Mixture::for_speed(speed, model.config().stages, None)?;
+        Self::with_mixture(model, mixture)
+    }
+
+    /// An empty document with a mixture of the caller's choice.
+    ///
+    /// # Errors
+    /// [`EngineError::Stages`] when the model lacks a level of the mixture.
+    pub fn with_mixture(model: Arc<Model>, mixture: Mixture) -> Result<Self, EngineError> {
+        let session = Session::new(model, mixture.stages())?;
+        Ok(Self {
+            session,
+            mixture,
+            cache: None,
+            context: Vec::new(),
+            rows: Vec::new(),
+            mixed: None,
+        })
+    }
+
+    /// An empty document at a speed, with a cache and the gate of that speed.
+    ///
+    /// # Errors
+    /// What [`Mixture::for_speed`] and [`Predictor::set_cache`] return.
+    pub fn with_cache(
+        model: Arc<Model>,
+        speed: Speed,
+        cache: NestedCache,
+        gates: Option<&GateSet>,
+    ) -> Result<Self, EngineError> {
+        let mixture = Mixture::for_speed(speed, model.config().stages, gates)?;
+        let mut predictor = Self::with_mixture(model, mixture)?;
+        predictor.set_cache(Some(cache))?;
+        Ok(predictor)
+    }
+
+    /// Replaces the cache.
+    ///
+    /// # Errors
+    /// [`EngineError::Vocabulary`] when it is one of another vocabulary.
+    pub fn set_cache(&mut self, cache: Option<NestedCache>) -> Result<(), EngineError> {
+        let expected = self.session.model().config().vocab;
+        if let Some(found) = cache
+            .as_ref()
+            .map(NestedCache::vocab_size)
+            .filter(|v| *v != expected)
+        {
+            return Err(EngineError::Vocabulary {
+                part: "the cache",
+                expected,
+                found,
+            });
+        }
+        self.cache = cache.map(Arc::new);
+        self.mixed = None;
+        Ok(())
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> Option<&NestedCache> {
+        self.cache.as_deref()
+    }
+
+    /// The cache for teaching. Copies the open file's counts first when a fork shares them.
+    pub fn cache_mut(&mut self) -> Option<&mut NestedCache> {
+        self.mixed = None;
+        self.cache.as_mut().map(Arc::make_mut)
+    }
+
+    /// What is mixed.
+    pub fn mixture(&self) -> &Mixture {
+        &self.mixture
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// All tokens seen.
+    pub fn context(&self) -> &[u32] {
+        &self.context
+    }
+
+    /// Matrix products of prefill run on up to `threads` threads.
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.session = self.session.with_threads(threads);
+        self
+    }
+
+    /// Takes in many tokens at once.
+    ///
+    /// # Errors
+    /// [`EngineError::Token`]; the state is then unchanged.
+    pub fn prefill(&mut self, tokens: &[u32]) -> Result<(), EngineError> {
+        let states = self.session.forward(tokens)?;
+        if let Some(last) = tokens.len().checked_sub(1) {
+            let row = |exit| states.row(exit, last).unwrap_or_default().to_vec();
+            self.rows = (0..states.exits()).map(row).collect();
+            self.mixed = None;
+        }
+        self.context.extend_from_slice(tokens);
+        Ok(())
+    }
+
+    /// Takes in one token.
+    ///
+    /// # Errors
+    /// [`EngineError::Token`]; the state is then unchanged.
+    pub fn accept(&mut self, token: u32) -> Result<(), EngineError> {
+        self.prefill(&[token])
+    }
+
+    /// The distribution over the next token.
+    ///
+    /// # Errors
+    /// [`EngineError::Empty`] before the first token, [`EngineError::NotFinite`] for logits that are
+    /// not numbers.
+    pub fn distribution(&mut self) -> Result<&Mixed, EngineError> {
+        if self.mixed.is_none() {
+            self.mixed = Some(self.mix()?);
+        }
+        self.mixed.as_ref().ok_or(EngineError::Empty)
+    }
+
+    fn mix(&self) -> Result<Mixed, EngineError> {
+        if self.rows.is_empty() {
+            return Err(EngineError::Empty);
+        }
+        let vocab = self.session.model().config().vocab;
+        let mut mixed = Mixed {
+            probs: vec![0.0; vocab],
+            ..Mixed::default()
+        };
+        for level in self.mixture.levels() {
+            let (exit, level) = (level - 1, *level);
+            let mut probs = vec![0.0; vocab];
+            self.session
+                .exit_probs(exit, &self.rows[exit], &mut probs)?;
+            let found = summarise(&probs);
+            mixed.exits.push(ExitSummary {
+                level,
+                top: found.top,
+                top_prob: found.top_probability,
+                entropy: found.entropy,
+            });
+            mixed.parts.push(Part {
+                component: Component::Level(level),
+                weight: 0.0,
+                probs,
+            });
+        }
+        let weights = match &self.cache {
+            Some(cache) => self.add_nests(cache, &mut mixed)?,
+            // A gate weighs exits against nests; alone the exits have nothing to be weighed by.
+            None => deepest_alone(mixed.parts.len()),
+        };
+        for (part, weight) in mixed.parts.iter_mut().zip(weights) {
+            part.weight = weight;
+            add_scaled(&mut mixed.probs, weight, &part.probs);
+        }
+        Ok(mixed)
+    }
+
+    /// Adds the cache's distributions to the parts and returns the weights of all.
+    fn add_nests(&self, cache: &NestedCache, mixed: &mut Mixed) -> Result<Vec<f32>, EngineError> {
+        let mut nests = NestPrediction::new(cache.vocab_size());
+        cache.predict(&self.context, &mut nests);
+        let exits = mixed.parts.len();
+        let weights = match self.mixture.gate() {
+            Some(gate) => {
+                let weights = self.gate_weights(gate, &nests, mixed)?;
+                for (part, temperature) in mixed.parts.iter_mut().zip(&gate.temperatures) {
+                    temper(&mut part.probs, *temperature);
+                }
+                weights
+            }
+            None => {
+                let mut weights = vec![0.0; exits + NESTS.len()];
+                weights[exits + Nest::File as usize] = if exits == 0 { 1.0 } else { 0.5 };
+                if let Some(deepest) = exits.checked_sub(1) {
+                    weights[deepest] = 0.5;
+                }
+                weights
+            }
+        };
+        for nest in NESTS {
+            let component = match nest {
+                Nest::Corpus => Component::Corpus,
+                Nest::Project => Component::Project,
+                Nest::File => Component::File,
+            };
+            let probs = nests.probabilities(nest).to_vec();
+            mixed.parts.push(Part {
+                component,
+                weight: 0.0,
+                probs,
+            });
+        }
+        Ok(weights)
+    }
+
+    fn gate_weights(
+        &self,
+        gate: &Gate,
+        nests: &NestPrediction,
+        mixed: &Mixed,
+    ) -> Result<Vec<f32>, EngineError> {
+        let exits: Vec<ExitDistribution<'_>> = mixed
+            .parts
+            .iter()
+            .zip(&mixed.exits)
+            .map(|(part, exit)| ExitDistribution {
+                probabilities: &part.probs,
+                summary: Summary {
+                    entropy: exit.entropy,
+                    top_probability: exit.top_prob,
+                    top: exit.top,
+                },
+            })
+            .collect();
+        let mut features = Vec::new();
+        let slot = self.mixture.slot_after(self.context.last());
+        gate_features(nests, &exits, slot, &mut features);
+        let mut weights = vec![0.0; exits.len() + NESTS.len()];
+        gate.weights(&features, &mut weights)?;
+        Ok(weights)
+    }
+}
+
+fn deepest_alone(exits: usize) -> Vec<f32> {
+    let mut weights = vec![0.0; exits];
+    if let Some(deepest) = weights.last_mut() {
+        *deepest = 1.0;
+    }
+    weights
+}
+
+/// The softmax of the same logits divided by `temperature`.
+fn temper(probs: &mut [f32], temperature: f32) {
+    if temperature == 1.0 {
+        return;
+    }
+    for p in probs.iter_mut() {
+        *p = p.max(f32::MIN_POSITIVE).ln() / temperature;
+    }
+    softmax_in_place(probs);
+}

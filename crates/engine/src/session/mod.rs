@@ -1,0 +1,394 @@
+//! One document's state in the network: what the tokens so far have left behind.
+//!
+//! A session costs as much as its state, and a clone of it is a snapshot. Letters: T tokens of a
+//! chunk, d width, F feed-forward width, V vocabulary.
+
+mod attention;
+mod delta;
+
+use crate::weights::{Block, Mixer};
+use crate::{EngineError, Model};
+use attention::{AttentionState, Rotation};
+use delta::DeltaState;
+use nestor_kernels::{
+    MatMut, MatRef, Update, add_in_place, dot_rows, gemv, matmul, rms_norm, softmax_in_place,
+    swiglu,
+};
+use std::sync::Arc;
+
+/// Tokens that go through the network as one matrix.
+const CHUNK: usize = 256;
+
+/// The state of a sequence of tokens in the first stages of a model.
+#[derive(Debug)]
+pub struct Session {
+    model: Arc<Model>,
+    stages: usize,
+    position: usize,
+    threads: usize,
+    states: Vec<MixerState>,
+    scratch: Scratch,
+}
+
+#[derive(Debug, Clone)]
+enum MixerState {
+    Delta(DeltaState),
+    Attention(AttentionState),
+}
+
+/// Buffers that are kept between calls; they carry nothing from one call to the next.
+#[derive(Debug, Default)]
+struct Scratch {
+    normed: Vec<f32>,
+    mixed: Vec<f32>,
+    wide: Vec<f32>,
+    inner: Vec<f32>,
+    delta: delta::Scratch,
+    attention: attention::Scratch,
+}
+
+/// What a call to [`Session::forward`] found at every exit: the rows whose product with the head
+/// are the logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExitStates {
+    tokens: usize,
+    width: usize,
+    exits: Vec<Vec<f32>>,
+}
+
+impl ExitStates {
+    /// Tokens of the call.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Number of exits, as many as the session has stages.
+    pub fn exits(&self) -> usize {
+        self.exits.len()
+    }
+
+    /// All rows of an exit, `[tokens, width]`; empty for an exit that does not exist.
+    pub fn rows(&self, exit: usize) -> &[f32] {
+        self.exits.get(exit).map_or(&[], Vec::as_slice)
+    }
+
+    /// The row of one token at one exit; `None` when either does not exist.
+    pub fn row(&self, exit: usize, token: usize) -> Option<&[f32]> {
+        self.rows(exit).chunks_exact(self.width).nth(token)
+    }
+}
+
+impl Clone for Session {
+    /// A snapshot: it continues exactly as the original would.
+    fn clone(&self) -> Self {
+        Self {
+            model: Arc::clone(&self.model),
+            stages: self.stages,
+            position: self.position,
+            threads: self.threads,
+            states: self.states.clone(),
+            scratch: Scratch::default(),
+        }
+    }
+}
+
+impl Session {
+    /// An empty session that runs the first `stages` stages, on one thread.
+    ///
+    /// # Errors
+    /// [`EngineError::Stages`] when the model has fewer stages or none are asked for.
+    pub fn new(model: Arc<Model>, stages: usize) -> Result<Self, EngineError> {
+        let config = model.config();
+        if stages == 0 || stages > config.stages {
+            return Err(EngineError::Stages {
+                requested: stages,
+                available: config.stages,
+            });
+        }
+        let states = model.weights.stages[..stages]
+            .iter()
+            .flat_map(|stage| &stage.blocks)
+            .map(|block| match block.mixer {
+                Mixer::Delta(_) => MixerState::Delta(DeltaState::new(config)),
+                Mixer::Attention(_) => MixerState::Attention(AttentionState::new(config)),
+            })
+            .collect();
+        let scratch = Scratch::default();
+        Ok(Self {
+            model,
+            stages,
+            position: 0,
+            threads: 1,
+            states,
+            scratch,
+        })
+    }
+
+    /// The same session with matrix products on up to `threads` threads.
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Stages that the session runs, and so its number of exits.
+    pub fn stages(&self) -> usize {
+        self.stages
+    }
+
+    /// Tokens seen.
+    pub fn len(&self) -> usize {
+        self.position
+    }
+
+    /// Whether no token was seen.
+    pub fn is_empty(&self) -> bool {
+        self.position == 0
+    }
+
+    /// Bytes that a snapshot copies.
+    pub fn state_bytes(&self) -> usize {
+        4 * self.state_values().map(<[f32]>::len).sum::<usize>()
+    }
+
+    /// The numbers of the state, block by block, for comparisons: the delta rule's memory
+    /// `[H, K, V]` and convolution tail; or for every kv head of attention its keys, then the values,
+    /// with position p in row `p % window`.
+    pub fn state_values(&self) -> impl Iterator<Item = &[f32]> {
+        self.states.iter().flat_map(|state| match state {
+            MixerState::Delta(state) => state.values(),
+            MixerState::Attention(state) => state.values(),
+        })
+    }
+
+    /// Sends tokens through the network and returns the rows of every exit.
+    ///
+    /// # Errors
+    /// [`EngineError::Token`] for a token outside the vocabulary; the state is then unchanged.
+    pub fn forward(&mut self, tokens: &[u32]) -> Result<ExitStates, EngineError> {
+        let (vocab, width) = (self.model.config().vocab, self.model.config().width);
+        if let Some(index) = tokens.iter().position(|t| *t as usize >= vocab) {
+            return Err(EngineError::Token {
+                token: tokens[index],
+                index,
+                vocab,
+            });
+        }
+        let exits = vec![Vec::with_capacity(tokens.len() * width); self.stages];
+        let mut found = ExitStates {
+            tokens: tokens.len(),
+            width,
+            exits,
+        };
+        for chunk in tokens.chunks(CHUNK) {
+            self.forward_chunk(chunk, &mut found);
+        }
+        Ok(found)
+    }
+
+    /// Logits of rows of one exit: `rows` is `[n, width]`, `logits` receives `[n, V]`.
+    ///
+    /// # Errors
+    /// [`EngineError::Exit`] or [`EngineError::Length`] for an exit or buffers that do not fit.
+    pub fn exit_logits(
+        &self,
+        exit: usize,
+        rows: &[f32],
+        logits: &mut [f32],
+    ) -> Result<(), EngineError> {
+        let (vocab, width) = (self.model.config().vocab, self.model.config().width);
+        if exit >= self.stages {
+            return Err(EngineError::Exit {
+                exit,
+                available: self.stages,
+            });
+        }
+        let n = rows.len() / width;
+        check_length("rows of an exit", rows.len(), n * width)?;
+        check_length("logits", logits.len(), n * vocab)?;
+        let embedding = &self.model.weights.embedding;
+        if n == 1 {
+            dot_rows(embedding, rows, logits);
+        } else {
+            let head = MatRef::new(embedding, vocab, width).transposed();
+            let rows = MatRef::new(rows, n, width);
+            let logits = MatMut::new(logits, n, vocab);
+            matmul(logits, rows, head, Update::Assign, self.threads);
+        }
+        Ok(())
+    }
+
+    /// Probabilities of rows of one exit: `rows` is `[n, width]`, `probs` receives `[n, V]`.
+    ///
+    /// # Errors
+    /// As [`Session::exit_logits`]; [`EngineError::NotFinite`] for logits that are not numbers.
+    pub fn exit_probs(
+        &self,
+        exit: usize,
+        rows: &[f32],
+        probs: &mut [f32],
+    ) -> Result<(), EngineError> {
+        self.exit_logits(exit, rows, probs)?;
+        for row in probs.chunks_exact_mut(self.model.config().vocab) {
+            if !softmax_in_place(row).log_sum.is_finite() {
+                return Err(EngineError::NotFinite {
+                    exit,
+                    position: self.position,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn forward_chunk(&mut self, tokens: &[u32], found: &mut ExitStates) {
+        let model = Arc::clone(&self.model);
+        let (config, weights) = (model.config(), &model.weights);
+        let (d, eps) = (config.width, config.norm_eps as f32);
+        let mut x = vec![0.0; tokens.len() * d];
+        for (row, token) in x.chunks_exact_mut(d).zip(tokens) {
+            rms_norm(
+                &weights.embedding[*token as usize * d..][..d],
+                &[],
+                eps,
+                row,
+            );
+        }
+        let rotation = Rotation::new(config, self.position, tokens.len());
+        let mut states = self.states.iter_mut();
+        for (s, stage) in weights.stages[..self.stages].iter().enumerate() {
+            for block in &stage.blocks {
+                let state = states.next().expect("a state for every block");
+                norm_rows(&x, &block.mixer_norm, eps, &mut self.scratch.normed);
+                mix(
+                    &model,
+                    block,
+                    state,
+                    &rotation,
+                    tokens.len(),
+                    self.threads,
+                    &mut self.scratch,
+                );
+                add_in_place(&mut x, &self.scratch.mixed);
+                norm_rows(&x, &block.ffn_norm, eps, &mut self.scratch.normed);
+                feed_forward(
+                    block,
+                    config.ffn,
+                    tokens.len(),
+                    self.threads,
+                    &mut self.scratch,
+                );
+                add_in_place(&mut x, &self.scratch.mixed);
+            }
+            let Scratch {
+                normed,
+                mixed,
+                inner,
+                ..
+            } = &mut self.scratch;
+            let exit = &stage.exit;
+            norm_rows(&x, &exit.norm, eps, normed);
+            project(normed, tokens.len(), &exit.down, inner, self.threads);
+            project(inner, tokens.len(), &exit.up, mixed, self.threads);
+            add_in_place(normed, mixed);
+            found.exits[s].extend_from_slice(normed);
+        }
+        self.position += tokens.len();
+    }
+}
+
+/// The mixer of a block: reads `scratch.normed`, leaves its result in `scratch.mixed`.
+fn mix(
+    model: &Model,
+    block: &Block,
+    state: &mut MixerState,
+    rotation: &Rotation,
+    time: usize,
+    threads: usize,
+    scratch: &mut Scratch,
+) {
+    let Scratch {
+        normed,
+        mixed,
+        wide,
+        inner,
+        delta,
+        attention,
+    } = scratch;
+    match (&block.mixer, state) {
+        (Mixer::Delta(weights), MixerState::Delta(state)) => {
+            project(normed, time, &weights.in_proj, wide, threads);
+            state.advance(model.config(), weights, wide, time, inner, delta);
+            project(inner, time, &weights.out_proj, mixed, threads);
+        }
+        (Mixer::Attention(weights), MixerState::Attention(state)) => {
+            project(normed, time, &weights.qkv, wide, threads);
+            state.advance(model.config(), weights, rotation, wide, inner, attention);
+            project(inner, time, &weights.out_proj, mixed, threads);
+        }
+        _ => unreachable!("Session::new made the states from the same blocks"),
+    }
+}
+
+/// SwiGLU: reads `scratch.normed`, leaves its result in `scratch.mixed`.
+fn feed_forward(block: &Block, ffn: usize, time: usize, threads: usize, scratch: &mut Scratch) {
+    let Scratch {
+        normed,
+        mixed,
+        wide,
+        inner,
+        ..
+    } = scratch;
+    project(normed, time, &block.gate_up, wide, threads);
+    inner.resize(time * ffn, 0.0);
+    for (gate_up, out) in wide.chunks_exact(2 * ffn).zip(inner.chunks_exact_mut(ffn)) {
+        swiglu(gate_up, out);
+    }
+    project(inner, time, &block.down, mixed, threads);
+}
+
+fn norm_rows(x: &[f32], gain: &[f32], eps: f32, out: &mut Vec<f32>) {
+    out.resize(x.len(), 0.0);
+    for (x, out) in x
+        .chunks_exact(gain.len())
+        .zip(out.chunks_exact_mut(gain.len()))
+    {
+        rms_norm(x, gain, eps, out);
+    }
+}
+
+/// `out = x W` for `x [rows, in]` and `W [in, out]`; the widths follow from the lengths.
+fn project(x: &[f32], rows: usize, w: &[f32], out: &mut Vec<f32>, threads: usize) {
+    let inputs = x.len() / rows;
+    let outputs = w.len() / inputs;
+    out.resize(rows * outputs, 0.0);
+    if rows == 1 {
+        gemv(x, w, out);
+    } else {
+        let (x, w) = (
+            MatRef::new(x, rows, inputs),
+            MatRef::new(w, inputs, outputs),
+        );
+        matmul(
+            MatMut::new(out, rows, outputs),
+            x,
+            w,
+            Update::Assign,
+            threads,
+        );
+    }
+}
+
+fn check_length(what: &'static str, found: usize, expected: usize) -> Result<(), EngineError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(EngineError::Length {
+        what,
+        found,
+        expected,
+    })
+}

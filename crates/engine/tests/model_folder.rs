@@ -1,0 +1,174 @@
+//! A folder that is damaged, foreign or of another version is refused by name.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod support;
+
+use nestor_engine::{Model, NetworkConfig, Session, sha256_hex};
+use safetensors::Dtype;
+use serde_json::{Value, json};
+use std::path::Path;
+use support::{
+    random_tensors, random_tokens, relative_error, small_config, to_safetensors, write_folder,
+    write_manifest,
+};
+
+fn refused(dir: &Path, expected: &[&str]) {
+    let error = Model::load(dir).unwrap_err().to_string();
+    for part in expected {
+        assert!(error.contains(part), "{error:?} does not name {part:?}");
+    }
+}
+
+/// A folder with given weights whose hash is right.
+fn folder(config: &NetworkConfig, weights: &[u8]) -> (tempfile::TempDir, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = write_folder(dir.path(), config, weights);
+    (dir, manifest)
+}
+
+#[test]
+fn both_float_types_are_read() {
+    let config = small_config(2);
+    let tensors = random_tensors(&config, 1);
+    let tokens = random_tokens(&config, 30, 1);
+    let mut rows = Vec::new();
+    for dtype in [Dtype::F32, Dtype::F16] {
+        let (dir, _) = folder(&config, &to_safetensors(&tensors, dtype));
+        let model = Model::load(dir.path()).unwrap();
+        assert_eq!(model.config(), &config);
+        let manifest = model.manifest().unwrap();
+        assert_eq!(manifest.name, "nestor-test");
+        assert_eq!(manifest.metrics["bits_per_char"], json!(1.5));
+        let states = Session::new(model, 2).unwrap().forward(&tokens).unwrap();
+        rows.push(states.rows(1).to_vec());
+    }
+    // Eleven bits of mantissa instead of 24.
+    assert!(relative_error(&rows[1], &rows[0]) < 2e-2);
+}
+
+#[test]
+fn the_parameters_are_counted() {
+    let nano = Model::random(&NetworkConfig::nano(3), 1)
+        .unwrap()
+        .parameter_count();
+    assert!((4_000_000..5_000_000).contains(&nano), "{nano}");
+}
+
+#[test]
+fn a_wrong_model_json_is_refused() {
+    let config = small_config(2);
+    let weights = to_safetensors(&random_tensors(&config, 1), Dtype::F32);
+    let (dir, good) = folder(&config, &weights);
+    let change = |change: &dyn Fn(&mut Value)| {
+        let mut manifest = good.clone();
+        change(&mut manifest);
+        write_manifest(dir.path(), &manifest);
+    };
+    change(&|m| m["format_version"] = json!(2));
+    refused(
+        dir.path(),
+        &["model.json", "format_version is 2", "reads 1"],
+    );
+    change(&|m| m["format_version"] = json!("1"));
+    refused(dir.path(), &["model.json", "format_version is \"1\""]);
+    change(&|m| drop(m.as_object_mut().unwrap().remove("format_version")));
+    refused(dir.path(), &["model.json", "format_version is missing"]);
+    change(&|m| m["colour"] = json!("red"));
+    refused(dir.path(), &["model.json", "colour"]);
+    change(&|m| m["network"]["depth"] = json!(3));
+    refused(dir.path(), &["model.json", "depth"]);
+    change(&|m| drop(m["network"].as_object_mut().unwrap().remove("width")));
+    refused(dir.path(), &["model.json", "width"]);
+    change(&|m| m["network"]["kv_heads"] = json!(3));
+    refused(dir.path(), &["query_heads"]);
+    change(&|m| m["quantisation"] = json!("q4"));
+    refused(dir.path(), &["model.json", "q4"]);
+    std::fs::write(dir.path().join("model.json"), "{").unwrap();
+    refused(dir.path(), &["model.json", "not JSON"]);
+    std::fs::remove_file(dir.path().join("model.json")).unwrap();
+    refused(dir.path(), &["model.json"]);
+}
+
+#[test]
+fn damaged_or_foreign_files_are_refused() {
+    let config = small_config(2);
+    let weights = to_safetensors(&random_tensors(&config, 1), Dtype::F32);
+    let (dir, _) = folder(&config, &weights);
+    let path = dir.path().join("weights.safetensors");
+    let mut damaged = weights.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    refused(dir.path(), &["weights.safetensors", "weights_sha256"]);
+    std::fs::write(&path, &weights[..weights.len() - 3]).unwrap();
+    refused(dir.path(), &["weights.safetensors", "weights_sha256"]);
+    std::fs::remove_file(&path).unwrap();
+    refused(dir.path(), &["weights.safetensors"]);
+    std::fs::write(&path, &weights).unwrap();
+    std::fs::write(dir.path().join("tokenizer.json"), "{}").unwrap();
+    refused(dir.path(), &["tokenizer.json", "tokenizer_sha256"]);
+    std::fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+    refused(dir.path(), &["tokenizer.json"]);
+}
+
+/// Files whose hash is right but whose content is not that of the network.
+#[test]
+fn wrong_tensors_are_named() {
+    let config = small_config(2);
+    let tensors = random_tensors(&config, 1);
+    let name = "stages.1.blocks.0.mixer.conv";
+    let check = |change: &dyn Fn(&mut support::Tensors), expected: &[&str]| {
+        let mut tensors = tensors.clone();
+        change(&mut tensors);
+        let (dir, _) = folder(&config, &to_safetensors(&tensors, Dtype::F32));
+        refused(dir.path(), expected);
+    };
+    check(
+        &|t| drop(t.remove(name)),
+        &["weights.safetensors", name, "missing"],
+    );
+    check(
+        &|t| drop(t.insert("exits.2.norm".to_owned(), (vec![24], vec![1.0; 24]))),
+        &["exits.2.norm", "no such tensor"],
+    );
+    check(
+        &|t| t.get_mut(name).unwrap().0.reverse(),
+        &[name, "shape is"],
+    );
+    check(
+        &|t| t.get_mut("embedding").unwrap().1[7] = f32::NAN,
+        &["embedding", "element 7", "NaN"],
+    );
+}
+
+#[test]
+fn bytes_that_are_no_safetensors_are_refused_without_a_panic() {
+    let config = small_config(1);
+    let weights = to_safetensors(&random_tensors(&config, 1), Dtype::F32);
+    for bytes in [
+        &b""[..],
+        b"\xff\xff\xff\xff\xff\xff\xff\x7f{}",
+        &weights[..100],
+        &weights[8..],
+    ] {
+        let (dir, mut manifest) = folder(&config, bytes);
+        manifest["weights_sha256"] = json!(sha256_hex(bytes));
+        write_manifest(dir.path(), &manifest);
+        refused(
+            dir.path(),
+            &["weights.safetensors", "not a safetensors file"],
+        );
+        assert!(Model::from_safetensors(&config, bytes).is_err());
+    }
+    let doubles = {
+        let data = vec![0u8; 8 * 97 * 24];
+        let view = safetensors::tensor::TensorView::new(Dtype::F64, vec![97, 24], &data).unwrap();
+        safetensors::serialize([("embedding", view)], None).unwrap()
+    };
+    let error = Model::from_safetensors(&config, &doubles)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("embedding") && error.contains("F64"),
+        "{error}"
+    );
+}

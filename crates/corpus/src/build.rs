@@ -8,8 +8,8 @@
 use std::path::PathBuf;
 
 use crate::manifest::{
-    Counts, FORMAT_VERSION, Language, LanguageCounts, MANIFEST_FILE, Manifest, ManifestConfig, Role, SourceEntry, TOKENIZER_FILE,
-    TokenizerEntry,
+    Counts, FORMAT_VERSION, Language, LanguageCounts, MANIFEST_FILE, Manifest, ManifestConfig,
+    Role, SourceEntry, TOKENIZER_FILE, TokenizerEntry,
 };
 use crate::shards::write_durably;
 use crate::tokenizer_training::{self, MAX_VOCAB, MIN_VOCAB};
@@ -57,17 +57,39 @@ pub struct BuildConfig {
 impl BuildConfig {
     /// A build of `sources` into `out` with a vocabulary of 8192 pieces, 20-25 % English and shards of 4 MB.
     pub fn new(sources: Vec<SourceSpec>, out: impl Into<PathBuf>) -> BuildConfig {
-        BuildConfig { sources, out: out.into(), vocab_size: 8192, english_share: [0.20, 0.25], shard_tokens: 2 << 20, seed: 1, tokenizer: None }
+        BuildConfig {
+            sources,
+            out: out.into(),
+            vocab_size: 8192,
+            english_share: [0.20, 0.25],
+            shard_tokens: 2 << 20,
+            seed: 1,
+            tokenizer: None,
+        }
     }
 
     fn check(&self) -> Result<(), CorpusError> {
-        let wrong = |field, value: String, expected| Err(CorpusError::Config { field, value, expected });
+        let wrong = |field, value: String, expected| {
+            Err(CorpusError::Config {
+                field,
+                value,
+                expected,
+            })
+        };
         if !(MIN_VOCAB..=MAX_VOCAB).contains(&self.vocab_size) {
-            return wrong("vocab_size", self.vocab_size.to_string(), "264 to 65536 pieces");
+            return wrong(
+                "vocab_size",
+                self.vocab_size.to_string(),
+                "264 to 65536 pieces",
+            );
         }
         let [low, high] = self.english_share;
         if !(0.0 < low && low <= high && high < 1.0) {
-            return wrong("english_share", format!("{low}..{high}"), "two shares above 0 and below 1, the lower one first");
+            return wrong(
+                "english_share",
+                format!("{low}..{high}"),
+                "two shares above 0 and below 1, the lower one first",
+            );
         }
         if self.shard_tokens == 0 {
             return wrong("shard_tokens", "0".to_owned(), "at least 1");
@@ -75,10 +97,19 @@ impl BuildConfig {
         if self.sources.is_empty() {
             return Err(CorpusError::NoSources);
         }
-        if self.tokenizer.is_none() && self.sources.iter().all(|source| source.role != Role::Train) {
-            return wrong("sources", "none with role train".to_owned(), "at least one to train the tokenizer on, or a tokenizer of your own");
+        if self.tokenizer.is_none() && self.sources.iter().all(|source| source.role != Role::Train)
+        {
+            return wrong(
+                "sources",
+                "none with role train".to_owned(),
+                "at least one to train the tokenizer on, or a tokenizer of your own",
+            );
         }
-        let mut names: Vec<&str> = self.sources.iter().map(|source| source.name.as_str()).collect();
+        let mut names: Vec<&str> = self
+            .sources
+            .iter()
+            .map(|source| source.name.as_str())
+            .collect();
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => Err(CorpusError::SameName(pair[0].to_owned())),
@@ -94,26 +125,49 @@ pub fn build(config: &BuildConfig, progress: &dyn Progress) -> Result<Manifest, 
     let staging = Staging::begin(&config.out)?;
     let mut scan = reading::read_all(&sources, staging.folder(), config.seed, progress)?;
 
-    progress.step(&Step { phase: Phase::Training, source: "", done_bytes: 0, total_bytes: 0, done_files: 0, total_files: 0 });
+    progress.step(&Step {
+        phase: Phase::Training,
+        source: "",
+        done_bytes: 0,
+        total_bytes: 0,
+        done_files: 0,
+        total_files: 0,
+    });
     let (tokenizer_file, english_share) = match &config.tokenizer {
         Some(path) => (std::fs::read(path).map_err(CorpusError::io(path))?, None),
         None => {
-            let trained = tokenizer_training::train(&std::mem::take(&mut scan.words), config.vocab_size, config.english_share)?;
+            let trained = tokenizer_training::train(
+                &std::mem::take(&mut scan.words),
+                config.vocab_size,
+                config.english_share,
+            )?;
             (trained.file, Some(trained.english_share))
         }
     };
     let tokenizer_path = staging.folder().join(TOKENIZER_FILE);
-    let tokenizer = nestor_bsl::Tokenizer::from_bytes(&tokenizer_file).map_err(|source| CorpusError::Tokenizer {
-        path: config.tokenizer.clone().unwrap_or(tokenizer_path.clone()),
-        source,
+    let tokenizer = nestor_bsl::Tokenizer::from_bytes(&tokenizer_file).map_err(|source| {
+        CorpusError::Tokenizer {
+            path: config.tokenizer.clone().unwrap_or(tokenizer_path.clone()),
+            source,
+        }
     })?;
     write_durably(&tokenizer_path, &tokenizer_file)?;
 
     let groups = scan.groups();
-    let output = encoding::Output { folder: staging.folder(), shard_tokens: config.shard_tokens };
+    let output = encoding::Output {
+        folder: staging.folder(),
+        shard_tokens: config.shard_tokens,
+    };
     let encoded = encoding::encode_all(&sources, &scan, &groups, &tokenizer, &output, progress)?;
 
-    progress.step(&Step { phase: Phase::Finishing, source: "", done_bytes: 0, total_bytes: 0, done_files: 0, total_files: 0 });
+    progress.step(&Step {
+        phase: Phase::Finishing,
+        source: "",
+        done_bytes: 0,
+        total_bytes: 0,
+        done_files: 0,
+        total_files: 0,
+    });
     let entries = source_entries(&sources, &scan, &groups, &encoded.stored);
     let mut totals = Counts::default();
     entries.iter().for_each(|entry| totals.add(&entry.counts));
@@ -127,8 +181,15 @@ pub fn build(config: &BuildConfig, progress: &dyn Progress) -> Result<Manifest, 
         },
         sources: entries,
         totals,
-        languages: [Language::Russian, Language::English].into_iter().map(|l| (l, encoded.languages[l as usize])).collect(),
-        tokenizer: TokenizerEntry { sha256: tokenizer.sha256().to_owned(), vocab_size: tokenizer.vocab_size(), english_share },
+        languages: [Language::Russian, Language::English]
+            .into_iter()
+            .map(|l| (l, encoded.languages[l as usize]))
+            .collect(),
+        tokenizer: TokenizerEntry {
+            sha256: tokenizer.sha256().to_owned(),
+            vocab_size: tokenizer.vocab_size(),
+            english_share,
+        },
         index_sha256: encoded.index_sha256,
         shards: encoded.shards,
     };
@@ -144,13 +205,26 @@ struct OpenSource<'a> {
     source: Box<dyn Source>,
 }
 
-fn open_all<'a>(config: &'a BuildConfig, progress: &dyn Progress) -> Result<Vec<OpenSource<'a>>, CorpusError> {
+fn open_all<'a>(
+    config: &'a BuildConfig,
+    progress: &dyn Progress,
+) -> Result<Vec<OpenSource<'a>>, CorpusError> {
     let mut specs: Vec<&SourceSpec> = config.sources.iter().collect();
     specs.sort_by_key(|spec| spec.role);
     let total_files = specs.len();
     let open = |(done_files, spec): (usize, &'a SourceSpec)| {
-        progress.step(&Step { phase: Phase::Listing, source: &spec.name, done_bytes: 0, total_bytes: 0, done_files, total_files });
-        Ok(OpenSource { spec, source: source::open(&spec.path)? })
+        progress.step(&Step {
+            phase: Phase::Listing,
+            source: &spec.name,
+            done_bytes: 0,
+            total_bytes: 0,
+            done_files,
+            total_files,
+        });
+        Ok(OpenSource {
+            spec,
+            source: source::open(&spec.path)?,
+        })
     };
     specs.into_iter().enumerate().map(open).collect()
 }
@@ -162,7 +236,12 @@ struct Stored {
     tokens: u64,
 }
 
-fn source_entries(sources: &[OpenSource<'_>], scan: &reading::Scan, groups: &[u32], stored: &[Stored]) -> Vec<SourceEntry> {
+fn source_entries(
+    sources: &[OpenSource<'_>],
+    scan: &reading::Scan,
+    groups: &[u32],
+    stored: &[Stored],
+) -> Vec<SourceEntry> {
     let near_duplicates = scan.near_duplicates(groups);
     let entry = |(idx, open): (usize, &OpenSource<'_>)| {
         let scanned = &scan.sources[idx];
@@ -170,7 +249,13 @@ fn source_entries(sources: &[OpenSource<'_>], scan: &reading::Scan, groups: &[u3
             name: open.spec.name.clone(),
             kind: open.source.kind(),
             role: open.spec.role,
-            licence: open.spec.licence.as_deref().or(open.source.licence()).unwrap_or("unknown").to_owned(),
+            licence: open
+                .spec
+                .licence
+                .as_deref()
+                .or(open.source.licence())
+                .unwrap_or("unknown")
+                .to_owned(),
             revision: open.source.revision().map(str::to_owned),
             content_sha256: scanned.content_sha256.clone(),
             counts: Counts {

@@ -31,7 +31,13 @@ impl Signature {
         let mut window = [0u64; SHINGLE_WORDS];
         let mut words = 0;
         for token in Lexer::new(text) {
-            if !matches!(token.kind, TokenKind::Identifier | TokenKind::Keyword(_) | TokenKind::Annotation | TokenKind::Number) {
+            if !matches!(
+                token.kind,
+                TokenKind::Identifier
+                    | TokenKind::Keyword(_)
+                    | TokenKind::Annotation
+                    | TokenKind::Number
+            ) {
                 continue;
             }
             window.rotate_left(1);
@@ -43,7 +49,8 @@ impl Signature {
                 bins[bin] = bins[bin].min(shingle as u32);
             }
         }
-        (words >= MIN_SHINGLES + SHINGLE_WORDS - 1).then(|| Signature(std::array::from_fn(|bin| value(&bins, bin))))
+        (words >= MIN_SHINGLES + SHINGLE_WORDS - 1)
+            .then(|| Signature(std::array::from_fn(|bin| value(&bins, bin))))
     }
 
     fn is_near(&self, other: &Signature) -> bool {
@@ -60,7 +67,10 @@ pub fn groups(signatures: &[Option<Signature>]) -> Vec<u32> {
             .enumerate()
             .filter_map(|(idx, signature)| {
                 let rows = &signature.as_ref()?.0[band * ROWS..(band + 1) * ROWS];
-                Some((rows.iter().fold(0, |key, &row| mix(key ^ u64::from(row))), idx as u32))
+                Some((
+                    rows.iter().fold(0, |key, &row| mix(key ^ u64::from(row))),
+                    idx as u32,
+                ))
             })
             .collect();
         keys.par_sort_unstable();
@@ -68,7 +78,11 @@ pub fn groups(signatures: &[Option<Signature>]) -> Vec<u32> {
             for pair in run.windows(2) {
                 // The first of a run stands for the group, the one before for a chain of small changes.
                 for earlier in [run[0].1, pair[0].1] {
-                    let [Some(a), Some(b)] = [earlier, pair[1].1].map(|idx| signatures[idx as usize]) else { continue };
+                    let [Some(a), Some(b)] =
+                        [earlier, pair[1].1].map(|idx| signatures[idx as usize])
+                    else {
+                        continue;
+                    };
                     if a.is_near(&b) {
                         join(&mut parents, earlier, pair[1].1);
                         break;
@@ -77,7 +91,9 @@ pub fn groups(signatures: &[Option<Signature>]) -> Vec<u32> {
             }
         }
     }
-    (0..parents.len() as u32).map(|idx| root(&mut parents, idx)).collect()
+    (0..parents.len() as u32)
+        .map(|idx| root(&mut parents, idx))
+        .collect()
 }
 
 fn root(parents: &mut [u32], mut idx: u32) -> u32 {
@@ -95,7 +111,9 @@ fn join(parents: &mut [u32], a: u32, b: u32) {
 
 /// The lowest hash of a bin; an empty bin takes that of the next one that has any (densification by rotation).
 fn value(bins: &[u32; VALUES], bin: usize) -> u16 {
-    let filled = (0..VALUES).map(|step| bins[(bin + step) % VALUES]).find(|&lowest| lowest != u32::MAX);
+    let filled = (0..VALUES)
+        .map(|step| bins[(bin + step) % VALUES])
+        .find(|&lowest| lowest != u32::MAX);
     filled.unwrap_or(u32::MAX) as u16
 }
 
@@ -125,12 +143,22 @@ mod tests {
     use super::*;
 
     fn method(names: std::ops::Range<usize>, ending: &str) -> String {
-        let lines: Vec<String> = names.map(|n| format!("\tПоле{n} = Запрос.Параметр{n} + Сумма{n};")).collect();
-        format!("Процедура Заполнить()\n{}\n\t{ending}\nКонецПроцедуры", lines.join("\n"))
+        let lines: Vec<String> = names
+            .map(|n| format!("\tПоле{n} = Запрос.Параметр{n} + Сумма{n};"))
+            .collect();
+        format!(
+            "Процедура Заполнить()\n{}\n\t{ending}\nКонецПроцедуры",
+            lines.join("\n")
+        )
     }
 
     fn groups_of(texts: &[String]) -> Vec<u32> {
-        groups(&texts.iter().map(|text| Signature::of(text, 1)).collect::<Vec<_>>())
+        groups(
+            &texts
+                .iter()
+                .map(|text| Signature::of(text, 1))
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[test]
@@ -149,8 +177,14 @@ mod tests {
     #[test]
     fn case_comments_and_white_space_do_not_count() {
         let text = method(0..30, "Записать();");
-        assert_eq!(Signature::of(&text, 1), Signature::of(&text.to_uppercase(), 1));
-        assert_eq!(Signature::of(&text, 1), Signature::of(&text.replace(";\n", "; // Примечание\n\n"), 1));
+        assert_eq!(
+            Signature::of(&text, 1),
+            Signature::of(&text.to_uppercase(), 1)
+        );
+        assert_eq!(
+            Signature::of(&text, 1),
+            Signature::of(&text.replace(";\n", "; // Примечание\n\n"), 1)
+        );
         assert_ne!(Signature::of(&text, 1), Signature::of(&text, 2));
     }
 

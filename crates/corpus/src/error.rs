@@ -109,7 +109,9 @@ pub enum CorpusError {
         files: usize,
     },
     /// Fewer distinct methods than were asked for.
-    #[error("{asked} samples are asked for, but the corpus has {available} distinct methods to draw from")]
+    #[error(
+        "{asked} samples are asked for, but the corpus has {available} distinct methods to draw from"
+    )]
     TooFewMethods {
         /// Methods asked for.
         asked: usize,
@@ -126,6 +128,9 @@ impl CorpusError {
     }
 
     pub(crate) fn corrupt(path: impl AsRef<Path>, reason: impl ToString) -> CorpusError {
-        CorpusError::Corrupt { path: path.as_ref().to_owned(), reason: reason.to_string() }
+        CorpusError::Corrupt {
+            path: path.as_ref().to_owned(),
+            reason: reason.to_string(),
+        }
     }
 }

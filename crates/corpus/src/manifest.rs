@@ -47,7 +47,9 @@ impl Role {
 
     /// The role of that name.
     pub fn from_name(name: &str) -> Option<Role> {
-        [Role::Train, Role::Withheld, Role::Dev].into_iter().find(|role| role.name() == name)
+        [Role::Train, Role::Withheld, Role::Dev]
+            .into_iter()
+            .find(|role| role.name() == name)
     }
 }
 
@@ -66,8 +68,15 @@ impl Language {
     pub fn of(text: &str) -> Language {
         let latin = text.bytes().filter(u8::is_ascii_alphabetic).count();
         // Cyrillic letters of Russian lead with 0xD0 or 0xD1 in UTF-8, and no continuation byte is that high.
-        let cyrillic = text.bytes().filter(|byte| matches!(byte, 0xD0 | 0xD1)).count();
-        if cyrillic > latin { Language::Russian } else { Language::English }
+        let cyrillic = text
+            .bytes()
+            .filter(|byte| matches!(byte, 0xD0 | 0xD1))
+            .count();
+        if cyrillic > latin {
+            Language::Russian
+        } else {
+            Language::English
+        }
     }
 }
 
@@ -221,17 +230,24 @@ impl Manifest {
     /// Reads the manifest at `path` and gives its SHA-256 too.
     pub fn read(path: &Path) -> Result<(Manifest, String), CorpusError> {
         let bytes = std::fs::read(path).map_err(CorpusError::io(path))?;
-        let version: Version = serde_json::from_slice(&bytes).map_err(|error| CorpusError::corrupt(path, error))?;
+        let version: Version =
+            serde_json::from_slice(&bytes).map_err(|error| CorpusError::corrupt(path, error))?;
         if version.format_version != FORMAT_VERSION {
-            return Err(CorpusError::Version { path: path.to_owned(), found: version.format_version, expected: FORMAT_VERSION });
+            return Err(CorpusError::Version {
+                path: path.to_owned(),
+                found: version.format_version,
+                expected: FORMAT_VERSION,
+            });
         }
-        let manifest = serde_json::from_slice(&bytes).map_err(|error| CorpusError::corrupt(path, error))?;
+        let manifest =
+            serde_json::from_slice(&bytes).map_err(|error| CorpusError::corrupt(path, error))?;
         Ok((manifest, sha256_hex(&bytes)))
     }
 
     /// The bytes of `manifest.json`.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("a manifest has only strings and numbers");
+        let mut bytes =
+            serde_json::to_vec_pretty(self).expect("a manifest has only strings and numbers");
         bytes.push(b'\n');
         bytes
     }
@@ -258,9 +274,15 @@ mod tests {
 
     #[test]
     fn the_language_is_that_of_most_letters() {
-        assert_eq!(Language::of("Процедура Х() Экспорт КонецПроцедуры"), Language::Russian);
+        assert_eq!(
+            Language::of("Процедура Х() Экспорт КонецПроцедуры"),
+            Language::Russian
+        );
         assert_eq!(Language::of("Procedure Run() // тест"), Language::English);
-        assert_eq!(Language::of("HTTPСоединение = Новый HTTPСоединение;"), Language::Russian);
+        assert_eq!(
+            Language::of("HTTPСоединение = Новый HTTPСоединение;"),
+            Language::Russian
+        );
         assert_eq!(Language::of("123;"), Language::English);
     }
 

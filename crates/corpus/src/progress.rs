@@ -75,11 +75,32 @@ mod tests {
 
     #[test]
     fn rate_and_time_left_follow_from_the_bytes() {
-        let step = Step { phase: Phase::Reading, source: "", done_bytes: 20_000_000, total_bytes: 60_000_000, done_files: 1, total_files: 3 };
+        let step = Step {
+            phase: Phase::Reading,
+            source: "",
+            done_bytes: 20_000_000,
+            total_bytes: 60_000_000,
+            done_files: 1,
+            total_files: 3,
+        };
         let elapsed = Duration::from_secs(4);
         assert_eq!(step.mb_per_s(elapsed), 5.0);
         assert_eq!(step.time_left(elapsed), Some(Duration::from_secs(8)));
-        assert_eq!(Step { done_bytes: 0, ..step }.time_left(elapsed), None);
-        assert_eq!(Step { total_bytes: 0, ..step }.time_left(elapsed), None);
+        assert_eq!(
+            Step {
+                done_bytes: 0,
+                ..step
+            }
+            .time_left(elapsed),
+            None
+        );
+        assert_eq!(
+            Step {
+                total_bytes: 0,
+                ..step
+            }
+            .time_left(elapsed),
+            None
+        );
     }
 }

@@ -3,7 +3,7 @@
 //! A sample is a method of the projects to train on, each distinct method once. Near-duplicates stay on one side of the split, so
 //! that no test method has its twin in the training part. Same corpus, number and seed: same samples.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::duplicates::mix;
 use crate::{Corpus, CorpusError, Role};
@@ -33,7 +33,10 @@ pub struct Samples {
 pub fn sample(corpus: &Corpus, n: usize, seed: u64) -> Result<Samples, CorpusError> {
     let mut methods = distinct_methods(corpus);
     if n > methods.len() {
-        return Err(CorpusError::TooFewMethods { asked: n, available: methods.len() });
+        return Err(CorpusError::TooFewMethods {
+            asked: n,
+            available: methods.len(),
+        });
     }
     // The front of a Fisher-Yates shuffle.
     let mut random = Random { state: seed };
@@ -45,8 +48,10 @@ pub fn sample(corpus: &Corpus, n: usize, seed: u64) -> Result<Samples, CorpusErr
     let group = |sample: &SampleRef| corpus.files()[sample.file].methods[sample.method].group;
     let mut drawn_groups = FxHashSet::default();
     let mut test_groups = FxHashSet::default();
-    let mut sizes: rustc_hash::FxHashMap<u32, usize> = Default::default();
-    methods.iter().for_each(|sample| *sizes.entry(group(sample)).or_default() += 1);
+    let mut sizes: FxHashMap<u32, usize> = FxHashMap::default();
+    methods
+        .iter()
+        .for_each(|sample| *sizes.entry(group(sample)).or_default() += 1);
     let n_test = n / TEST_PART;
     let mut test_len = 0;
     // In the random order of the draw; a group that would overshoot stays on the training side.
@@ -58,8 +63,19 @@ pub fn sample(corpus: &Corpus, n: usize, seed: u64) -> Result<Samples, CorpusErr
         }
     }
     methods.sort_unstable();
-    let (test, train) = methods.into_iter().partition(|sample| test_groups.contains(&group(sample)));
+    let (test, train) = methods
+        .into_iter()
+        .partition(|sample| test_groups.contains(&group(sample)));
     Ok(Samples { train, test })
+}
+
+/// The text of a sample: the method with its doc comment and annotations.
+pub fn text(corpus: &Corpus, sample: SampleRef) -> Result<String, CorpusError> {
+    let tokens = corpus.tokens(sample.file)?;
+    let method = &corpus.files()[sample.file].methods[sample.method];
+    let bytes = corpus.tokenizer().decode(&tokens[method.tokens.clone()]);
+    // The tokens may start with white space that stands before the method, never within a character.
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
 /// How many distinct methods [`sample`] can draw from.
@@ -68,12 +84,17 @@ pub fn available(corpus: &Corpus) -> usize {
 }
 
 fn distinct_methods(corpus: &Corpus) -> Vec<SampleRef> {
-    let train = corpus.projects().iter().filter(|project| project.role == Role::Train);
+    let train = corpus
+        .projects()
+        .iter()
+        .filter(|project| project.role == Role::Train);
     let files = train.flat_map(|project| project.files.clone());
     files
         .flat_map(|file| {
             let methods = corpus.files()[file].methods.iter().enumerate();
-            methods.filter(|(_, method)| method.is_first && !method.tokens.is_empty()).map(move |(method, _)| SampleRef { file, method })
+            methods
+                .filter(|(_, method)| method.is_first && !method.tokens.is_empty())
+                .map(move |(method, _)| SampleRef { file, method })
         })
         .collect()
 }

@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nestor_bsl::Tokenizer;
 use rayon::prelude::*;
 
-use crate::manifest::{INDEX_FILE, Language, MANIFEST_FILE, Manifest, Role, SHARDS_FOLDER, TOKENIZER_FILE, sha256_hex};
 use crate::CorpusError;
+use crate::manifest::{
+    INDEX_FILE, Language, MANIFEST_FILE, Manifest, Role, SHARDS_FOLDER, TOKENIZER_FILE, sha256_hex,
+};
 
 mod index;
 mod write;
@@ -105,7 +107,11 @@ pub struct Corpus {
 
 impl std::fmt::Debug for Corpus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Corpus").field("folder", &self.folder).field("sha256", &self.sha256).field("files", &self.files.len()).finish()
+        f.debug_struct("Corpus")
+            .field("folder", &self.folder)
+            .field("sha256", &self.sha256)
+            .field("files", &self.files.len())
+            .finish()
     }
 }
 
@@ -116,12 +122,27 @@ impl Corpus {
         let (manifest, sha256) = Manifest::read(&folder.join(MANIFEST_FILE))?;
         let tokenizer_path = folder.join(TOKENIZER_FILE);
         let tokenizer_file = read_checked(&tokenizer_path, &manifest.tokenizer.sha256)?;
-        let tokenizer = Tokenizer::from_bytes(&tokenizer_file).map_err(|source| CorpusError::Tokenizer { path: tokenizer_path, source })?;
+        let tokenizer =
+            Tokenizer::from_bytes(&tokenizer_file).map_err(|source| CorpusError::Tokenizer {
+                path: tokenizer_path,
+                source,
+            })?;
         let index_path = folder.join(INDEX_FILE);
-        let files = index::decode(&read_checked(&index_path, &manifest.index_sha256)?, &manifest)
-            .map_err(|reason| CorpusError::corrupt(&index_path, reason))?;
+        let files = index::decode(
+            &read_checked(&index_path, &manifest.index_sha256)?,
+            &manifest,
+        )
+        .map_err(|reason| CorpusError::corrupt(&index_path, reason))?;
         let projects = projects(&manifest, &files);
-        Ok(Corpus { folder, manifest, sha256, projects, files, tokenizer: Arc::new(tokenizer), kept: Mutex::default() })
+        Ok(Corpus {
+            folder,
+            manifest,
+            sha256,
+            projects,
+            files,
+            tokenizer: Arc::new(tokenizer),
+            kept: Mutex::default(),
+        })
     }
 
     /// The folder it was opened from.
@@ -171,21 +192,41 @@ impl Corpus {
     pub fn tokens(&self, index: usize) -> Result<Vec<u32>, CorpusError> {
         let entry = self.entry(index)?;
         let shard = self.shard(entry.shard)?;
-        Ok(shard[entry.tokens.clone()].iter().map(|&token| u32::from(token)).collect())
+        Ok(shard[entry.tokens.clone()]
+            .iter()
+            .map(|&token| u32::from(token))
+            .collect())
     }
 
     /// A file's text: its tokens decoded.
     pub fn text(&self, index: usize) -> Result<String, CorpusError> {
         let bytes = self.tokenizer.decode(&self.tokens(index)?);
         let entry = self.entry(index)?;
-        let text = String::from_utf8(bytes).ok().filter(|text| text.len() == entry.bytes);
-        text.ok_or_else(|| CorpusError::corrupt(self.shard_path(entry.shard), format!("the tokens of {} give no text of {} bytes", entry.path, entry.bytes)))
+        let text = String::from_utf8(bytes)
+            .ok()
+            .filter(|text| text.len() == entry.bytes);
+        text.ok_or_else(|| {
+            CorpusError::corrupt(
+                self.shard_path(entry.shard),
+                format!(
+                    "the tokens of {} give no text of {} bytes",
+                    entry.path, entry.bytes
+                ),
+            )
+        })
     }
 
     /// The hashes of all methods of the projects to train on, sorted, each once.
     pub fn train_method_hashes(&self) -> Vec<u64> {
-        let train = self.files.iter().filter(|file| self.projects[file.project].role == Role::Train);
-        let mut hashes: Vec<u64> = train.flat_map(|file| &file.methods).filter(|method| method.is_first).map(|method| method.hash).collect();
+        let train = self
+            .files
+            .iter()
+            .filter(|file| self.projects[file.project].role == Role::Train);
+        let mut hashes: Vec<u64> = train
+            .flat_map(|file| &file.methods)
+            .filter(|method| method.is_first)
+            .map(|method| method.hash)
+            .collect();
         hashes.sort_unstable();
         hashes.dedup();
         hashes
@@ -193,11 +234,16 @@ impl Corpus {
 
     /// Reads every shard and compares it with the manifest; the first that differs is the error.
     pub fn verify(&self) -> Result<(), CorpusError> {
-        (0..self.manifest.shards.len()).into_par_iter().try_for_each(|shard| self.load_shard(shard).map(drop))
+        (0..self.manifest.shards.len())
+            .into_par_iter()
+            .try_for_each(|shard| self.load_shard(shard).map(drop))
     }
 
     fn entry(&self, index: usize) -> Result<&FileEntry, CorpusError> {
-        self.files.get(index).ok_or(CorpusError::NoSuchFile { index, files: self.files.len() })
+        self.files.get(index).ok_or(CorpusError::NoSuchFile {
+            index,
+            files: self.files.len(),
+        })
     }
 
     fn shard(&self, shard: usize) -> Result<Arc<Vec<u16>>, CorpusError> {
@@ -223,15 +269,21 @@ impl Corpus {
         let entry = &self.manifest.shards[shard];
         let path = self.shard_path(shard);
         let file = read_checked(&path, &entry.sha256)?;
-        let tokens = write::decode_shard(&file).map_err(|reason| CorpusError::corrupt(&path, reason))?;
+        let tokens =
+            write::decode_shard(&file).map_err(|reason| CorpusError::corrupt(&path, reason))?;
         if tokens.len() as u64 != entry.tokens {
-            return Err(CorpusError::corrupt(&path, format!("{} tokens instead of {}", tokens.len(), entry.tokens)));
+            return Err(CorpusError::corrupt(
+                &path,
+                format!("{} tokens instead of {}", tokens.len(), entry.tokens),
+            ));
         }
         Ok(tokens)
     }
 
     fn shard_path(&self, shard: usize) -> PathBuf {
-        self.folder.join(SHARDS_FOLDER).join(&self.manifest.shards[shard].file)
+        self.folder
+            .join(SHARDS_FOLDER)
+            .join(&self.manifest.shards[shard].file)
     }
 }
 
@@ -240,7 +292,10 @@ fn read_checked(path: &Path, sha256: &str) -> Result<Vec<u8>, CorpusError> {
     let bytes = std::fs::read(path).map_err(CorpusError::io(path))?;
     let found = sha256_hex(&bytes);
     if found != sha256 {
-        return Err(CorpusError::corrupt(path, format!("its SHA-256 is {found}, the manifest says {sha256}")));
+        return Err(CorpusError::corrupt(
+            path,
+            format!("its SHA-256 is {found}, the manifest says {sha256}"),
+        ));
     }
     Ok(bytes)
 }
@@ -250,7 +305,8 @@ fn projects(manifest: &Manifest, files: &[FileEntry]) -> Vec<Project> {
         name: source.name.clone(),
         role: source.role,
         licence: source.licence.clone(),
-        files: files.partition_point(|file| file.project < idx)..files.partition_point(|file| file.project <= idx),
+        files: files.partition_point(|file| file.project < idx)
+            ..files.partition_point(|file| file.project <= idx),
     };
     manifest.sources.iter().enumerate().map(project).collect()
 }

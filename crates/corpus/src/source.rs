@@ -129,13 +129,26 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>, CorpusError> {
         std::io::ErrorKind::NotFound => CorpusError::Missing(path.to_owned()),
         _ => CorpusError::io(path)(error),
     })?;
-    let name = path.canonicalize().ok().as_deref().unwrap_or(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .canonicalize()
+        .ok()
+        .as_deref()
+        .unwrap_or(path)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     if metadata.is_dir() && git::is_repository(path) {
         return Ok(Box::new(Tree::new(path, name, git::Commit::open(path)?)?));
     }
     let files = folder::Folder::open(path)?;
-    if metadata.is_dir() && git::is_repository(&path.join(".git")) && !files.paths().any(is_module) {
-        return Ok(Box::new(Tree::new(path, name, git::Commit::open(&path.join(".git"))?)?));
+    if metadata.is_dir() && git::is_repository(&path.join(".git")) && !files.paths().any(is_module)
+    {
+        return Ok(Box::new(Tree::new(
+            path,
+            name,
+            git::Commit::open(&path.join(".git"))?,
+        )?));
     }
     Ok(Box::new(Tree::new(path, name, files)?))
 }
@@ -191,19 +204,33 @@ impl<F: Files> Tree<F> {
     fn new(path: &Path, name: String, files: F) -> Result<Self, CorpusError> {
         let paths: Vec<&str> = files.paths().collect();
         let loader = files.loader();
-        let load_text = |file: usize| files.load(&loader, file).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let load_text = |file: usize| {
+            files
+                .load(&loader, file)
+                .ok()
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        };
         let roots = roots::find(&paths, &load_text);
         let licence = licence::find(&paths, &load_text);
         let mut modules: Vec<(usize, Candidate, Option<usize>)> = paths
             .iter()
             .enumerate()
-            .filter_map(|(file, path)| Some((file, candidate(path)?, roots::innermost(&roots, path))))
+            .filter_map(|(file, path)| {
+                Some((file, candidate(path)?, roots::innermost(&roots, path)))
+            })
             .collect();
         modules.sort_by_key(|&(file, ..)| paths[file]);
-        if !modules.iter().any(|&(_, candidate, _)| candidate != Candidate::Protected) {
+        if !modules
+            .iter()
+            .any(|&(_, candidate, _)| candidate != Candidate::Protected)
+        {
             return Err(CorpusError::NoModules(path.to_owned()));
         }
-        let kind = match roots.iter().map(|root| root.layout).find(|&layout| layout != Layout::Plain) {
+        let kind = match roots
+            .iter()
+            .map(|root| root.layout)
+            .find(|&layout| layout != Layout::Plain)
+        {
             _ if files.is_git() => SourceKind::GitRepository,
             Some(Layout::Designer) => SourceKind::DesignerDump,
             Some(Layout::Edt) => SourceKind::EdtProject,
@@ -211,16 +238,29 @@ impl<F: Files> Tree<F> {
         };
         let bytes = modules.iter().map(|&(file, ..)| files.size(file)).sum();
         drop(paths);
-        Ok(Tree { name, kind, licence, roots, modules, bytes, files })
+        Ok(Tree {
+            name,
+            kind,
+            licence,
+            roots,
+            modules,
+            bytes,
+            files,
+        })
     }
 
     fn decode(&self, bytes: Vec<u8>, candidate: Candidate) -> Result<(String, FileKind), String> {
         let (bytes, kind) = match candidate {
             Candidate::Text(kind) => (bytes, kind),
-            Candidate::Form => (form_module(&bytes).map_err(|error| error.to_string())?, FileKind::OrdinaryForm),
+            Candidate::Form => (
+                form_module(&bytes).map_err(|error| error.to_string())?,
+                FileKind::OrdinaryForm,
+            ),
             Candidate::Protected => return Err("a protected module: it has no text".to_owned()),
         };
-        let text = nestor_bsl::normalise(&bytes).map_err(|error| error.to_string())?.text;
+        let text = nestor_bsl::normalise(&bytes)
+            .map_err(|error| error.to_string())?
+            .text;
         Ok((text, kind))
     }
 }
@@ -264,10 +304,16 @@ impl<F: Files> Source for Tree<F> {
                     |loader, &(file, candidate, root)| {
                         let size = self.files.size(file);
                         if candidate == Candidate::Protected {
-                            return self.decode(Vec::new(), candidate).map(|text| (size, text, root)).map_err(LoadError::Skip);
+                            return self
+                                .decode(Vec::new(), candidate)
+                                .map(|text| (size, text, root))
+                                .map_err(LoadError::Skip);
                         }
                         if size > MAX_FILE_BYTES {
-                            return Err(LoadError::Skip(format!("larger than {} MB", MAX_FILE_BYTES >> 20)));
+                            return Err(LoadError::Skip(format!(
+                                "larger than {} MB",
+                                MAX_FILE_BYTES >> 20
+                            )));
                         }
                         let bytes = self.files.load(loader, file)?;
                         let size = bytes.len() as u64;
@@ -283,7 +329,14 @@ impl<F: Files> Source for Tree<F> {
                     Ok((size, (text, kind), root)) => {
                         report.files += 1;
                         report.bytes += size;
-                        if visit(SourceFile { path, text, kind, root }).is_break() {
+                        if visit(SourceFile {
+                            path,
+                            text,
+                            kind,
+                            root,
+                        })
+                        .is_break()
+                        {
                             return Ok(report);
                         }
                     }
@@ -316,7 +369,11 @@ fn candidate(path: &str) -> Option<Candidate> {
         (_, "os") => Some(Candidate::Text(FileKind::OneScript)),
         ("form", "bin") => Some(Candidate::Form),
         // `Ext/Module.bin`, `Ext/ObjectModule.bin`: what the platform dumps instead of a protected module's text.
-        (stem, "bin") if stem.ends_with("module") && folder.split('/').any(|part| part == "Ext") => Some(Candidate::Protected),
+        (stem, "bin")
+            if stem.ends_with("module") && folder.split('/').any(|part| part == "Ext") =>
+        {
+            Some(Candidate::Protected)
+        }
         _ => None,
     }
 }

@@ -54,10 +54,22 @@ pub struct LanguageStats {
 /// Gathers the figures of `corpus`.
 pub fn stats(corpus: &Corpus) -> Stats {
     let manifest = corpus.manifest();
-    let train = corpus.files().iter().filter(|file| corpus.projects()[file.project].role == Role::Train);
-    let mut lengths: Vec<usize> = train.flat_map(|file| &file.methods).filter(|method| method.is_first).map(|method| method.tokens.len()).collect();
+    let train = corpus
+        .files()
+        .iter()
+        .filter(|file| corpus.projects()[file.project].role == Role::Train);
+    let mut lengths: Vec<usize> = train
+        .flat_map(|file| &file.methods)
+        .filter(|method| method.is_first)
+        .map(|method| method.tokens.len())
+        .collect();
     lengths.sort_unstable();
-    let percentile = |part: f64| lengths.get(((lengths.len().max(1) - 1) as f64 * part) as usize).copied().unwrap_or(0);
+    let percentile = |part: f64| {
+        lengths
+            .get(((lengths.len().max(1) - 1) as f64 * part) as usize)
+            .copied()
+            .unwrap_or(0)
+    };
     Stats {
         projects: manifest.sources.iter().map(project_stats).collect(),
         roles: roles(manifest),
@@ -70,20 +82,37 @@ pub fn stats(corpus: &Corpus) -> Stats {
 }
 
 fn project_stats(source: &crate::manifest::SourceEntry) -> ProjectStats {
-    ProjectStats { name: source.name.clone(), kind: source.kind, role: source.role, licence: source.licence.clone(), counts: source.counts }
+    ProjectStats {
+        name: source.name.clone(),
+        kind: source.kind,
+        role: source.role,
+        licence: source.licence.clone(),
+        counts: source.counts,
+    }
 }
 
 fn roles(manifest: &Manifest) -> Vec<(Role, Counts)> {
     let sum = |role: Role| {
         let mut counts = Counts::default();
-        let mut of_role = manifest.sources.iter().filter(|source| source.role == role).peekable();
+        let mut of_role = manifest
+            .sources
+            .iter()
+            .filter(|source| source.role == role)
+            .peekable();
         of_role.peek()?;
         of_role.for_each(|source| counts.add(&source.counts));
         Some((role, counts))
     };
-    [Role::Train, Role::Withheld, Role::Dev].into_iter().filter_map(sum).collect()
+    [Role::Train, Role::Withheld, Role::Dev]
+        .into_iter()
+        .filter_map(sum)
+        .collect()
 }
 
 fn language_stats((&language, &counts): (&Language, &LanguageCounts)) -> LanguageStats {
-    LanguageStats { language, counts, bytes_per_token: counts.bytes as f64 / counts.tokens.max(1) as f64 }
+    LanguageStats {
+        language,
+        counts,
+        bytes_per_token: counts.bytes as f64 / counts.tokens.max(1) as f64,
+    }
 }

@@ -16,8 +16,16 @@ pub(crate) fn git_repository(path: &Path, files: &[(&str, &[u8])]) -> String {
     std::fs::create_dir_all(path).unwrap();
     let repository = gix::init_bare(path).unwrap();
     let tree = git_tree(&repository, files);
-    let who = gix::actor::SignatureRef { name: "Автор".into(), email: "author@example.com".into(), time: "1700000000 +0000" };
-    repository.commit_as(who, who, "HEAD", "Первый", tree, None::<gix::ObjectId>).unwrap().detach().to_string()
+    let who = gix::actor::SignatureRef {
+        name: "Автор".into(),
+        email: "author@example.com".into(),
+        time: "1700000000 +0000",
+    };
+    repository
+        .commit_as(who, who, "HEAD", "Первый", tree, None::<gix::ObjectId>)
+        .unwrap()
+        .detach()
+        .to_string()
 }
 
 fn git_tree(repository: &gix::Repository, files: &[(&str, &[u8])]) -> gix::ObjectId {
@@ -28,13 +36,21 @@ fn git_tree(repository: &gix::Repository, files: &[(&str, &[u8])]) -> gix::Objec
             Some((folder, rest)) => folders.entry(folder).or_default().push((rest, bytes)),
             None => {
                 let oid = repository.write_blob(bytes).unwrap().detach();
-                tree.entries.push(gix::objs::tree::Entry { mode: gix::objs::tree::EntryKind::Blob.into(), filename: (*path).into(), oid });
+                tree.entries.push(gix::objs::tree::Entry {
+                    mode: gix::objs::tree::EntryKind::Blob.into(),
+                    filename: (*path).into(),
+                    oid,
+                });
             }
         }
     }
     for (folder, files) in folders {
         let oid = git_tree(repository, &files);
-        tree.entries.push(gix::objs::tree::Entry { mode: gix::objs::tree::EntryKind::Tree.into(), filename: folder.into(), oid });
+        tree.entries.push(gix::objs::tree::Entry {
+            mode: gix::objs::tree::EntryKind::Tree.into(),
+            filename: folder.into(),
+            oid,
+        });
     }
     tree.entries.sort();
     repository.write_object(&tree).unwrap().detach()
@@ -43,8 +59,12 @@ fn git_tree(repository: &gix::Repository, files: &[(&str, &[u8])]) -> gix::Objec
 /// A module with the methods named, each long enough to be compared with others.
 pub(crate) fn module(names: &[&str]) -> String {
     let method = |name: &&str| {
-        let lines: String = (0..12).map(|n| format!("\tДанные.Поле{name}{n} = Источник.Значение{n};\n")).collect();
-        format!("// Заполняет {name}.\n//\n&НаСервере\nПроцедура {name}(Данные) Экспорт\n{lines}КонецПроцедуры\n")
+        let lines: String = (0..12)
+            .map(|n| format!("\tДанные.Поле{name}{n} = Источник.Значение{n};\n"))
+            .collect();
+        format!(
+            "// Заполняет {name}.\n//\n&НаСервере\nПроцедура {name}(Данные) Экспорт\n{lines}КонецПроцедуры\n"
+        )
     };
     names.iter().map(method).collect::<Vec<_>>().join("\n")
 }

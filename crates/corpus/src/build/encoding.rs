@@ -37,17 +37,37 @@ pub(super) fn encode_all(
     let total_bytes = scan.files.iter().map(|file| file.bytes as u64).sum();
     let (mut done_bytes, mut done_files) = (0, 0);
     let report = |source: &str, done_bytes: u64, done_files: usize| {
-        progress.step(&Step { phase: Phase::Encoding, source, done_bytes, total_bytes, done_files, total_files: scan.files.len() });
+        progress.step(&Step {
+            phase: Phase::Encoding,
+            source,
+            done_bytes,
+            total_bytes,
+            done_files,
+            total_files: scan.files.len(),
+        });
     };
     report("", 0, 0);
     while done_files < scan.files.len() {
         let batch = &scan.files[done_files..];
         let mut bytes = 0;
-        let len = batch.iter().take_while(|file| { let fits = bytes < BATCH_BYTES; bytes += file.bytes; fits }).count();
+        let len = batch
+            .iter()
+            .take_while(|file| {
+                let fits = bytes < BATCH_BYTES;
+                bytes += file.bytes;
+                fits
+            })
+            .count();
         let batch = &batch[..len];
-        let frames: Vec<Frame> = batch.iter().map(|_| spool.next()).collect::<Result<_, _>>()?;
-        let cut: Vec<std::io::Result<_>> =
-            batch.par_iter().zip(frames).map(|(file, frame)| Ok(encode(file, &frame.text()?, groups, tokenizer))).collect();
+        let frames: Vec<Frame> = batch
+            .iter()
+            .map(|_| spool.next())
+            .collect::<Result<_, _>>()?;
+        let cut: Vec<std::io::Result<_>> = batch
+            .par_iter()
+            .zip(frames)
+            .map(|(file, frame)| Ok(encode(file, &frame.text()?, groups, tokenizer)))
+            .collect();
         for (file, cut) in batch.iter().zip(cut) {
             let (tokens, methods) = cut.map_err(CorpusError::io(output.folder))?;
             let (n_bytes, n_tokens) = (file.bytes as u64, tokens.len() as u64);
@@ -74,10 +94,20 @@ pub(super) fn encode_all(
         report(&sources[batch[0].source].spec.name, done_bytes, done_files);
     }
     let (shards, index_sha256) = writer.finish()?;
-    Ok(Encoded { stored, languages, shards, index_sha256 })
+    Ok(Encoded {
+        stored,
+        languages,
+        shards,
+        index_sha256,
+    })
 }
 
-fn encode(file: &ScannedFile, text: &str, groups: &[u32], tokenizer: &Tokenizer) -> (Vec<u16>, Vec<MethodSpan>) {
+fn encode(
+    file: &ScannedFile,
+    text: &str,
+    groups: &[u32],
+    tokenizer: &Tokenizer,
+) -> (Vec<u16>, Vec<MethodSpan>) {
     let ids = tokenizer.encode(text);
     let mut tokens = Vec::with_capacity(ids.len());
     // Ends of the tokens in the text, for the methods' borders.
@@ -92,7 +122,12 @@ fn encode(file: &ScannedFile, text: &str, groups: &[u32], tokenizer: &Tokenizer)
         let start = ends.partition_point(|&end| end <= method.span.start);
         let last = ends.partition_point(|&end| end < method.span.end);
         let tokens = start..(last + 1).min(ends.len()).max(start);
-        MethodSpan { tokens, hash: method.hash, is_first: method.is_first, group: groups[method.unique as usize] }
+        MethodSpan {
+            tokens,
+            hash: method.hash,
+            is_first: method.is_first,
+            group: groups[method.unique as usize],
+        }
     });
     let methods = methods.collect();
     (tokens, methods)

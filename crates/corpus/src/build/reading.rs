@@ -59,7 +59,11 @@ pub(super) struct ScannedMethod {
 impl Scan {
     /// For each distinct method, the distinct method that stands for its group.
     pub(super) fn groups(&self) -> Vec<u32> {
-        let signatures: Vec<Option<Signature>> = self.unique.iter().map(|(signature, _)| *signature).collect();
+        let signatures: Vec<Option<Signature>> = self
+            .unique
+            .iter()
+            .map(|(signature, _)| *signature)
+            .collect();
         duplicates::groups(&signatures)
     }
 
@@ -74,7 +78,12 @@ impl Scan {
 }
 
 /// Reads all `sources`, in their order.
-pub(super) fn read_all(sources: &[OpenSource<'_>], folder: &Path, seed: u64, progress: &dyn Progress) -> Result<Scan, CorpusError> {
+pub(super) fn read_all(
+    sources: &[OpenSource<'_>],
+    folder: &Path,
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<Scan, CorpusError> {
     let sizes: Vec<(usize, u64)> = sources.iter().map(|open| open.source.size()).collect();
     let mut reader = Reader {
         seed,
@@ -93,11 +102,26 @@ pub(super) fn read_all(sources: &[OpenSource<'_>], folder: &Path, seed: u64, pro
     let mut scanned = Vec::with_capacity(sources.len());
     for (idx, open) in sources.iter().enumerate() {
         scanned.push(reader.read(idx, open)?);
-        let done = (sizes[..=idx].iter().map(|(files, _)| files).sum(), sizes[..=idx].iter().map(|(_, bytes)| bytes).sum());
+        let done = (
+            sizes[..=idx].iter().map(|(files, _)| files).sum(),
+            sizes[..=idx].iter().map(|(_, bytes)| bytes).sum(),
+        );
         reader.report(&open.spec.name, done);
     }
-    let Reader { files, words, spool, unique, .. } = reader;
-    Ok(Scan { sources: scanned, files, words, spool: spool.finish()?, unique })
+    let Reader {
+        files,
+        words,
+        spool,
+        unique,
+        ..
+    } = reader;
+    Ok(Scan {
+        sources: scanned,
+        files,
+        words,
+        spool: spool.finish()?,
+        unique,
+    })
 }
 
 struct Reader<'a> {
@@ -138,7 +162,13 @@ impl Reader<'_> {
                 return ControlFlow::Continue(());
             }
             batch_bytes = 0;
-            match self.look(idx, open, std::mem::take(&mut batch), &mut counts, &mut content) {
+            match self.look(
+                idx,
+                open,
+                std::mem::take(&mut batch),
+                &mut counts,
+                &mut content,
+            ) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failure = Some(error);
@@ -151,12 +181,27 @@ impl Reader<'_> {
         }
         self.look(idx, open, batch, &mut counts, &mut content)?;
         if let (0, Some(first)) = (report.files, report.skipped.first()) {
-            return Err(CorpusError::NothingReadable { path: open.spec.path.clone(), first: first.path.clone(), reason: first.reason.clone() });
+            return Err(CorpusError::NothingReadable {
+                path: open.spec.path.clone(),
+                first: first.path.clone(),
+                reason: first.reason.clone(),
+            });
         }
         counts.empty_files = report.empty as u64;
         counts.skipped_files = report.skipped.len() as u64;
-        let skipped = report.skipped.into_iter().map(|skipped| SkippedEntry { path: skipped.path, reason: skipped.reason }).collect();
-        Ok(ScannedSource { counts, skipped, content_sha256: hex(&content.finalize()) })
+        let skipped = report
+            .skipped
+            .into_iter()
+            .map(|skipped| SkippedEntry {
+                path: skipped.path,
+                reason: skipped.reason,
+            })
+            .collect();
+        Ok(ScannedSource {
+            counts,
+            skipped,
+            content_sha256: hex(&content.finalize()),
+        })
     }
 
     /// Takes in one batch of files.
@@ -184,7 +229,11 @@ impl Reader<'_> {
                 counts.duplicate_files += 1;
                 continue;
             }
-            let methods: Vec<ScannedMethod> = looked.methods.into_iter().map(|(span, hash)| self.method(span, hash, idx)).collect();
+            let methods: Vec<ScannedMethod> = looked
+                .methods
+                .into_iter()
+                .map(|(span, hash)| self.method(span, hash, idx))
+                .collect();
             counts.unique_methods += methods.iter().filter(|method| method.is_first).count() as u64;
             stored.push((file, looked.header, looked.language, methods));
         }
@@ -194,15 +243,25 @@ impl Reader<'_> {
             .par_iter()
             .map(|(file, _, _, methods)| {
                 let firsts = methods.iter().filter(|method| method.is_first);
-                let signatures: Vec<_> = firsts.map(|method| (method.unique, Signature::of(&file.text[method.span.clone()], seed))).collect();
+                let signatures: Vec<_> = firsts
+                    .map(|method| {
+                        (
+                            method.unique,
+                            Signature::of(&file.text[method.span.clone()], seed),
+                        )
+                    })
+                    .collect();
                 (Frame::of(&file.text), signatures)
             })
             .unzip();
         if is_train {
-            let batch_words = stored.par_iter().fold(WordCounts::default, |mut words, (file, _, language, methods)| {
-                count_words(&file.text, *language, methods, &mut words);
-                words
-            });
+            let batch_words = stored.par_iter().fold(
+                WordCounts::default,
+                |mut words, (file, _, language, methods)| {
+                    count_words(&file.text, *language, methods, &mut words);
+                    words
+                },
+            );
             let batch_words = batch_words.reduce(WordCounts::default, |mut a, b| {
                 a.merge(b);
                 a
@@ -215,12 +274,23 @@ impl Reader<'_> {
             self.unique[unique as usize].0 = signature;
         }
         for frame in frames {
-            self.spool.push(&frame.map_err(CorpusError::io(&open.spec.path))?)?;
+            self.spool
+                .push(&frame.map_err(CorpusError::io(&open.spec.path))?)?;
         }
         for (file, header, language, methods) in stored {
-            self.files.push(ScannedFile { source: idx, path: file.path.clone(), header, language, bytes: file.text.len(), methods });
+            self.files.push(ScannedFile {
+                source: idx,
+                path: file.path.clone(),
+                header,
+                language,
+                bytes: file.text.len(),
+                methods,
+            });
         }
-        let done = (self.done.0 + batch.len(), self.done.1 + batch.iter().map(|file| file.text.len() as u64).sum::<u64>());
+        let done = (
+            self.done.0 + batch.len(),
+            self.done.1 + batch.iter().map(|file| file.text.len() as u64).sum::<u64>(),
+        );
         self.report(&open.spec.name, done);
         Ok(())
     }
@@ -232,7 +302,12 @@ impl Reader<'_> {
         if is_first {
             self.unique.push((None, source as u32));
         }
-        ScannedMethod { span, hash, unique, is_first }
+        ScannedMethod {
+            span,
+            hash,
+            unique,
+            is_first,
+        }
     }
 
     fn report(&mut self, source: &str, done: (usize, u64)) {
@@ -254,7 +329,10 @@ fn look_at(file: &SourceFile) -> Looked {
         sha256: Sha256::digest(file.text.as_bytes()).into(),
         header: file.module_path().header(),
         language: Language::of(&file.text),
-        methods: found.into_iter().map(|method| (method.span.clone(), method_hash(&file.text[method.span]))).collect(),
+        methods: found
+            .into_iter()
+            .map(|method| (method.span.clone(), method_hash(&file.text[method.span])))
+            .collect(),
     }
 }
 
@@ -265,7 +343,10 @@ fn count_words(text: &str, language: Language, methods: &[ScannedMethod], words:
     let mut method_language = language;
     let mut entered = false;
     for word in split_words(text) {
-        while rest.first().is_some_and(|method| method.span.end <= word.start) {
+        while rest
+            .first()
+            .is_some_and(|method| method.span.end <= word.start)
+        {
             rest = &rest[1..];
             entered = false;
         }

@@ -17,12 +17,16 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn of(text: &str) -> std::io::Result<Frame> {
-        Ok(Frame { text_len: text.len() as u32, bytes: zstd::bulk::compress(text.as_bytes(), COMPRESSION_LEVEL)? })
+        Ok(Frame {
+            text_len: text.len() as u32,
+            bytes: zstd::bulk::compress(text.as_bytes(), COMPRESSION_LEVEL)?,
+        })
     }
 
     pub(super) fn text(&self) -> std::io::Result<String> {
         let bytes = zstd::bulk::decompress(&self.bytes, self.text_len as usize)?;
-        String::from_utf8(bytes).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+        String::from_utf8(bytes)
+            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
     }
 }
 
@@ -35,13 +39,17 @@ impl SpoolWriter {
     pub(super) fn create(folder: &Path) -> Result<SpoolWriter, CorpusError> {
         let path = folder.join("texts.spool");
         let file = File::create(&path).map_err(CorpusError::io(&path))?;
-        Ok(SpoolWriter { path, file: BufWriter::with_capacity(1 << 20, file) })
+        Ok(SpoolWriter {
+            path,
+            file: BufWriter::with_capacity(1 << 20, file),
+        })
     }
 
     pub(super) fn push(&mut self, frame: &Frame) -> Result<(), CorpusError> {
         let mut write = || {
             self.file.write_all(&frame.text_len.to_le_bytes())?;
-            self.file.write_all(&(frame.bytes.len() as u32).to_le_bytes())?;
+            self.file
+                .write_all(&(frame.bytes.len() as u32).to_le_bytes())?;
             self.file.write_all(&frame.bytes)
         };
         write().map_err(CorpusError::io(&self.path))
@@ -61,7 +69,10 @@ pub(super) struct Spool {
 impl Spool {
     pub(super) fn reader(&self) -> Result<SpoolReader, CorpusError> {
         let file = File::open(&self.path).map_err(CorpusError::io(&self.path))?;
-        Ok(SpoolReader { path: self.path.clone(), file: BufReader::with_capacity(1 << 20, file) })
+        Ok(SpoolReader {
+            path: self.path.clone(),
+            file: BufReader::with_capacity(1 << 20, file),
+        })
     }
 
     pub(super) fn remove(&self) -> Result<(), CorpusError> {
@@ -83,7 +94,10 @@ impl SpoolReader {
             let [a, b, c, d, e, f, g, h] = lengths;
             let mut bytes = vec![0; u32::from_le_bytes([e, f, g, h]) as usize];
             self.file.read_exact(&mut bytes)?;
-            Ok(Frame { text_len: u32::from_le_bytes([a, b, c, d]), bytes })
+            Ok(Frame {
+                text_len: u32::from_le_bytes([a, b, c, d]),
+                bytes,
+            })
         };
         read().map_err(CorpusError::io(&self.path))
     }

@@ -37,7 +37,12 @@ impl Staging {
             Err(TryLockError::WouldBlock) => return Err(CorpusError::Busy(out.to_owned())),
             Err(TryLockError::Error(error)) => return Err(CorpusError::io(&lock_path)(error)),
         }
-        let staging = Staging { out: out.to_owned(), part, old, lock: Some(lock) };
+        let staging = Staging {
+            out: out.to_owned(),
+            part,
+            old,
+            lock: Some(lock),
+        };
         staging.clear()?;
         Ok(staging)
     }
@@ -93,7 +98,10 @@ fn may_replace(out: &Path) -> Result<bool, CorpusError> {
     if !out.is_dir() {
         return Ok(false);
     }
-    let is_empty = std::fs::read_dir(out).map_err(CorpusError::io(out))?.next().is_none();
+    let is_empty = std::fs::read_dir(out)
+        .map_err(CorpusError::io(out))?
+        .next()
+        .is_none();
     Ok(is_empty || out.join(MANIFEST_FILE).is_file())
 }
 
@@ -105,7 +113,11 @@ fn sibling(out: &Path, ending: &str) -> PathBuf {
 }
 
 fn remove(path: &Path) -> Result<(), CorpusError> {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    let removed = if path.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
     match removed {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(CorpusError::io(path)),
@@ -121,7 +133,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("корпус");
         let names = || {
-            let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            let mut names: Vec<_> = std::fs::read_dir(dir.path())
+                .unwrap()
+                .map(|e| e.unwrap().file_name().into_string().unwrap())
+                .collect();
             names.sort();
             names
         };
@@ -140,21 +155,33 @@ mod tests {
             std::fs::write(staging.folder().join(MANIFEST_FILE), content).unwrap();
             staging.commit().unwrap();
             assert_eq!(names(), ["корпус"]);
-            assert_eq!(std::fs::read_to_string(out.join(MANIFEST_FILE)).unwrap(), content);
+            assert_eq!(
+                std::fs::read_to_string(out.join(MANIFEST_FILE)).unwrap(),
+                content
+            );
             assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
         }
 
         // Killed between the renames: the older corpus comes back.
         std::fs::rename(&out, sibling(&out, "old")).unwrap();
         drop(Staging::begin(&out).unwrap());
-        assert_eq!(std::fs::read_to_string(out.join(MANIFEST_FILE)).unwrap(), "2");
+        assert_eq!(
+            std::fs::read_to_string(out.join(MANIFEST_FILE)).unwrap(),
+            "2"
+        );
     }
 
     #[test]
     fn other_peoples_folders_are_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("photo.jpg"), "x").unwrap();
-        assert!(matches!(Staging::begin(dir.path()), Err(CorpusError::Occupied(_))));
-        assert!(matches!(Staging::begin(&dir.path().join("photo.jpg")), Err(CorpusError::Occupied(_))));
+        assert!(matches!(
+            Staging::begin(dir.path()),
+            Err(CorpusError::Occupied(_))
+        ));
+        assert!(matches!(
+            Staging::begin(&dir.path().join("photo.jpg")),
+            Err(CorpusError::Occupied(_))
+        ));
     }
 }

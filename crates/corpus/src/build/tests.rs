@@ -8,22 +8,40 @@ use crate::shards::Corpus;
 use crate::test_sources::{git_repository, module, write_files};
 
 fn spec(path: &Path, name: &str, role: Role) -> SourceSpec {
-    SourceSpec { path: path.to_owned(), name: name.to_owned(), role, licence: None }
+    SourceSpec {
+        path: path.to_owned(),
+        name: name.to_owned(),
+        role,
+        licence: None,
+    }
 }
 
 fn config(sources: Vec<SourceSpec>, out: &Path) -> BuildConfig {
-    BuildConfig { vocab_size: 600, shard_tokens: 400, ..BuildConfig::new(sources, out) }
+    BuildConfig {
+        vocab_size: 600,
+        shard_tokens: 400,
+        ..BuildConfig::new(sources, out)
+    }
 }
 
 /// Two projects that share a file and a method, and one to measure on.
 fn sources(dir: &Path) -> Vec<SourceSpec> {
-    let english = "Procedure Run(Cancel)\n\tIf Cancel Then\n\t\tReturn;\n\tEndIf;\nEndProcedure\n".repeat(20);
+    let english =
+        "Procedure Run(Cancel)\n\tIf Cancel Then\n\t\tReturn;\n\tEndIf;\nEndProcedure\n".repeat(20);
     write_files(
         &dir.join("one"),
         &[
             ("LICENSE", b"Permission is hereby granted, free of charge"),
-            ("CommonModules/Цены/Ext/Module.bsl", format!("\u{feff}{}", module(&["Цены", "Скидки"])).replace('\n', "\r\n").as_bytes()),
-            ("CommonModules/Общий/Ext/Module.bsl", module(&["Общий"]).as_bytes()),
+            (
+                "CommonModules/Цены/Ext/Module.bsl",
+                format!("\u{feff}{}", module(&["Цены", "Скидки"]))
+                    .replace('\n', "\r\n")
+                    .as_bytes(),
+            ),
+            (
+                "CommonModules/Общий/Ext/Module.bsl",
+                module(&["Общий"]).as_bytes(),
+            ),
             ("CommonModules/Run/Ext/Module.bsl", english.as_bytes()),
             ("CommonModules/Пустой/Ext/Module.bsl", b""),
             ("CommonModules/Закрытый/Ext/Module.bsl", b"\x00\x01"),
@@ -33,10 +51,16 @@ fn sources(dir: &Path) -> Vec<SourceSpec> {
         &dir.join("two.git"),
         &[
             ("src/Общий.os", module(&["Общий"]).as_bytes()),
-            ("src/Иной.os", format!("{}\n{}", module(&["Скидки"]), module(&["Остатки"])).as_bytes()),
+            (
+                "src/Иной.os",
+                format!("{}\n{}", module(&["Скидки"]), module(&["Остатки"])).as_bytes(),
+            ),
         ],
     );
-    write_files(&dir.join("three"), &[("м.bsl", module(&["Цены", "Продажи"]).as_bytes())]);
+    write_files(
+        &dir.join("three"),
+        &[("м.bsl", module(&["Цены", "Продажи"]).as_bytes())],
+    );
     vec![
         spec(&dir.join("three"), "three", Role::Withheld),
         spec(&dir.join("one"), "one", Role::Train),
@@ -53,10 +77,18 @@ fn what_is_built_reads_back() {
     corpus.verify().unwrap();
     assert_eq!(corpus.manifest(), &manifest);
 
-    let projects: Vec<_> = corpus.projects().iter().map(|p| (p.name.as_str(), p.role, p.licence.as_str(), p.files.clone())).collect();
+    let projects: Vec<_> = corpus
+        .projects()
+        .iter()
+        .map(|p| (p.name.as_str(), p.role, p.licence.as_str(), p.files.clone()))
+        .collect();
     assert_eq!(
         projects,
-        [("one", Role::Train, "MIT", 0..3), ("two", Role::Train, "unknown", 3..4), ("three", Role::Withheld, "unknown", 4..5)]
+        [
+            ("one", Role::Train, "MIT", 0..3),
+            ("two", Role::Train, "unknown", 3..4),
+            ("three", Role::Withheld, "unknown", 4..5)
+        ]
     );
     let texts: Vec<String> = (0..5).map(|file| corpus.text(file).unwrap()).collect();
     assert_eq!(corpus.files()[2].path, "CommonModules/Цены/Ext/Module.bsl");
@@ -69,23 +101,59 @@ fn what_is_built_reads_back() {
         let methods = nestor_bsl::methods(text);
         assert_eq!(record.methods.len(), methods.len());
         for (span, method) in record.methods.iter().zip(methods) {
-            let decoded = String::from_utf8(corpus.tokenizer().decode(&record.tokens[span.tokens.clone()])).unwrap();
+            let decoded = String::from_utf8(
+                corpus
+                    .tokenizer()
+                    .decode(&record.tokens[span.tokens.clone()]),
+            )
+            .unwrap();
             assert_eq!(decoded.trim(), &text[method.span.clone()]);
             assert_eq!(span.hash, nestor_bsl::method_hash(&text[method.span]));
         }
     }
-    let firsts = |file: usize| corpus.files()[file].methods.iter().map(|method| method.is_first).collect::<Vec<_>>();
-    assert_eq!((firsts(2), firsts(3), firsts(4)), (vec![true, true], vec![false, true], vec![false, true]));
+    let firsts = |file: usize| {
+        corpus.files()[file]
+            .methods
+            .iter()
+            .map(|method| method.is_first)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (firsts(2), firsts(3), firsts(4)),
+        (vec![true, true], vec![false, true], vec![false, true])
+    );
     assert_eq!(corpus.train_method_hashes().len(), 5);
 
     let one = &manifest.sources[0];
-    assert_eq!((one.counts.files, one.counts.stored_files, one.counts.empty_files, one.counts.skipped_files), (3, 3, 1, 1));
+    assert_eq!(
+        (
+            one.counts.files,
+            one.counts.stored_files,
+            one.counts.empty_files,
+            one.counts.skipped_files
+        ),
+        (3, 3, 1, 1)
+    );
     assert_eq!(one.skipped[0].path, "CommonModules/Закрытый/Ext/Module.bsl");
     let two = &manifest.sources[1];
-    assert_eq!((two.counts.duplicate_files, two.counts.methods, two.counts.unique_methods), (1, 3, 1));
+    assert_eq!(
+        (
+            two.counts.duplicate_files,
+            two.counts.methods,
+            two.counts.unique_methods
+        ),
+        (1, 3, 1)
+    );
     assert!(two.revision.is_some());
     assert!(manifest.shards.len() > 1);
-    assert_eq!(manifest.totals.tokens, corpus.files().iter().map(|file| file.n_tokens() as u64).sum::<u64>());
+    assert_eq!(
+        manifest.totals.tokens,
+        corpus
+            .files()
+            .iter()
+            .map(|file| file.n_tokens() as u64)
+            .sum::<u64>()
+    );
 }
 
 #[test]
@@ -94,11 +162,27 @@ fn the_same_build_gives_the_same_bytes() {
     let sources = sources(dir.path());
     let bytes = |name: &str, threads: usize| {
         let out = dir.path().join(name);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| build(&config(sources.clone(), &out), &Silent)).unwrap();
-        let mut files: Vec<_> = walkdir::WalkDir::new(&out).into_iter().map(|entry| entry.unwrap().into_path()).filter(|p| p.is_file()).collect();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| build(&config(sources.clone(), &out), &Silent))
+            .unwrap();
+        let mut files: Vec<_> = walkdir::WalkDir::new(&out)
+            .into_iter()
+            .map(|entry| entry.unwrap().into_path())
+            .filter(|p| p.is_file())
+            .collect();
         files.sort();
-        files.iter().map(|path| (path.strip_prefix(&out).unwrap().to_owned(), std::fs::read(path).unwrap())).collect::<Vec<_>>()
+        files
+            .iter()
+            .map(|path| {
+                (
+                    path.strip_prefix(&out).unwrap().to_owned(),
+                    std::fs::read(path).unwrap(),
+                )
+            })
+            .collect::<Vec<_>>()
     };
     let first = bytes("a", 1);
     assert!(first.len() > 4);
@@ -113,7 +197,10 @@ fn a_given_tokenizer_is_used() {
     let first = config(sources(dir.path()), &dir.path().join("a"));
     let manifest = build(&first, &Silent).unwrap();
     let dev = vec![spec(&dir.path().join("three"), "three", Role::Dev)];
-    let second = BuildConfig { tokenizer: Some(first.out.join(TOKENIZER_FILE)), ..config(dev, &dir.path().join("b")) };
+    let second = BuildConfig {
+        tokenizer: Some(first.out.join(TOKENIZER_FILE)),
+        ..config(dev, &dir.path().join("b"))
+    };
     let second = build(&second, &Silent).unwrap();
     assert_eq!(second.tokenizer.sha256, manifest.tokenizer.sha256);
     assert_eq!(second.tokenizer.english_share, None);
@@ -123,8 +210,17 @@ fn a_given_tokenizer_is_used() {
 fn progress_counts_up_to_the_whole() {
     let dir = tempfile::tempdir().unwrap();
     let steps = std::sync::Mutex::new(Vec::new());
-    let watch = |step: &Step<'_>| steps.lock().unwrap().push((step.phase, step.done_files, step.total_files));
-    build(&config(sources(dir.path()), &dir.path().join("out")), &watch).unwrap();
+    let watch = |step: &Step<'_>| {
+        steps
+            .lock()
+            .unwrap()
+            .push((step.phase, step.done_files, step.total_files))
+    };
+    build(
+        &config(sources(dir.path()), &dir.path().join("out")),
+        &watch,
+    )
+    .unwrap();
     let steps = steps.into_inner().unwrap();
     let last = |phase: Phase| *steps.iter().rfind(|step| step.0 == phase).unwrap();
     assert_eq!(last(Phase::Reading), (Phase::Reading, 8, 8));
@@ -143,14 +239,59 @@ fn wrong_configurations_are_named_and_leave_nothing() {
         assert!(!out.exists() && !dir.path().join("out.part").exists());
     };
     check(config(vec![], &out), "no source");
-    check(BuildConfig { vocab_size: 263, ..config(good.clone(), &out) }, "vocab_size = 263");
-    check(BuildConfig { english_share: [0.5, 0.2], ..config(good.clone(), &out) }, "english_share");
+    check(
+        BuildConfig {
+            vocab_size: 263,
+            ..config(good.clone(), &out)
+        },
+        "vocab_size = 263",
+    );
+    check(
+        BuildConfig {
+            english_share: [0.5, 0.2],
+            ..config(good.clone(), &out)
+        },
+        "english_share",
+    );
     check(config(good[..1].to_vec(), &out), "role train");
-    check(config(vec![good[1].clone(), good[1].clone()], &out), "`one`");
-    check(BuildConfig { tokenizer: Some(dir.path().join("нет.json")), ..config(good.clone(), &out) }, "нет.json");
+    check(
+        config(vec![good[1].clone(), good[1].clone()], &out),
+        "`one`",
+    );
+    check(
+        BuildConfig {
+            tokenizer: Some(dir.path().join("нет.json")),
+            ..config(good.clone(), &out)
+        },
+        "нет.json",
+    );
 
-    write_files(&dir.path().join("binary"), &[("модуль.bsl", b"\x00\x01\x02")]);
-    check(config(vec![spec(&dir.path().join("binary"), "b", Role::Train)], &out), "модуль.bsl");
+    let below_file = good[0].path.join("м.bsl").join("out");
+    assert!(matches!(
+        build(&config(good.clone(), &below_file), &Silent),
+        Err(CorpusError::Io { .. })
+    ));
+    check(
+        config(vec![spec(&dir.path().join("нет"), "n", Role::Train)], &out),
+        "нет: no such file",
+    );
+    write_files(
+        &dir.path().join("binary"),
+        &[("модуль.bsl", b"\x00\x01\x02")],
+    );
+    check(
+        config(
+            vec![spec(&dir.path().join("binary"), "b", Role::Train)],
+            &out,
+        ),
+        "модуль.bsl",
+    );
     std::fs::create_dir(dir.path().join("empty")).unwrap();
-    check(config(vec![spec(&dir.path().join("empty"), "e", Role::Train)], &out), "empty: no .bsl or .os file");
+    check(
+        config(
+            vec![spec(&dir.path().join("empty"), "e", Role::Train)],
+            &out,
+        ),
+        "empty: no .bsl or .os file",
+    );
 }

@@ -1,5 +1,8 @@
 //! The index of a corpus: one JSON object a line and file, compressed.
 
+use std::borrow::Cow;
+use std::io::{BufRead, BufReader, Write};
+
 use serde::{Deserialize, Serialize};
 
 use super::{FileEntry, MethodSpan};
@@ -11,8 +14,8 @@ const COMPRESSION_LEVEL: i32 = 6;
 #[serde(deny_unknown_fields)]
 struct Line<'a> {
     project: usize,
-    path: std::borrow::Cow<'a, str>,
-    header: std::borrow::Cow<'a, str>,
+    path: Cow<'a, str>,
+    header: Cow<'a, str>,
     language: Language,
     bytes: usize,
     shard: usize,
@@ -34,26 +37,39 @@ pub(super) fn encode(files: &[FileEntry]) -> std::io::Result<Vec<u8>> {
             bytes: file.bytes,
             shard: file.shard,
             tokens: (file.tokens.start, file.tokens.len()),
-            methods: file.methods.iter().map(|m| (m.tokens.start, m.tokens.len(), m.hash, m.is_first, m.group)).collect(),
+            methods: file
+                .methods
+                .iter()
+                .map(|m| (m.tokens.start, m.tokens.len(), m.hash, m.is_first, m.group))
+                .collect(),
         };
         serde_json::to_writer(&mut encoder, &line)?;
-        std::io::Write::write_all(&mut encoder, b"\n")?;
+        encoder.write_all(b"\n")?;
     }
     encoder.finish()
 }
 
 /// Reads the index and checks that everything in it lies where the manifest allows.
 pub(super) fn decode(bytes: &[u8], manifest: &Manifest) -> Result<Vec<FileEntry>, String> {
-    let text = zstd::decode_all(bytes).map_err(|error| error.to_string())?;
-    let text = String::from_utf8(text).map_err(|error| error.to_string())?;
+    let lines =
+        BufReader::new(zstd::Decoder::new(bytes).map_err(|error| error.to_string())?).lines();
     let mut files: Vec<FileEntry> = Vec::new();
-    for (number, line) in text.lines().enumerate() {
+    for (number, line) in lines.enumerate() {
         let at = |reason: String| format!("line {}: {reason}", number + 1);
-        let line: Line<'_> = serde_json::from_str(line).map_err(|error| at(error.to_string()))?;
-        let shard = manifest.shards.get(line.shard).ok_or_else(|| at(format!("no shard {}", line.shard)))?;
+        let line = line.map_err(|error| at(error.to_string()))?;
+        let line: Line<'_> = serde_json::from_str(&line).map_err(|error| at(error.to_string()))?;
+        let shard = manifest
+            .shards
+            .get(line.shard)
+            .ok_or_else(|| at(format!("no shard {}", line.shard)))?;
         let (start, len) = line.tokens;
-        let end = start.checked_add(len).filter(|&end| end as u64 <= shard.tokens).ok_or_else(|| at("tokens outside the shard".to_owned()))?;
-        if line.project >= manifest.sources.len() || files.last().is_some_and(|last| last.project > line.project) {
+        let end = start
+            .checked_add(len)
+            .filter(|&end| end as u64 <= shard.tokens)
+            .ok_or_else(|| at("tokens outside the shard".to_owned()))?;
+        if line.project >= manifest.sources.len()
+            || files.last().is_some_and(|last| last.project > line.project)
+        {
             return Err(at(format!("project {} is out of order", line.project)));
         }
         let methods: Option<Vec<MethodSpan>> = line
@@ -61,7 +77,12 @@ pub(super) fn decode(bytes: &[u8], manifest: &Manifest) -> Result<Vec<FileEntry>
             .into_iter()
             .map(|(start, method_len, hash, is_first, group)| {
                 let end = start.checked_add(method_len).filter(|&end| end <= len)?;
-                Some(MethodSpan { tokens: start..end, hash, is_first, group })
+                Some(MethodSpan {
+                    tokens: start..end,
+                    hash,
+                    is_first,
+                    group,
+                })
             })
             .collect();
         files.push(FileEntry {

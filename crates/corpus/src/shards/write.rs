@@ -27,7 +27,13 @@ impl ShardWriter {
     pub(crate) fn new(folder: &Path, shard_tokens: usize) -> Result<ShardWriter, CorpusError> {
         let shards = folder.join(SHARDS_FOLDER);
         std::fs::create_dir(&shards).map_err(CorpusError::io(&shards))?;
-        Ok(ShardWriter { folder: folder.to_owned(), shard_tokens, open: Vec::new(), shards: Vec::new(), files: Vec::new() })
+        Ok(ShardWriter {
+            folder: folder.to_owned(),
+            shard_tokens,
+            open: Vec::new(),
+            shards: Vec::new(),
+            files: Vec::new(),
+        })
     }
 
     /// Adds a file; the entry's place in a shard is filled in here.
@@ -58,7 +64,11 @@ impl ShardWriter {
         let path = self.folder.join(SHARDS_FOLDER).join(&name);
         let file = encode_shard(&self.open).map_err(CorpusError::io(&path))?;
         write_durably(&path, &file)?;
-        self.shards.push(ShardEntry { file: name, sha256: sha256_hex(&file), tokens: self.open.len() as u64 });
+        self.shards.push(ShardEntry {
+            file: name,
+            sha256: sha256_hex(&file),
+            tokens: self.open.len() as u64,
+        });
         self.open.clear();
         Ok(())
     }
@@ -67,11 +77,16 @@ impl ShardWriter {
 /// Writes a new file and waits until the disk has it.
 pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), CorpusError> {
     let mut file = File::create(path).map_err(CorpusError::io(path))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(CorpusError::io(path))
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(CorpusError::io(path))
 }
 
 fn encode_shard(tokens: &[u16]) -> std::io::Result<Vec<u8>> {
-    let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+    let bytes: Vec<u8> = tokens
+        .iter()
+        .flat_map(|token| token.to_le_bytes())
+        .collect();
     let mut file = MAGIC.to_vec();
     file.extend(zstd::bulk::compress(&bytes, COMPRESSION_LEVEL)?);
     Ok(file)
@@ -79,10 +94,15 @@ fn encode_shard(tokens: &[u16]) -> std::io::Result<Vec<u8>> {
 
 /// The tokens of a shard file.
 pub(super) fn decode_shard(file: &[u8]) -> Result<Vec<u16>, String> {
-    let frame = file.strip_prefix(MAGIC).ok_or("not a shard of this version")?;
+    let frame = file
+        .strip_prefix(MAGIC)
+        .ok_or("not a shard of this version")?;
     let bytes = zstd::decode_all(frame).map_err(|error| error.to_string())?;
     if bytes.len() % 2 != 0 {
         return Err("half a token at its end".to_owned());
     }
-    Ok(bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
+    Ok(bytes
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .collect())
 }

@@ -34,8 +34,11 @@ pub fn form_module(container: &[u8]) -> Result<Vec<u8>, ContainerError> {
     let format = Format::of(container)?;
     let contents = format.document(container, format.header)?;
     for entry in contents.chunks_exact(3 * format.offset) {
-        let offset = |nth: usize| format.number(&entry[nth * format.offset..(nth + 1) * format.offset]);
-        let (Some(header), Some(data)) = (offset(0), offset(1)) else { continue };
+        let offset =
+            |nth: usize| format.number(&entry[nth * format.offset..(nth + 1) * format.offset]);
+        let (Some(header), Some(data)) = (offset(0), offset(1)) else {
+            continue;
+        };
         if header == 0 || name(&format.document(container, header)?) != "module" {
             continue;
         }
@@ -58,22 +61,40 @@ struct Format {
     digits: usize,
 }
 
-const NARROW: Format = Format { header: 16, offset: 4, digits: 8 };
-const WIDE: Format = Format { header: 20, offset: 8, digits: 16 };
+const NARROW: Format = Format {
+    header: 16,
+    offset: 4,
+    digits: 8,
+};
+const WIDE: Format = Format {
+    header: 20,
+    offset: 8,
+    digits: 16,
+};
 
 impl Format {
     fn of(container: &[u8]) -> Result<&'static Format, ContainerError> {
-        [&NARROW, &WIDE].into_iter().find(|format| format.block(container, format.header).is_some()).ok_or(ContainerError::NotContainer)
+        [&NARROW, &WIDE]
+            .into_iter()
+            .find(|format| format.block(container, format.header).is_some())
+            .ok_or(ContainerError::NotContainer)
     }
 
     /// Reads a number of the table of contents; `None` for the mark that stands for "none".
     fn number(&self, bytes: &[u8]) -> Option<usize> {
-        let value = bytes.iter().rev().fold(0u64, |value, &byte| value << 8 | u64::from(byte));
+        let value = bytes
+            .iter()
+            .rev()
+            .fold(0u64, |value, &byte| value << 8 | u64::from(byte));
         self.offset_of(value)
     }
 
     fn offset_of(&self, value: u64) -> Option<usize> {
-        let none = if self.offset == 4 { 0x7FFF_FFFF } else { u64::MAX };
+        let none = if self.offset == 4 {
+            0x7FFF_FFFF
+        } else {
+            u64::MAX
+        };
         (value != none).then(|| usize::try_from(value).unwrap_or(usize::MAX))
     }
 
@@ -88,13 +109,21 @@ impl Format {
         let mut next = || numbers.next().flatten();
         let (document, block, following) = (next()?, next()?, next()?);
         let data = at + header.len();
-        let end = data.checked_add(usize::try_from(block).ok()?)?.min(container.len());
-        Some((usize::try_from(document).ok()?, data..end, self.offset_of(following)))
+        let end = data
+            .checked_add(usize::try_from(block).ok()?)?
+            .min(container.len());
+        Some((
+            usize::try_from(document).ok()?,
+            data..end,
+            self.offset_of(following),
+        ))
     }
 
     /// The document whose first block lies at `at`.
     fn document(&self, container: &[u8], at: usize) -> Result<Vec<u8>, ContainerError> {
-        let (length, mut data, mut next) = self.block(container, at).ok_or(ContainerError::Broken(at))?;
+        let (length, mut data, mut next) = self
+            .block(container, at)
+            .ok_or(ContainerError::Broken(at))?;
         if length > container.len() {
             return Err(ContainerError::Broken(at));
         }
@@ -107,15 +136,23 @@ impl Format {
             }
             let following = next.ok_or(ContainerError::Broken(at))?;
             // A block without data could chain in a circle for ever.
-            let block = self.block(container, following).filter(|(_, data, _)| !data.is_empty());
+            let block = self
+                .block(container, following)
+                .filter(|(_, data, _)| !data.is_empty());
             (_, data, next) = block.ok_or(ContainerError::Broken(following))?;
         }
     }
 }
 
 fn name(header: &[u8]) -> String {
-    let units = header.get(NAME_OFFSET..).unwrap_or_default().chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
-    char::decode_utf16(units.take_while(|&unit| unit != 0)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    let units = header
+        .get(NAME_OFFSET..)
+        .unwrap_or_default()
+        .chunks_exact(2)
+        .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+    char::decode_utf16(units.take_while(|&unit| unit != 0))
+        .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
 }
 
 /// Plain text stays as it is: with or without its byte order mark, it is no deflate stream that ends where the data end.
@@ -124,7 +161,10 @@ fn inflate(data: Vec<u8>) -> Result<Vec<u8>, ContainerError> {
         return Ok(data);
     }
     let mut text = Vec::new();
-    match flate2::read::DeflateDecoder::new(&data[..]).take(MAX_MODULE_BYTES as u64 + 1).read_to_end(&mut text) {
+    match flate2::read::DeflateDecoder::new(&data[..])
+        .take(MAX_MODULE_BYTES as u64 + 1)
+        .read_to_end(&mut text)
+    {
         Ok(_) if text.len() > MAX_MODULE_BYTES => Err(ContainerError::TooLarge),
         Ok(_) if !text.is_empty() => Ok(text),
         _ => Ok(data),
@@ -169,7 +209,11 @@ pub(super) mod tests {
             chunks.push(b"");
         }
         for (nth, chunk) in chunks.iter().enumerate() {
-            let next = if nth + 1 == chunks.len() { NONE } else { out.len() + 31 + chunk.len() };
+            let next = if nth + 1 == chunks.len() {
+                NONE
+            } else {
+                out.len() + 31 + chunk.len()
+            };
             let length = if nth == 0 { data.len() } else { 0 };
             out.extend(format!("\r\n{length:08x} {:08x} {next:08x} \r\n", chunk.len()).bytes());
             out.extend_from_slice(chunk);
@@ -202,8 +246,17 @@ pub(super) mod tests {
     fn what_is_no_form_is_named() {
         assert_eq!(form_module(b""), Err(ContainerError::NotContainer));
         assert_eq!(form_module(b"<Form/>"), Err(ContainerError::NotContainer));
-        assert_eq!(form_module(&container(&[("form", b"{27}")], 512)), Err(ContainerError::NoModule));
-        let mut cut = container(&[("form", b"{27}"), ("module", "Текст".repeat(100).as_bytes())], 64);
+        assert_eq!(
+            form_module(&container(&[("form", b"{27}")], 512)),
+            Err(ContainerError::NoModule)
+        );
+        let mut cut = container(
+            &[
+                ("form", b"{27}"),
+                ("module", "Текст".repeat(100).as_bytes()),
+            ],
+            64,
+        );
         cut.truncate(cut.len() - 200);
         assert!(matches!(form_module(&cut), Err(ContainerError::Broken(_))));
     }

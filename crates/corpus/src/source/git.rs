@@ -32,17 +32,36 @@ pub(super) fn is_repository(folder: &Path) -> bool {
 impl Commit {
     /// Opens the repository whose own files lie in `path` and lists the files of HEAD.
     pub(super) fn open(path: &Path) -> Result<Commit, CorpusError> {
-        let broken = |reason: String| CorpusError::Git { path: path.to_owned(), reason };
-        let options = gix::open::Options::isolated().open_path_as_is(true).with(gix::sec::Trust::Full);
-        let shared = ThreadSafeRepository::open_opts(path, options).map_err(|error| broken(describe(&error)))?;
+        let broken = |reason: String| CorpusError::Git {
+            path: path.to_owned(),
+            reason,
+        };
+        let options = gix::open::Options::isolated()
+            .open_path_as_is(true)
+            .with(gix::sec::Trust::Full);
+        let shared = ThreadSafeRepository::open_opts(path, options)
+            .map_err(|error| broken(describe(&error)))?;
         let repository = shared.to_thread_local();
-        let head = repository.head_id().map_err(|error| broken(format!("HEAD names no commit: {}", describe(&error))))?.detach();
-        let commit = repository.find_commit(head).map_err(|error| broken(format!("commit {head}: {}", describe(&error))))?;
-        let tree = commit.tree_id().map_err(|error| broken(format!("commit {head}: {}", describe(&error))))?.detach();
+        let head = repository
+            .head_id()
+            .map_err(|error| broken(format!("HEAD names no commit: {}", describe(&error))))?
+            .detach();
+        let commit = repository
+            .find_commit(head)
+            .map_err(|error| broken(format!("commit {head}: {}", describe(&error))))?;
+        let tree = commit
+            .tree_id()
+            .map_err(|error| broken(format!("commit {head}: {}", describe(&error))))?
+            .detach();
         let mut files = Vec::new();
         list(&repository, tree, "", &mut files).map_err(broken)?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Commit { path: path.to_owned(), repository: shared, revision: head.to_string(), files })
+        Ok(Commit {
+            path: path.to_owned(),
+            repository: shared,
+            revision: head.to_string(),
+            files,
+        })
     }
 }
 
@@ -68,10 +87,13 @@ impl Files for Commit {
         match repository.try_find_object(*id) {
             Ok(Some(mut object)) => Ok(std::mem::take(&mut object.data)),
             // Partial clones leave objects out on purpose.
-            Ok(None) => Err(LoadError::Skip(format!("object {id} is absent from the repository"))),
-            Err(error) => {
-                Err(LoadError::Fatal(CorpusError::Git { path: self.path.clone(), reason: format!("{path}, object {id}: {}", describe(&error)) }))
-            }
+            Ok(None) => Err(LoadError::Skip(format!(
+                "object {id} is absent from the repository"
+            ))),
+            Err(error) => Err(LoadError::Fatal(CorpusError::Git {
+                path: self.path.clone(),
+                reason: format!("{path}, object {id}: {}", describe(&error)),
+            })),
         }
     }
 
@@ -85,9 +107,16 @@ impl Files for Commit {
 }
 
 /// Collects the files of `tree`. Links and submodules are no files of ours.
-fn list(repository: &Repository, tree: ObjectId, folder: &str, files: &mut Vec<GitFile>) -> Result<(), String> {
+fn list(
+    repository: &Repository,
+    tree: ObjectId,
+    folder: &str,
+    files: &mut Vec<GitFile>,
+) -> Result<(), String> {
     let at = |error: &dyn std::fmt::Display| format!("tree {tree} of /{folder}: {error}");
-    let tree_object = repository.find_tree(tree).map_err(|error| at(&describe(&error)))?;
+    let tree_object = repository
+        .find_tree(tree)
+        .map_err(|error| at(&describe(&error)))?;
     for entry in tree_object.iter() {
         let entry = entry.map_err(|error| at(&describe(&error)))?;
         let path = format!("{folder}{}", entry.filename());
@@ -97,7 +126,11 @@ fn list(repository: &Repository, tree: ObjectId, folder: &str, files: &mut Vec<G
         } else if entry.mode().is_blob() {
             // Sizes are for progress and limits, so only of what may be read.
             let size = match super::candidate(&path) {
-                Some(_) => repository.try_find_header(id).ok().flatten().map_or(0, |header| header.size()),
+                Some(_) => repository
+                    .try_find_header(id)
+                    .ok()
+                    .flatten()
+                    .map_or(0, |header| header.size()),
                 None => 0,
             };
             files.push(GitFile { path, id, size });

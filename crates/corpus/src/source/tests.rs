@@ -42,9 +42,18 @@ fn a_folder_gives_its_modules_in_path_order() {
     let (files, report, source) = read(dir.path());
     assert_eq!(paths(&files), ["a.bsl", "a/z.os", "б.bsl"]);
     assert_eq!(files[2].text, "А = 1;\n");
-    assert_eq!((files[0].kind, files[1].kind), (FileKind::Bsl, FileKind::OneScript));
-    assert_eq!((report.files, report.empty, report.skipped.len()), (3, 1, 0));
-    assert_eq!((source.kind(), source.revision(), source.licence()), (SourceKind::Folder, None, None));
+    assert_eq!(
+        (files[0].kind, files[1].kind),
+        (FileKind::Bsl, FileKind::OneScript)
+    );
+    assert_eq!(
+        (report.files, report.empty, report.skipped.len()),
+        (3, 1, 0)
+    );
+    assert_eq!(
+        (source.kind(), source.revision(), source.licence()),
+        (SourceKind::Folder, None, None)
+    );
     assert_eq!(read(&dir.path().join("a.bsl")).0[0].path, "a.bsl");
 }
 
@@ -62,7 +71,14 @@ fn binary_and_protected_modules_are_skipped_with_a_reason() {
     let (files, report, source) = read(dir.path());
     assert_eq!(paths(&files), ["CommonModules/A/Ext/Module.bsl"]);
     assert_eq!(source.kind(), SourceKind::DesignerDump);
-    let reason = |path: &str| &report.skipped.iter().find(|skipped| skipped.path == path).unwrap().reason;
+    let reason = |path: &str| {
+        &report
+            .skipped
+            .iter()
+            .find(|skipped| skipped.path == path)
+            .unwrap()
+            .reason
+    };
     assert_eq!(report.skipped.len(), 4);
     assert!(reason("CommonModules/B/Ext/Module.bin").contains("protected"));
     assert!(reason("CommonModules/C/Ext/Module.bsl").contains("binary"));
@@ -72,7 +88,16 @@ fn binary_and_protected_modules_are_skipped_with_a_reason() {
 
 #[test]
 fn ordinary_forms_give_their_module() {
-    let form = container::tests::container(&[("form", b"{27}"), ("module", "\u{feff}Процедура Х()\r\nКонецПроцедуры".as_bytes())], 512);
+    let form = container::tests::container(
+        &[
+            ("form", b"{27}"),
+            (
+                "module",
+                "\u{feff}Процедура Х()\r\nКонецПроцедуры".as_bytes(),
+            ),
+        ],
+        512,
+    );
     let dir = folder(&[("Catalogs/Товары/Forms/ФормаСписка/Ext/Form.bin", &form)]);
     let (files, ..) = read(dir.path());
     assert_eq!(files[0].text, "Процедура Х()\nКонецПроцедуры");
@@ -87,16 +112,35 @@ fn roots_are_found_and_files_belong_to_them() {
     let dir = folder(&[
         ("app/src/Configuration/Configuration.mdo", b"<mdclass/>"),
         ("app/src/CommonModules/A/Module.bsl", MODULE),
-        ("tests/src/Configuration/Configuration.mdo", b"<configurationExtensionPurpose>AddOn</configurationExtensionPurpose>"),
+        (
+            "tests/src/Configuration/Configuration.mdo",
+            b"<configurationExtensionPurpose>AddOn</configurationExtensionPurpose>",
+        ),
         ("tests/src/CommonModules/T/Module.bsl", MODULE),
         ("tools/build.os", MODULE),
         ("LICENSE", b"Apache License\nVersion 2.0"),
     ]);
     let (files, _, source) = read(dir.path());
-    assert_eq!((source.kind(), source.licence()), (SourceKind::EdtProject, Some("Apache-2.0")));
-    let roles: Vec<_> = source.roots().iter().map(|root| (root.path.as_str(), root.role)).collect();
-    assert_eq!(roles, [("app", RootRole::Configuration), ("tests", RootRole::Extension)]);
-    assert_eq!(files.iter().map(|file| file.root).collect::<Vec<_>>(), [Some(0), Some(1), None]);
+    assert_eq!(
+        (source.kind(), source.licence()),
+        (SourceKind::EdtProject, Some("Apache-2.0"))
+    );
+    let roles: Vec<_> = source
+        .roots()
+        .iter()
+        .map(|root| (root.path.as_str(), root.role))
+        .collect();
+    assert_eq!(
+        roles,
+        [
+            ("app", RootRole::Configuration),
+            ("tests", RootRole::Extension)
+        ]
+    );
+    assert_eq!(
+        files.iter().map(|file| file.root).collect::<Vec<_>>(),
+        [Some(0), Some(1), None]
+    );
 }
 
 #[test]
@@ -114,7 +158,10 @@ fn git_repositories_are_read_at_head_bare_or_inside() {
     assert_eq!(paths(&read_files), ["src.os", "src/b.bsl", "src/Я/a.bsl"]);
     assert_eq!(read_files[1].text, "Б = 2;\n");
     assert_eq!(report.skipped, []);
-    assert_eq!((source.kind(), source.revision(), source.licence()), (SourceKind::GitRepository, Some(head.as_str()), Some("MIT")));
+    assert_eq!(
+        (source.kind(), source.revision(), source.licence()),
+        (SourceKind::GitRepository, Some(head.as_str()), Some("MIT"))
+    );
 
     // The same inside a `.git`: with nothing beside it the commit counts, with modules beside it the folder does.
     let work = dir.path().join("work");
@@ -123,12 +170,17 @@ fn git_repositories_are_read_at_head_bare_or_inside() {
     assert_eq!(read(&work.join(".git")).0.len(), 3);
     write_files(&work, &[("new.bsl", b"X = 1;")]);
     let (read_files, _, source) = read(&work);
-    assert_eq!((paths(&read_files), source.kind()), (vec!["new.bsl"], SourceKind::Folder));
+    assert_eq!(
+        (paths(&read_files), source.kind()),
+        (vec!["new.bsl"], SourceKind::Folder)
+    );
 }
 
 /// The loose object files of a repository, largest last.
 fn objects(repository: &Path) -> Vec<PathBuf> {
-    let files = walkdir::WalkDir::new(repository.join("objects")).into_iter().map(|entry| entry.unwrap().into_path());
+    let files = walkdir::WalkDir::new(repository.join("objects"))
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path());
     let mut files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
     files.sort_by_key(|path| path.metadata().unwrap().len());
     files
@@ -136,19 +188,26 @@ fn objects(repository: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_broken_git_repository_is_an_error_that_names_it() {
-    let text: String = (0..500).map(|n| format!("Поле{n} = {};\n", n * n)).collect();
+    let text: String = (0..500)
+        .map(|n| format!("Поле{n} = {};\n", n * n))
+        .collect();
     let check = |damage: &dyn Fn(&Path)| {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("сломан.git");
         git_repository(&path, &[("a.bsl", text.as_bytes())]);
         damage(&path);
-        let error = open(&path).and_then(|source| source.read(&mut |_| ControlFlow::Continue(())).map(drop)).unwrap_err();
+        let error = open(&path)
+            .and_then(|source| source.read(&mut |_| ControlFlow::Continue(())).map(drop))
+            .unwrap_err();
         assert!(matches!(error, CorpusError::Git { .. }), "{error}");
         assert!(error.to_string().contains("сломан.git"), "{error}");
     };
     let garble = |path: &Path| {
         let mut permissions = path.metadata().unwrap().permissions();
-        #[expect(clippy::permissions_set_readonly_false, reason = "a file in a temporary folder")]
+        #[expect(
+            clippy::permissions_set_readonly_false,
+            reason = "a file in a temporary folder"
+        )]
         permissions.set_readonly(false);
         std::fs::set_permissions(path, permissions).unwrap();
         std::fs::write(path, b"garbage").unwrap();
@@ -157,18 +216,30 @@ fn a_broken_git_repository_is_an_error_that_names_it() {
     check(&|path| objects(path).iter().for_each(|object| garble(object)));
     check(&|path| std::fs::write(path.join("HEAD"), "ref: refs/heads/nowhere\n").unwrap());
     check(&|path| std::fs::write(path.join("HEAD"), "\0\0\0").unwrap());
-    check(&|path| objects(path).iter().for_each(|object| std::fs::remove_file(object).unwrap()));
+    check(&|path| {
+        objects(path)
+            .iter()
+            .for_each(|object| std::fs::remove_file(object).unwrap())
+    });
 }
 
 #[test]
 fn an_object_left_out_of_the_repository_is_skipped() {
-    let text: String = (0..500).map(|n| format!("Поле{n} = {};\n", n * n)).collect();
+    let text: String = (0..500)
+        .map(|n| format!("Поле{n} = {};\n", n * n))
+        .collect();
     let dir = tempfile::tempdir().unwrap();
-    git_repository(dir.path(), &[("a.bsl", text.as_bytes()), ("b.bsl", b"X = 1;")]);
+    git_repository(
+        dir.path(),
+        &[("a.bsl", text.as_bytes()), ("b.bsl", b"X = 1;")],
+    );
     std::fs::remove_file(objects(dir.path()).last().unwrap()).unwrap();
     let (files, report, _) = read(dir.path());
     assert_eq!(paths(&files), ["b.bsl"]);
-    assert!(report.skipped[0].path == "a.bsl" && report.skipped[0].reason.contains("absent"), "{report:?}");
+    assert!(
+        report.skipped[0].path == "a.bsl" && report.skipped[0].reason.contains("absent"),
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -177,13 +248,22 @@ fn a_source_without_modules_is_an_error() {
     assert!(matches!(open(dir.path()), Err(CorpusError::NoModules(path)) if path == dir.path()));
     write_files(dir.path(), &[("Ext/Module.bin", b"\x01"), ("a.txt", b"x")]);
     assert!(matches!(open(dir.path()), Err(CorpusError::NoModules(_))));
-    assert!(matches!(open(&dir.path().join("нет")), Err(CorpusError::Missing(_))));
-    assert!(matches!(open(&dir.path().join("a.txt")), Err(CorpusError::NoModules(_))));
+    assert!(matches!(
+        open(&dir.path().join("нет")),
+        Err(CorpusError::Missing(_))
+    ));
+    assert!(matches!(
+        open(&dir.path().join("a.txt")),
+        Err(CorpusError::NoModules(_))
+    ));
 }
 
 #[test]
 fn a_visitor_may_stop_the_reading() {
     let dir = folder(&[("a.bsl", b"A = 1;"), ("b.bsl", b"B = 1;")]);
-    let report = open(dir.path()).unwrap().read(&mut |_| ControlFlow::Break(())).unwrap();
+    let report = open(dir.path())
+        .unwrap()
+        .read(&mut |_| ControlFlow::Break(()))
+        .unwrap();
     assert_eq!(report.files, 1);
 }

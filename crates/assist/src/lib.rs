@@ -1,1 +1,24 @@
-//! Placeholder until the crate is written.
+//! The assistant in editor terms: complete code in an open document, learn a project.
+//!
+//! Called by the command line, later by the server and the language server; the evaluation uses its scorer so that what
+//! is measured is what users get. Requests and answers are plain structs; wire formats, sockets and terminals belong to the
+//! callers. It puts text (`bsl`), counts (`cache`) and the network (`engine`) together and must not know how a model was
+//! trained.
+
+pub mod assistant;
+pub mod complete;
+pub mod document;
+pub mod error;
+pub mod gates;
+pub mod healing;
+pub mod memory;
+pub mod mixture;
+pub mod stop;
+pub mod stream;
+
+pub use assistant::{Assistant, LearnFile, LearnProgress, LearnReport, Parts};
+pub use complete::{CompleteRequest, Completion, PartShare, StopReason, Timings};
+pub use error::AssistError;
+pub use memory::ProjectMemory;
+pub use nestor_engine::{Sampling, Speed};
+pub use stop::StopRule;

@@ -1,1 +1,39 @@
-//! Placeholder until the crate is written.
+//! Exact nested n-gram distributions over token ids, the gate that mixes them with the network, and tries of candidates.
+//!
+//! [`NestedCache`] holds the nests (shipped [`CorpusNgram`], project, folder, file) and predicts three full distributions,
+//! each backing off into the next outer one. [`Gate`] turns [`features`] into weights, [`mix()`] mixes. Used by `engine`,
+//! `assist`, `eval` and `memory`; must not know text, tokenizers or networks.
+
+mod chain;
+pub mod corpus_build;
+mod corpus_format;
+mod corpus_ngram;
+mod counts;
+mod error;
+mod evidence;
+pub mod features;
+mod format;
+pub mod gate;
+pub mod gate_fit;
+mod mix;
+mod nested;
+mod ngram;
+mod ngram_format;
+mod smoothing;
+mod subtraction;
+mod summary;
+pub mod trie;
+
+pub use corpus_build::{CorpusBuildOptions, CorpusBuilder};
+pub use corpus_ngram::{CorpusNgram, MAX_CORPUS_CONTEXT};
+pub use error::CacheError;
+pub use features::{ExitDistribution, feature_count, gate_features};
+pub use gate::{GATE_SETS, Gate, GateSet, component_names};
+pub use gate_fit::{FitOptions, FitReport, GateExample};
+pub use mix::mix;
+pub use nested::{NESTS, Nest, NestPrediction, NestedCache, SourceMatch};
+pub use ngram::{MAX_ORDER, MAX_VOCAB_SIZE, Ngram, SegmentId};
+pub use smoothing::{SOURCES, Source};
+pub use subtraction::Subtraction;
+pub use summary::{Summary, summarise};
+pub use trie::CandidateTrie;

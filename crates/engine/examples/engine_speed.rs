@@ -3,12 +3,14 @@
 //! (the size, then the number of threads).
 
 use nestor_cache::{Gate, NestedCache, component_names, feature_count};
-use nestor_engine::{GenerateRequest, Mixture, Model, NetworkConfig, Predictor, Session};
+use nestor_engine::{
+    EngineError, GenerateRequest, Mixture, Model, NetworkConfig, Predictor, Session,
+};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-const REPEATS: usize = 7;
+const REPEATS: usize = 15;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -32,48 +34,49 @@ fn main() -> Result<(), Box<dyn Error>> {
         let fresh = Session::new(model.clone(), depth)?.with_threads(threads);
         let mut filled = fresh.clone();
         let states = filled.forward(&tokens)?;
-        let prefill = median(|| fresh.clone().forward(&tokens).map(drop))?;
-        let mut logits = vec![0.0; 256 * config.vocab];
-        let head = median(|| {
-            for rows in states.rows(depth - 1).chunks_exact(256 * config.width) {
-                fresh.exit_logits(depth - 1, rows, &mut logits)?;
-                for row in logits.chunks_exact_mut(config.vocab) {
-                    nestor_kernels::softmax_in_place(row);
-                }
-            }
-            Ok(())
-        })?;
+        let prefill = time(|| fresh.clone().forward(&tokens).map(drop))?;
+        let short = time(|| filled.clone().forward(&tokens[..16]).map(drop))?;
+        let mut probs = vec![0.0; 256 * config.vocab];
+        let rows = &states.rows(depth - 1)[..256 * config.width];
+        let head = time(|| fresh.exit_probs(depth - 1, rows, &mut probs))?;
         let decode = |start: &Session| {
             let mut session = start.clone();
             let mut row = vec![0.0; config.vocab];
-            median(|| {
-                for token in &tokens[..32] {
+            time(|| {
+                for token in &tokens[..16] {
                     let states = session.forward(&[*token])?;
-                    session.exit_logits(depth - 1, states.rows(depth - 1), &mut row)?;
-                    nestor_kernels::softmax_in_place(&mut row);
+                    session.exit_probs(depth - 1, states.rows(depth - 1), &mut row)?;
                 }
                 Ok(())
             })
         };
-        let (short, long) = (decode(&fresh)? / 32.0, decode(&filled)? / 32.0);
+        let (empty, full) = (decode(&fresh)?, decode(&filled)?);
         let predictor = predictor(&model, depth, &tokens)?;
-        let generated =
-            median(|| predictor.generate(&GenerateRequest::default()).map(drop))? / 16.0;
-        let snapshot = median(|| {
+        let generated = time(|| predictor.generate(&GenerateRequest::default()).map(drop))?;
+        let snapshot = time(|| {
             drop(filled.clone());
             Ok(())
         })?;
+        println!("depth {depth}, median (best) of {REPEATS}:");
+        println!("  prefill of 1024         {} tokens/s", prefill.rate(1024));
+        println!("  16 tokens after 1024    {} ms", short.milliseconds(1));
+        println!("  softmax of one exit     {} rows/s", head.rate(256));
         println!(
-            "depth {depth}: prefill {:.0} tokens/s, softmax of one exit {:.0} rows/s, \
-             decode {:.3} ms/token empty, {:.3} ms/token after 1024, generate {:.3} ms/token, \
-             snapshot {:.3} ms of {} KiB",
-            1024.0 / prefill,
-            1024.0 / head,
-            short * 1e3,
-            long * 1e3,
-            generated * 1e3,
-            snapshot * 1e3,
-            filled.state_bytes() / 1024,
+            "  decode after 0          {} ms/token",
+            empty.milliseconds(16)
+        );
+        println!(
+            "  decode after 1024       {} ms/token",
+            full.milliseconds(16)
+        );
+        println!(
+            "  generate, all exits     {} ms/token",
+            generated.milliseconds(16)
+        );
+        let kib = filled.state_bytes() / 1024;
+        println!(
+            "  snapshot of {kib:4} KiB    {} ms",
+            snapshot.milliseconds(1)
         );
     }
     Ok(())
@@ -97,10 +100,25 @@ fn predictor(
     Ok(predictor)
 }
 
-/// Median seconds of a few runs.
-fn median(
-    mut run: impl FnMut() -> Result<(), nestor_engine::EngineError>,
-) -> Result<f64, nestor_engine::EngineError> {
+/// Seconds of a few runs.
+struct Timing {
+    median: f64,
+    best: f64,
+}
+
+impl Timing {
+    fn rate(&self, count: usize) -> String {
+        let count = count as f64;
+        format!("{:8.0} ({:.0})", count / self.median, count / self.best)
+    }
+
+    fn milliseconds(&self, count: usize) -> String {
+        let scale = 1e3 / count as f64;
+        format!("{:8.3} ({:.3})", self.median * scale, self.best * scale)
+    }
+}
+
+fn time(mut run: impl FnMut() -> Result<(), EngineError>) -> Result<Timing, EngineError> {
     let mut seconds = Vec::with_capacity(REPEATS);
     for _ in 0..REPEATS {
         let start = Instant::now();
@@ -108,5 +126,8 @@ fn median(
         seconds.push(start.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
-    Ok(seconds[REPEATS / 2])
+    Ok(Timing {
+        median: seconds[REPEATS / 2],
+        best: seconds[0],
+    })
 }

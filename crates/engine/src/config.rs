@@ -103,27 +103,35 @@ impl NetworkConfig {
     /// # Errors
     /// [`EngineError::Config`] with the first field that is wrong.
     pub fn validate(&self) -> Result<(), EngineError> {
-        // Larger sizes are not wrong, but nothing of ours has them and products would overflow.
-        const LARGEST: usize = 1 << 20;
+        // The limits are far above anything of ours; they keep a foreign file from asking for more
+        // memory than it has bytes.
         let sizes = [
-            ("width", self.width),
-            ("stages", self.stages),
-            ("blocks_per_stage", self.blocks_per_stage),
-            ("ffn", self.ffn),
-            ("vocab", self.vocab),
-            ("delta_heads", self.delta_heads),
-            ("key_dim", self.key_dim),
-            ("value_dim", self.value_dim),
-            ("query_heads", self.query_heads),
-            ("kv_heads", self.kv_heads),
-            ("head_dim", self.head_dim),
-            ("window", self.window),
-            ("conv", self.conv),
-            ("exit_rank", self.exit_rank),
+            ("width", self.width, 1 << 16),
+            ("stages", self.stages, 64),
+            ("blocks_per_stage", self.blocks_per_stage, 1 << 10),
+            ("ffn", self.ffn, 1 << 18),
+            ("vocab", self.vocab, 1 << 20),
+            ("delta_heads", self.delta_heads, 256),
+            ("key_dim", self.key_dim, 1 << 10),
+            ("value_dim", self.value_dim, 1 << 10),
+            ("query_heads", self.query_heads, 256),
+            ("kv_heads", self.kv_heads, 256),
+            ("head_dim", self.head_dim, 1 << 10),
+            ("window", self.window, 1 << 20),
+            ("conv", self.conv, 64),
+            ("exit_rank", self.exit_rank, 1 << 16),
         ];
-        for (field, value) in sizes {
-            if value == 0 || value > LARGEST {
-                let reason = "must be between 1 and 1048576";
+        for (field, value, largest) in sizes {
+            if value == 0 {
+                let reason = "must be at least 1".to_owned();
+                return Err(EngineError::Config {
+                    field,
+                    value: value as f64,
+                    reason,
+                });
+            }
+            if value > largest {
+                let reason = format!("must be at most {largest}");
                 return Err(EngineError::Config {
                     field,
                     value: value as f64,
@@ -132,7 +140,7 @@ impl NetworkConfig {
             }
         }
         if !self.query_heads.is_multiple_of(self.kv_heads) {
-            let reason = "must be a multiple of kv_heads";
+            let reason = "must be a multiple of kv_heads".to_owned();
             let value = self.query_heads as f64;
             return Err(EngineError::Config {
                 field: "query_heads",
@@ -141,7 +149,7 @@ impl NetworkConfig {
             });
         }
         if !self.head_dim.is_multiple_of(2) {
-            let reason = "must be even for rotary positions";
+            let reason = "must be even for rotary positions".to_owned();
             let value = self.head_dim as f64;
             return Err(EngineError::Config {
                 field: "head_dim",
@@ -151,7 +159,7 @@ impl NetworkConfig {
         }
         for (field, value) in [("rope_theta", self.rope_theta), ("norm_eps", self.norm_eps)] {
             if !(value.is_finite() && value > 0.0) {
-                let reason = "must be a positive number";
+                let reason = "must be a positive number".to_owned();
                 return Err(EngineError::Config {
                     field,
                     value,

@@ -45,7 +45,7 @@ pub enum EngineError {
         /// Its value.
         value: f64,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// A tensor that is missing, superfluous, or of another shape, type or content.
     #[error("{path}: tensor {tensor}: {reason}")]

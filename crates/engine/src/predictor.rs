@@ -167,22 +167,25 @@ impl Predictor {
             probs: vec![0.0; vocab],
             ..Mixed::default()
         };
-        for level in self.mixture.levels() {
-            let (exit, level) = (level - 1, *level);
-            let mut probs = vec![0.0; vocab];
-            self.session
-                .exit_probs(exit, &self.rows[exit], &mut probs)?;
-            let found = summarise(&probs);
+        let levels = self.mixture.levels();
+        let rows: Vec<(usize, &[f32])> = levels
+            .iter()
+            .map(|level| (level - 1, self.rows[level - 1].as_slice()))
+            .collect();
+        let probs = self.session.probs_of_exits(&rows)?;
+        for (level, probs) in levels.iter().zip(probs.chunks_exact(vocab)) {
+            let found = summarise(probs);
             mixed.exits.push(ExitSummary {
-                level,
+                level: *level,
                 top: found.top,
                 top_prob: found.top_probability,
                 entropy: found.entropy,
             });
+            let component = Component::Level(*level);
             mixed.parts.push(Part {
-                component: Component::Level(level),
+                component,
                 weight: 0.0,
-                probs,
+                probs: probs.to_vec(),
             });
         }
         let weights = match &self.cache {

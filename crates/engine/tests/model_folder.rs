@@ -4,6 +4,7 @@
 mod support;
 
 use nestor_engine::{Model, NetworkConfig, Session, sha256_hex};
+use proptest::prelude::*;
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -171,4 +172,16 @@ fn bytes_that_are_no_safetensors_are_refused_without_a_panic() {
         error.contains("embedding") && error.contains("F64"),
         "{error}"
     );
+}
+
+proptest! {
+    /// Whatever the header says: an error or a model, never a panic and no memory beyond the file's.
+    #[test]
+    fn a_changed_header_never_panics(at in 0usize..3000, byte: u8, cut in 0usize..4000) {
+        let config = NetworkConfig { vocab: 9, ..small_config(1) };
+        let mut bytes = to_safetensors(&random_tensors(&config, 1), Dtype::F16);
+        bytes[at] = byte;
+        bytes.truncate(bytes.len() - cut.saturating_sub(2000));
+        let _ = Model::from_safetensors(&config, &bytes);
+    }
 }

@@ -14,13 +14,14 @@ dispatch! {
 }
 
 dispatch! {
-    /// `y[j] = W[j] . x` for `W [out, in]`: the product with the transposed matrix.
+    /// `y[i, j] = W[j] . x[i]` for `x [n, in]`, `W [out, in]` and `y [n, out]`: the product with the
+    /// transposed matrix, which is read once for all rows of `x`.
     ///
-    /// The arithmetic of one `y[j]` depends on nothing but `x` and that row.
+    /// The arithmetic of one `y[i, j]` depends on nothing but the two rows.
     ///
     /// # Panics
     /// When the lengths do not fit together.
-    pub fn dot_rows(w: &[f32], x: &[f32], y: &mut [f32]) = dot_rows_body
+    pub fn dot_rows(w: &[f32], inputs: usize, x: &[f32], y: &mut [f32]) = dot_rows_body
 }
 
 dispatch! {
@@ -70,11 +71,23 @@ fn gemv_body<A: Arithmetic>(x: &[f32], w: &[f32], y: &mut [f32]) {
 }
 
 #[inline(always)]
-fn dot_rows_body<A: Arithmetic>(w: &[f32], x: &[f32], y: &mut [f32]) {
-    check_lengths(x.len(), w.len(), y.len());
-    let n = x.len();
-    for (j, value) in y.iter_mut().enumerate() {
-        *value = dot_body::<A>(&w[j * n..][..n], x);
+fn dot_rows_body<A: Arithmetic>(w: &[f32], inputs: usize, x: &[f32], y: &mut [f32]) {
+    if inputs == 0 || w.is_empty() {
+        y.fill(0.0);
+        return;
+    }
+    let outputs = w.len() / inputs;
+    assert!(
+        w.len() == outputs * inputs && x.len() * outputs == y.len() * inputs,
+        "{} weights for rows of {inputs}: {} inputs to {} outputs",
+        w.len(),
+        x.len(),
+        y.len()
+    );
+    for (j, w) in w.chunks_exact(inputs).enumerate() {
+        for (i, x) in x.chunks_exact(inputs).enumerate() {
+            y[i * outputs + j] = dot_body::<A>(w, x);
+        }
     }
 }
 
@@ -179,12 +192,17 @@ mod tests {
                 }
             }
             let mut by_rows = vec![1.0; outputs];
-            dot_rows(&turned, &x, &mut by_rows);
+            dot_rows(&turned, inputs, &x, &mut by_rows);
             prop_assert!(relative_error(&by_rows, &plain) < 2e-6);
+            // Rows together are the rows alone, bit for bit.
+            let others = [noise(3, inputs), x.clone()].concat();
+            let mut both = vec![1.0; 2 * outputs];
+            dot_rows(&turned, inputs, &others, &mut both);
+            prop_assert_eq!(&both[outputs..], &by_rows);
 
             gemv_body::<TwoSteps>(&x, &w, &mut fast);
             prop_assert!(relative_error(&fast, &plain) < 2e-6);
-            dot_rows_body::<TwoSteps>(&turned, &x, &mut by_rows);
+            dot_rows_body::<TwoSteps>(&turned, inputs, &x, &mut by_rows);
             prop_assert!(relative_error(&by_rows, &plain) < 2e-6);
         }
     }

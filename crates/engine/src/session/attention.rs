@@ -118,7 +118,7 @@ impl AttentionState {
         }
     }
 
-    /// One query against all rows of the ring, whose order does not matter.
+    /// One token's queries against all rows of the ring, whose order does not matter.
     fn attend_one(
         &self,
         config: &NetworkConfig,
@@ -127,17 +127,18 @@ impl AttentionState {
         scratch: &mut Scratch,
     ) {
         let width = config.head_dim;
-        let group = config.query_heads / config.kv_heads;
-        for (head, out) in out.chunks_exact_mut(width).enumerate() {
-            let (keys, values) = (&self.keys[head / group], &self.values[head / group]);
-            scratch.scores.resize(keys.len() / width, 0.0);
-            dot_rows(
-                keys,
-                &projected[head * width..][..width],
-                &mut scratch.scores,
-            );
-            softmax_in_place(&mut scratch.scores);
-            gemv(&scratch.scores, values, out);
+        let group = config.query_heads / config.kv_heads * width;
+        let queries = projected.chunks_exact(group);
+        for (kv, (queries, out)) in queries.zip(out.chunks_exact_mut(group)).enumerate() {
+            let (keys, values) = (&self.keys[kv], &self.values[kv]);
+            let seen = keys.len() / width;
+            scratch.scores.resize(queries.len() / width * seen, 0.0);
+            dot_rows(keys, width, queries, &mut scratch.scores);
+            let heads = scratch.scores.chunks_exact_mut(seen);
+            for (scores, out) in heads.zip(out.chunks_exact_mut(width)) {
+                softmax_in_place(scores);
+                gemv(scores, values, out);
+            }
         }
     }
 

@@ -19,6 +19,10 @@ use std::sync::Arc;
 /// Tokens that go through the network as one matrix.
 const CHUNK: usize = 256;
 
+/// Rows up to which the head is streamed through scalar products; a matrix product would first copy
+/// it into blocks.
+const FEW_ROWS: usize = 8;
+
 /// The state of a sequence of tokens in the first stages of a model.
 #[derive(Debug)]
 pub struct Session {
@@ -210,16 +214,45 @@ impl Session {
         let n = rows.len() / width;
         check_length("rows of an exit", rows.len(), n * width)?;
         check_length("logits", logits.len(), n * vocab)?;
+        self.head(rows, logits);
+        Ok(())
+    }
+
+    /// The product of rows of any exits with the head.
+    fn head(&self, rows: &[f32], logits: &mut [f32]) {
+        let (vocab, width) = (self.model.config().vocab, self.model.config().width);
         let embedding = &self.model.weights.embedding;
-        if n == 1 {
-            dot_rows(embedding, rows, logits);
+        let n = rows.len() / width;
+        if n <= FEW_ROWS {
+            dot_rows(embedding, width, rows, logits);
         } else {
             let head = MatRef::new(embedding, vocab, width).transposed();
             let rows = MatRef::new(rows, n, width);
             let logits = MatMut::new(logits, n, vocab);
             matmul(logits, rows, head, Update::Assign, self.threads);
         }
-        Ok(())
+    }
+
+    /// Probabilities of one row for each of some exits, `[n, V]`; reads the head once for all.
+    pub(crate) fn probs_of_exits(&self, rows: &[(usize, &[f32])]) -> Result<Vec<f32>, EngineError> {
+        let vocab = self.model.config().vocab;
+        let together: Vec<f32> = rows.iter().flat_map(|(_, row)| *row).copied().collect();
+        let mut probs = vec![0.0; rows.len() * vocab];
+        self.head(&together, &mut probs);
+        for ((exit, _), row) in rows.iter().zip(probs.chunks_exact_mut(vocab)) {
+            self.softmax(*exit, row)?;
+        }
+        Ok(probs)
+    }
+
+    fn softmax(&self, exit: usize, logits: &mut [f32]) -> Result<(), EngineError> {
+        if softmax_in_place(logits).log_sum.is_finite() {
+            return Ok(());
+        }
+        Err(EngineError::NotFinite {
+            exit,
+            position: self.position,
+        })
     }
 
     /// Probabilities of rows of one exit: `rows` is `[n, width]`, `probs` receives `[n, V]`.

@@ -1,0 +1,266 @@
+//! The assistant: a model folder, the tokenizer, and what the project has taught.
+//!
+//! The facade that the command line opens. Completion itself is in [`crate::complete`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nestor_bsl::pieces::{Tokenizer, TokenizerError};
+use nestor_cache::{CorpusNgram, GateSet};
+use nestor_engine::{Mixture, Model, ModelFolder, Speed};
+use rayon::prelude::*;
+
+use crate::document::file_pieces;
+use crate::error::AssistError;
+use crate::memory::ProjectMemory;
+use crate::mixture::{RowGate, SlotTable, rows_of_model};
+use crate::stream::Stream;
+
+/// A loaded model with a project.
+#[derive(Clone, Debug)]
+pub struct Assistant {
+    model: Arc<Model>,
+    tokenizer: Arc<Tokenizer>,
+    gates: Option<Arc<GateSet>>,
+    corpus: Option<Arc<CorpusNgram>>,
+    train_methods: Arc<[u64]>,
+    slots: Arc<SlotTable>,
+    memory: ProjectMemory,
+}
+
+/// What an assistant is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The network.
+    pub model: Arc<Model>,
+    /// Its tokenizer.
+    pub tokenizer: Arc<Tokenizer>,
+    /// What weighs exits against nests; without it they share evenly.
+    pub gates: Option<Arc<GateSet>>,
+    /// Counts of the training corpus.
+    pub corpus: Option<Arc<CorpusNgram>>,
+    /// Hashes of the methods that the model was trained on, rising.
+    pub train_methods: Arc<[u64]>,
+}
+
+/// A file to learn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearnFile {
+    /// Path inside the project.
+    pub path: String,
+    /// Its text; byte order mark and `\r\n` are taken off.
+    pub text: String,
+}
+
+/// How far learning is, for the caller's progress bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearnProgress {
+    /// Files learned.
+    pub files: usize,
+    /// Bytes of text in them.
+    pub bytes: usize,
+    /// Pieces learned.
+    pub pieces: usize,
+}
+
+/// What learning left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LearnReport {
+    /// Files learned.
+    pub files: usize,
+    /// Bytes of text in them.
+    pub bytes: usize,
+    /// Pieces in them.
+    pub pieces: usize,
+    /// Files that are no source text, with the reason.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// Files that are cut into pieces together, in parallel.
+const LEARN_BATCH: usize = 64;
+
+impl Assistant {
+    /// Opens a model folder with an empty project.
+    ///
+    /// # Errors
+    /// [`AssistError`] naming the file or field that is wrong.
+    pub fn open(model_dir: &Path) -> Result<Self, AssistError> {
+        let folder = ModelFolder::open(model_dir)?;
+        let path = model_dir.join("tokenizer.json");
+        let tokenizer = Tokenizer::from_file(&path).map_err(|source| match source {
+            TokenizerError::Read { source, .. } => AssistError::ModelFile {
+                path: path.clone(),
+                reason: source.to_string(),
+            },
+            source => AssistError::Tokenizer {
+                path: path.clone(),
+                source,
+            },
+        })?;
+        let vocab = folder.model.config().vocab;
+        if tokenizer.vocab_size() != vocab {
+            return Err(AssistError::ModelFile {
+                path,
+                reason: format!(
+                    "has {} pieces, the network of model.json has {vocab}",
+                    tokenizer.vocab_size()
+                ),
+            });
+        }
+        Self::from_parts(Parts {
+            model: folder.model,
+            tokenizer: Arc::new(tokenizer),
+            gates: folder.gates,
+            corpus: folder.corpus,
+            train_methods: folder.method_hashes,
+        })
+    }
+
+    /// An assistant of parts that are loaded already, with an empty project.
+    ///
+    /// # Errors
+    /// When the parts do not belong together.
+    pub fn from_parts(parts: Parts) -> Result<Self, AssistError> {
+        let stages = parts.model.config().stages;
+        // Refuses gates of other components now, not at the first request.
+        rows_of_model(parts.gates.as_deref(), stages)?;
+        for speed in [Speed::Fast, Speed::Balanced, Speed::Accurate] {
+            Mixture::for_speed(speed, stages, parts.gates.as_deref())?;
+        }
+        let memory = ProjectMemory::new(parts.model.config().vocab, parts.corpus.clone())?;
+        Ok(Self {
+            slots: Arc::new(SlotTable::new(&parts.tokenizer)),
+            model: parts.model,
+            tokenizer: parts.tokenizer,
+            gates: parts.gates,
+            corpus: parts.corpus,
+            train_methods: parts.train_methods,
+            memory,
+        })
+    }
+
+    /// Learns files of the project in the order given; one that was learned before is replaced. Files that are no source
+    /// text are skipped and reported. `progress` is called after every few dozen files.
+    ///
+    /// # Errors
+    /// When the counts are full.
+    pub fn learn_files(
+        &mut self,
+        files: impl IntoIterator<Item = LearnFile>,
+        progress: &mut dyn FnMut(LearnProgress),
+    ) -> Result<LearnReport, AssistError> {
+        let mut report = LearnReport::default();
+        let mut files = files.into_iter();
+        loop {
+            let batch: Vec<LearnFile> = files.by_ref().take(LEARN_BATCH).collect();
+            if batch.is_empty() {
+                return Ok(report);
+            }
+            let cut: Vec<Result<(usize, Vec<u32>), String>> = batch
+                .par_iter()
+                .map(|file| {
+                    let text = nestor_bsl::normalise(file.text.as_bytes())
+                        .map_err(|error| error.to_string())?
+                        .text;
+                    Ok((text.len(), file_pieces(&self.tokenizer, &file.path, &text)))
+                })
+                .collect();
+            for (file, cut) in batch.iter().zip(cut) {
+                match cut {
+                    Ok((n_bytes, pieces)) => {
+                        self.memory.learn(&file.path, &pieces)?;
+                        report.files += 1;
+                        report.bytes += n_bytes;
+                        report.pieces += pieces.len();
+                    }
+                    Err(reason) => report.skipped.push((file.path.clone(), reason)),
+                }
+            }
+            progress(LearnProgress {
+                files: report.files,
+                bytes: report.bytes,
+                pieces: report.pieces,
+            });
+        }
+    }
+
+    /// Forgets everything that the project has taught.
+    ///
+    /// # Errors
+    /// Never for an assistant that could be opened.
+    pub fn forget_project(&mut self) -> Result<(), AssistError> {
+        self.memory = self.empty_memory()?;
+        Ok(())
+    }
+
+    /// A project that has taught nothing, over this model's corpus counts.
+    ///
+    /// # Errors
+    /// Never for an assistant that could be opened.
+    pub fn empty_memory(&self) -> Result<ProjectMemory, AssistError> {
+        ProjectMemory::new(self.model.config().vocab, self.corpus.clone())
+    }
+
+    /// What the project has taught.
+    #[must_use]
+    pub fn memory(&self) -> &ProjectMemory {
+        &self.memory
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
+    /// The gates, where the model folder has them.
+    #[must_use]
+    pub fn gates(&self) -> Option<&Arc<GateSet>> {
+        self.gates.as_ref()
+    }
+
+    /// Replaces the gates.
+    ///
+    /// # Errors
+    /// When they were fitted for other components.
+    pub fn set_gates(&mut self, gates: Arc<GateSet>) -> Result<(), AssistError> {
+        rows_of_model(Some(&gates), self.model.config().stages)?;
+        self.gates = Some(gates);
+        Ok(())
+    }
+
+    /// Hashes of the methods that the model was trained on, rising.
+    #[must_use]
+    pub fn train_methods(&self) -> &Arc<[u64]> {
+        &self.train_methods
+    }
+
+    /// Runs whole files through the model.
+    #[must_use]
+    pub fn stream(&self) -> Stream<'_> {
+        Stream::new(&self.model, &self.slots)
+    }
+
+    /// The rows of the accuracy tables that the model has.
+    ///
+    /// # Errors
+    /// Never for an assistant that could be opened.
+    pub fn rows(&self) -> Result<Vec<RowGate>, AssistError> {
+        Ok(rows_of_model(
+            self.gates.as_deref(),
+            self.model.config().stages,
+        )?)
+    }
+
+    pub(crate) fn mixture(&self, speed: Speed) -> Result<Mixture, AssistError> {
+        let stages = self.model.config().stages;
+        let mixture = Mixture::for_speed(speed, stages, self.gates.as_deref())?;
+        Ok(mixture.with_slots(self.slots.classes()))
+    }
+}

@@ -1,0 +1,403 @@
+//! One completion at a cursor: what to insert, how sure it is, and which level said it.
+//!
+//! Called by the command line, later by the servers. The text is normalised, the network reads header, suffix and the
+//! text from the anchor on, the last word is healed, and generation goes on to the end of the line. What the request's
+//! own file has taught the project is left out: its text before the cursor is learned as the open file instead.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use nestor_bsl::LineEnd;
+use nestor_bsl::pieces::{EOF, EOM, FILE, PAD, PRE, SUF};
+use nestor_bsl::position::ByteOffset;
+use nestor_engine::{Finish, GenerateRequest, Predictor, Sampling, Speed, Step};
+
+use crate::assistant::Assistant;
+use crate::document::{Borders, file_pieces, opening_pieces};
+use crate::error::AssistError;
+use crate::healing::{allowed, unfinished_word};
+use crate::stop::{StopRule, Verdict, inside_prose, judge, statement_context};
+
+/// Pieces a completion may have at most.
+pub const MAX_TOKENS: usize = 1024;
+
+/// Ids that are never written; 6 and 7 are reserved.
+const NEVER: [u32; 6] = [PAD, FILE, SUF, PRE, 6, 7];
+
+/// What an editor asks.
+#[derive(Clone, Debug)]
+pub struct CompleteRequest {
+    /// Path of the document inside the project.
+    pub path: String,
+    /// The whole document as the editor holds it.
+    pub text: String,
+    /// The cursor, in bytes of `text`.
+    pub offset: ByteOffset,
+    /// Which exits take part.
+    pub speed: Speed,
+    /// Pieces to write at most.
+    pub max_tokens: usize,
+    /// Where to stop.
+    pub stop: StopRule,
+    /// Whether the network sees what follows the cursor.
+    pub use_suffix: bool,
+    /// How pieces are picked.
+    pub sampling: Sampling,
+}
+
+impl CompleteRequest {
+    /// A request with the usual settings: to the end of the line, at most 16 pieces, greedily, balanced.
+    #[must_use]
+    pub fn new(path: impl Into<String>, text: impl Into<String>, offset: ByteOffset) -> Self {
+        Self {
+            path: path.into(),
+            text: text.into(),
+            offset,
+            speed: Speed::Balanced,
+            max_tokens: 16,
+            stop: StopRule::Line,
+            use_suffix: true,
+            sampling: Sampling::Greedy,
+        }
+    }
+}
+
+/// Why a completion ends where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The stop rule held.
+    Rule,
+    /// The model ended the text.
+    EndOfText,
+    /// As many pieces as were asked for.
+    MaxTokens,
+    /// The cursor stands in НСтр prose: nothing is offered.
+    Prose,
+    /// Nothing fits what was typed.
+    NothingFits,
+    /// The request was cancelled.
+    Cancelled,
+}
+
+/// What a part of the mixture added to a completion: shares sum to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartShare {
+    /// `level1`, `level2`, `level3`, `corpus`, `project` or `file`.
+    pub part: String,
+    /// Its share of the probability, averaged over the pieces.
+    pub share: f32,
+}
+
+/// One piece of a completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompletionToken {
+    /// The piece's id.
+    pub id: u32,
+    /// Its text; half a character shows as U+FFFD.
+    pub text: String,
+    /// Its probability among the pieces that could stand there.
+    pub probability: f32,
+}
+
+/// Where the time of a completion went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Cutting the text and teaching the cache.
+    pub prepare: Duration,
+    /// The network reading the context.
+    pub prefill: Duration,
+    /// Writing.
+    pub decode: Duration,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// Text to insert at the cursor, with the document's line ends. Empty when nothing is offered.
+    pub insert: String,
+    /// Probability that all of it is right.
+    pub confidence: f32,
+    /// What each part of the mixture added.
+    pub contributions: Vec<PartShare>,
+    /// The pieces, those of the healed word first.
+    pub tokens: Vec<CompletionToken>,
+    /// Bytes before the cursor that the first pieces write again.
+    pub n_healed: usize,
+    /// Why it ends.
+    pub stop: StopReason,
+    /// Pieces that the network read.
+    pub n_context: usize,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+impl Completion {
+    fn nothing(stop: StopReason, timings: Timings) -> Self {
+        Self {
+            insert: String::new(),
+            confidence: 0.0,
+            contributions: Vec::new(),
+            tokens: Vec::new(),
+            n_healed: 0,
+            stop,
+            n_context: 0,
+            timings,
+        }
+    }
+}
+
+impl Assistant {
+    /// Completes at a cursor.
+    ///
+    /// # Errors
+    /// [`AssistError::CursorOutside`] and [`AssistError::CursorInsideCharacter`] for a wrong cursor,
+    /// [`AssistError::Text`] for a document that is no text, [`AssistError::Request`] for a wrong field.
+    pub fn complete(&self, request: &CompleteRequest) -> Result<Completion, AssistError> {
+        self.complete_unless(request, &|| false)
+    }
+
+    /// As [`Assistant::complete`], given up within one piece once `cancelled` says so.
+    ///
+    /// # Errors
+    /// As [`Assistant::complete`].
+    pub fn complete_unless(
+        &self,
+        request: &CompleteRequest,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Completion, AssistError> {
+        if request.max_tokens > MAX_TOKENS {
+            return Err(AssistError::Request {
+                field: "max_tokens",
+                reason: format!("{} is more than {MAX_TOKENS}", request.max_tokens),
+            });
+        }
+        let tokenizer = self.tokenizer().as_ref();
+        let started = Instant::now();
+        let document = Document::read(request)?;
+        let (prefix, suffix) = document.text.split_at(document.cursor);
+        let before = statement_context(prefix);
+        if inside_prose(before) {
+            let timings = Timings {
+                prepare: started.elapsed(),
+                ..Timings::default()
+            };
+            return Ok(Completion::nothing(StopReason::Prose, timings));
+        }
+        let healed = unfinished_word(prefix);
+        let read = &prefix[..prefix.len() - healed.len()];
+        let (mut predictor, context) = self.predictor(request, read, suffix)?;
+        let mut timings = Timings {
+            prepare: started.elapsed(),
+            ..Timings::default()
+        };
+
+        let started = Instant::now();
+        predictor.prefill(&context)?;
+        timings.prefill = started.elapsed();
+
+        let started = Instant::now();
+        let write = Writing {
+            assistant: self,
+            healed,
+            before,
+            rule: request.stop,
+        };
+        let generated = predictor.generate(&GenerateRequest {
+            max_tokens: request.max_tokens,
+            sampling: request.sampling,
+            banned: &NEVER,
+            allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
+            stop: &|ids| write.verdict(ids).is_some(),
+            cancelled,
+        })?;
+        timings.decode = started.elapsed();
+        let mut completion = write.completion(&generated.steps, generated.finish);
+        if document.crlf {
+            completion.insert = completion.insert.replace('\n', "\r\n");
+        }
+        completion.n_context = context.len();
+        completion.timings = timings;
+        Ok(completion)
+    }
+
+    /// A predictor whose cache knows the text before the cursor, and what the network must read.
+    fn predictor(
+        &self,
+        request: &CompleteRequest,
+        read: &str,
+        suffix: &str,
+    ) -> Result<(Predictor, Vec<u32>), AssistError> {
+        let tokenizer = self.tokenizer().as_ref();
+        let pieces = tokenizer.encode_with_spans(read);
+        let starts: Vec<usize> = pieces.iter().map(|piece| piece.1.start).collect();
+        let anchor = Borders::of(read).anchor(read, read.len(), &starts);
+        let first = starts.partition_point(|start| *start < anchor);
+
+        let shown = if request.use_suffix && !suffix.trim().is_empty() {
+            suffix
+        } else {
+            ""
+        };
+        let mut context = opening_pieces(tokenizer, &request.path, shown);
+        context.extend(pieces[first..].iter().map(|piece| piece.0));
+
+        let mut cache = self.memory().cache_for(&request.path)?;
+        let mut learned = file_pieces(tokenizer, &request.path, read);
+        // The file goes on: its end is not known yet.
+        learned.pop();
+        cache.file_mut().extend(&learned)?;
+
+        let mixture = self.mixture(request.speed)?;
+        let mut predictor = Predictor::with_mixture(self.model().clone(), mixture)?
+            .with_threads(rayon::current_num_threads());
+        predictor.set_cache(Some(cache))?;
+        Ok((predictor, context))
+    }
+}
+
+/// The document inside Nestor: normalised, with the cursor moved along.
+struct Document {
+    text: String,
+    cursor: usize,
+    crlf: bool,
+}
+
+impl Document {
+    fn read(request: &CompleteRequest) -> Result<Self, AssistError> {
+        let (text, offset) = (&request.text, request.offset.0);
+        if offset > text.len() {
+            return Err(AssistError::CursorOutside {
+                path: request.path.clone(),
+                offset,
+                len: text.len(),
+            });
+        }
+        if !text.is_char_boundary(offset) {
+            return Err(AssistError::CursorInsideCharacter {
+                path: request.path.clone(),
+                offset,
+                start: text.floor_char_boundary(offset),
+            });
+        }
+        let normalised =
+            nestor_bsl::normalise(text.as_bytes()).map_err(|source| AssistError::Text {
+                path: request.path.clone(),
+                source,
+            })?;
+        let mark = if normalised.has_bom {
+            '\u{feff}'.len_utf8()
+        } else {
+            0
+        };
+        let before = &text[mark.min(offset)..offset];
+        let crlf = match normalised.line_end {
+            LineEnd::Lf => false,
+            LineEnd::CrLf => true,
+            LineEnd::Mixed { mostly_crlf } => mostly_crlf,
+        };
+        // A cursor between the two bytes of a line end stands before it.
+        let half = before.ends_with('\r') && text[offset..].starts_with('\n');
+        let cursor = before.len() - before.matches("\r\n").count() - usize::from(half);
+        Ok(Self {
+            text: normalised.text,
+            cursor,
+            crlf,
+        })
+    }
+}
+
+/// What turns generated pieces into a completion.
+struct Writing<'a> {
+    assistant: &'a Assistant,
+    healed: &'a str,
+    /// The statement's text before the cursor.
+    before: &'a str,
+    rule: StopRule,
+}
+
+impl Writing<'_> {
+    /// How many bytes of the pieces to keep, once the completion ends.
+    fn verdict(&self, ids: &[u32]) -> Option<usize> {
+        let text = self.text(ids);
+        if matches!(ids.last(), Some(&(EOF | EOM))) {
+            return Some(text.len());
+        }
+        if text.len() < self.healed.len() {
+            return None;
+        }
+        match judge(self.before, &text[self.healed.len()..], self.rule) {
+            Verdict::GoOn => None,
+            Verdict::Stop { keep } => Some(self.healed.len() + keep),
+        }
+    }
+
+    /// The text of the pieces, without half a character at its end.
+    fn text(&self, ids: &[u32]) -> String {
+        let bytes = self.assistant.tokenizer().decode(ids);
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => text.to_owned(),
+            Err(error) => String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned(),
+        }
+    }
+
+    fn completion(&self, steps: &[Step], finish: Finish) -> Completion {
+        let ids: Vec<u32> = steps.iter().map(|step| step.token).collect();
+        let text = self.text(&ids);
+        let ended = matches!(ids.last(), Some(&(EOF | EOM)));
+        let stop = match finish {
+            Finish::Stopped if ended => StopReason::EndOfText,
+            Finish::Stopped => StopReason::Rule,
+            Finish::MaxTokens => StopReason::MaxTokens,
+            Finish::NoneAllowed => StopReason::NothingFits,
+            Finish::Cancelled => StopReason::Cancelled,
+        };
+        let keep = self.verdict(&ids).unwrap_or(text.len()).min(text.len());
+        if keep <= self.healed.len() {
+            return Completion::nothing(stop, Timings::default());
+        }
+        let kept = kept_steps(self.assistant, steps, keep);
+        let steps = &steps[kept];
+        let tokenizer = self.assistant.tokenizer();
+        Completion {
+            insert: text[self.healed.len()..keep].to_owned(),
+            confidence: steps.iter().map(|step| step.confidence).product(),
+            contributions: contributions(steps),
+            tokens: steps
+                .iter()
+                .map(|step| CompletionToken {
+                    id: step.token,
+                    text: String::from_utf8_lossy(tokenizer.piece(step.token)).into_owned(),
+                    probability: step.confidence,
+                })
+                .collect(),
+            n_healed: self.healed.len(),
+            stop,
+            n_context: 0,
+            timings: Timings::default(),
+        }
+    }
+}
+
+/// The steps whose pieces begin within the kept bytes.
+fn kept_steps(assistant: &Assistant, steps: &[Step], keep: usize) -> Range<usize> {
+    let mut at = 0;
+    let n = steps.iter().take_while(|step| {
+        let begins = at;
+        at += assistant.tokenizer().piece(step.token).len();
+        begins < keep && at > begins
+    });
+    0..n.count()
+}
+
+fn contributions(steps: &[Step]) -> Vec<PartShare> {
+    let mut shares: Vec<PartShare> = Vec::new();
+    for contribution in steps.iter().flat_map(|step| &step.contributions) {
+        let part = contribution.component.to_string();
+        let share = contribution.share / steps.len() as f32;
+        match shares.iter_mut().find(|known| known.part == part) {
+            Some(known) => known.share += share,
+            None => shares.push(PartShare { part, share }),
+        }
+    }
+    shares
+}

@@ -1,0 +1,251 @@
+//! Fits the gates of a model on projects that its weights have not seen.
+//!
+//! Called once after training; the result is `gate.json` of the model folder. Each project is read as the evaluation reads
+//! one: files in order, each learned after it was visited. Every place gives an example with what the project has taught so
+//! far, and one with the open file only, so that the same gate serves a fresh installation. Places inside methods that the
+//! model was trained on are left out: there the exits would look better than they are.
+
+use nestor_bsl::methods::{method_hash, methods};
+use nestor_cache::{
+    FitOptions, FitReport, GATE_SETS, Gate, GateExample, GateSet, NESTS, component_names,
+    gate_features,
+};
+use rayon::prelude::*;
+
+use crate::assistant::{Assistant, LearnFile};
+use crate::error::AssistError;
+use crate::mixture::{chosen, exits_of};
+use crate::stream::{FileStream, Moment, View};
+
+/// A project withheld from the weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithheldProject {
+    /// Its name, for messages.
+    pub name: String,
+    /// Its files in path order.
+    pub files: Vec<LearnFile>,
+}
+
+/// How gates are fitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GateFitOptions {
+    /// Places to visit over all projects; each gives two examples.
+    pub max_places: usize,
+    /// How each gate is fitted.
+    pub fit: FitOptions,
+}
+
+impl Default for GateFitOptions {
+    fn default() -> Self {
+        Self {
+            max_places: 40_000,
+            fit: FitOptions::default(),
+        }
+    }
+}
+
+/// How far collecting examples is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FitProgress {
+    /// Files visited.
+    pub files: usize,
+    /// Files of all projects.
+    pub n_files: usize,
+    /// Places visited.
+    pub places: usize,
+}
+
+/// One fitted gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateReport {
+    /// Its name.
+    pub gate: &'static str,
+    /// Examples it was fitted on.
+    pub n_examples: usize,
+    /// Its loss in nats a piece, on the examples.
+    pub loss: FitReport,
+}
+
+/// Places that are visited in a row.
+const RUN: usize = 128;
+
+/// Fits every gate that the model has a use for.
+///
+/// # Errors
+/// [`AssistError::Fit`] when the projects have no place to learn from; those of the network and the cache.
+pub fn fit_gates(
+    assistant: &Assistant,
+    projects: &[WithheldProject],
+    options: &GateFitOptions,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<(GateSet, Vec<GateReport>), AssistError> {
+    let wanted = wanted_gates(assistant.model().config().stages);
+    let examples = collect(assistant, projects, options.max_places, &wanted, progress)?;
+    let fitted: Vec<(Gate, GateReport)> = wanted
+        .par_iter()
+        .zip(&examples)
+        .map(|((name, exits), examples)| {
+            if examples.is_empty() {
+                return Err(AssistError::Fit {
+                    gate: name,
+                    reason: "the withheld projects have no code that is new to the model".into(),
+                });
+            }
+            let (gate, loss) = Gate::fit(&component_names(exits), examples, &options.fit)?;
+            let report = GateReport {
+                gate: name,
+                n_examples: examples.len(),
+                loss,
+            };
+            Ok((gate, report))
+        })
+        .collect::<Result<_, AssistError>>()?;
+    let mut set = GateSet::default();
+    let mut reports = Vec::new();
+    for (gate, report) in fitted {
+        // A gate of the same components is the same gate, under each of its names.
+        for (name, _) in GATE_SETS {
+            let exits = exits_of(name, assistant.model().config().stages);
+            if exits.is_some_and(|exits| component_names(&exits) == gate.components) {
+                set.gates.insert(name.to_owned(), gate.clone());
+            }
+        }
+        reports.push(report);
+    }
+    Ok((set, reports))
+}
+
+/// Names and exits of the gates to fit, one for each set of exits.
+fn wanted_gates(stages: usize) -> Vec<(&'static str, Vec<usize>)> {
+    let mut wanted: Vec<(&'static str, Vec<usize>)> = Vec::new();
+    for (name, _) in GATE_SETS {
+        if let Some(exits) = exits_of(name, stages)
+            && wanted.iter().all(|(_, known)| *known != exits)
+        {
+            wanted.push((name, exits));
+        }
+    }
+    wanted
+}
+
+/// Examples for each of the wanted gates.
+fn collect(
+    assistant: &Assistant,
+    projects: &[WithheldProject],
+    max_places: usize,
+    wanted: &[(&'static str, Vec<usize>)],
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Vec<Vec<GateExample>>, AssistError> {
+    let n_files = projects.iter().map(|project| project.files.len()).sum();
+    let n_bytes: usize = projects
+        .iter()
+        .flat_map(|project| &project.files)
+        .map(|file| file.text.len())
+        .sum();
+    // Five bytes a piece, about; what counts is that runs are even over all projects.
+    let every = (n_bytes / 5 / max_places.max(1)).max(1);
+    let mut examples = vec![Vec::new(); wanted.len()];
+    let mut state = FitProgress {
+        files: 0,
+        n_files,
+        places: 0,
+    };
+    let mut n_seen = 0;
+    for project in projects {
+        let mut memory = assistant.empty_memory()?;
+        for file in &project.files {
+            let Ok(normalised) = nestor_bsl::normalise(file.text.as_bytes()) else {
+                state.files += 1;
+                continue;
+            };
+            let stream = FileStream::new(assistant.tokenizer(), &file.path, normalised.text);
+            let own = own_places(assistant, &stream);
+            let places: Vec<usize> = own
+                .into_iter()
+                .enumerate()
+                .filter(|(idx, _)| ((n_seen + idx) / RUN).is_multiple_of(every))
+                .map(|(_, place)| place)
+                .collect();
+            n_seen += stream.pieces().len();
+            let mut views = [
+                View::new(memory.cache_for(&file.path)?, true),
+                View::new(memory.without_project()?, true),
+            ];
+            let walked = assistant.stream().walk(
+                &stream,
+                &mut views,
+                &places,
+                &[],
+                |moment| Ok(examples_at(moment, stream.truth(moment.place), wanted)),
+                |_, _| Ok(()),
+            )?;
+            state.places += places.len();
+            for of_gates in walked.answers.into_iter().flatten() {
+                for (known, example) in examples.iter_mut().zip(of_gates) {
+                    known.push(example);
+                }
+            }
+            drop(views);
+            memory.learn(&file.path, stream.tokens())?;
+            state.files += 1;
+            progress(state);
+        }
+    }
+    Ok(examples)
+}
+
+/// Places of code that the model was not trained on.
+fn own_places(assistant: &Assistant, stream: &FileStream) -> Vec<usize> {
+    let known: Vec<_> = methods(stream.text())
+        .into_iter()
+        .map(|method| method.span)
+        .filter(|span| {
+            let hash = method_hash(&stream.text()[span.clone()]);
+            assistant.train_methods().binary_search(&hash).is_ok()
+        })
+        .collect();
+    let mut spans = known.into_iter().peekable();
+    let mut own = Vec::new();
+    for (place, (_, bytes)) in stream.pieces().iter().enumerate() {
+        while spans.peek().is_some_and(|span| span.end <= bytes.start) {
+            spans.next();
+        }
+        if spans.peek().is_none_or(|span| bytes.start < span.start) {
+            own.push(place);
+        }
+    }
+    own
+}
+
+fn examples_at(
+    moment: &Moment<'_>,
+    truth: Option<u32>,
+    wanted: &[(&'static str, Vec<usize>)],
+) -> Vec<GateExample> {
+    let truth = truth.unwrap_or_default() as usize;
+    wanted
+        .iter()
+        .map(|(_, exits)| {
+            let exits = chosen(moment.exits, exits);
+            let mut features = Vec::new();
+            gate_features(moment.nests, &exits, moment.slot, &mut features);
+            let nests = NESTS.iter().map(|nest| moment.nests.probabilities(*nest));
+            let probabilities = exits
+                .iter()
+                .map(|exit| exit.probabilities)
+                .chain(nests)
+                .map(|probs| {
+                    probs
+                        .get(truth)
+                        .copied()
+                        .unwrap_or_default()
+                        .clamp(0.0, 1.0)
+                })
+                .collect();
+            GateExample {
+                features,
+                probabilities,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,244 @@
+//! Which exits a level mixes with the nests, and the mixture itself for one position.
+//!
+//! The scorer and the fitting of gates call this with distributions that they have computed for many positions at once;
+//! the engine's predictor does the same for one. It knows distributions; it must not know text.
+
+use std::sync::Arc;
+
+use nestor_bsl::pieces::{Tokenizer, WhiteSpaceClass};
+use nestor_cache::{
+    CacheError, ExitDistribution, GATE_SETS, Gate, GateSet, NESTS, Nest, NestPrediction,
+    component_names, feature_count, gate_features, mix,
+};
+use serde::{Deserialize, Serialize};
+
+/// A row of the accuracy tables: one exit with the cache, or a mixture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LevelRow {
+    /// The cache alone.
+    #[serde(rename = "0")]
+    Cache,
+    /// Exit 1 with the cache.
+    #[serde(rename = "1")]
+    One,
+    /// Exit 2 with the cache.
+    #[serde(rename = "2")]
+    Two,
+    /// Exit 3 with the cache.
+    #[serde(rename = "3")]
+    Three,
+    /// All exits with the cache.
+    #[serde(rename = "all")]
+    All,
+}
+
+impl LevelRow {
+    /// Every row.
+    pub const ALL_ROWS: [Self; 5] = [Self::Cache, Self::One, Self::Two, Self::Three, Self::All];
+
+    /// The rows that a model of so many stages has.
+    pub fn of_model(stages: usize) -> impl Iterator<Item = Self> {
+        Self::ALL_ROWS
+            .into_iter()
+            .filter(move |row| row.exit().is_none_or(|exit| exit <= stages))
+    }
+
+    /// Name of the gate that mixes it.
+    #[must_use]
+    pub fn gate_name(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::One => "level1",
+            Self::Two => "level2",
+            Self::Three => "level3",
+            Self::All => "accurate",
+        }
+    }
+
+    fn exit(self) -> Option<usize> {
+        match self {
+            Self::One => Some(1),
+            Self::Two => Some(2),
+            Self::Three => Some(3),
+            Self::Cache | Self::All => None,
+        }
+    }
+}
+
+/// The exits (1 is the first) that a gate mixes with the nests in a model of so many stages; `None` for a gate that such a
+/// model has no use for.
+#[must_use]
+pub fn exits_of(gate_name: &str, stages: usize) -> Option<Vec<usize>> {
+    let (_, exits) = GATE_SETS.iter().find(|(name, _)| *name == gate_name)?;
+    let present: Vec<usize> = exits
+        .iter()
+        .copied()
+        .filter(|exit| *exit <= stages)
+        .collect();
+    // A single exit must be there; a mixture takes those that are.
+    let usable = present.len() == exits.len() || exits.len() > 1;
+    usable.then_some(present)
+}
+
+/// What a gate is told about where the next piece stands: a class for each last piece.
+#[derive(Clone, Debug)]
+pub struct SlotTable {
+    classes: Arc<[u8]>,
+}
+
+impl SlotTable {
+    /// Classes of all pieces of a tokenizer.
+    #[must_use]
+    pub fn new(tokenizer: &Tokenizer) -> Self {
+        let ids = 0..tokenizer.vocab_size() as u32;
+        Self {
+            classes: ids.map(|id| slot_class(tokenizer, id)).collect(),
+        }
+    }
+
+    /// The class of the position after `last`.
+    #[must_use]
+    pub fn after(&self, last: u32) -> u8 {
+        self.classes.get(last as usize).copied().unwrap_or(SPECIAL)
+    }
+
+    /// The class after each piece, `[V]`, as [`nestor_engine::Mixture::with_slots`] takes it.
+    #[must_use]
+    pub fn classes(&self) -> Arc<[u8]> {
+        Arc::clone(&self.classes)
+    }
+}
+
+const SPECIAL: u8 = 0;
+
+/// At most `nestor_cache::features::SLOT_CLASSES` classes.
+fn slot_class(tokenizer: &Tokenizer, id: u32) -> u8 {
+    let piece = tokenizer.piece(id);
+    match tokenizer.white_space_class(id) {
+        WhiteSpaceClass::Special => return SPECIAL,
+        WhiteSpaceClass::Only if piece.contains(&b'\n') => return 1,
+        WhiteSpaceClass::Only => return 2,
+        WhiteSpaceClass::None | WhiteSpaceClass::LeadingSpace => {}
+    }
+    let visible = piece.strip_prefix(b" ").unwrap_or(piece);
+    match visible.last() {
+        Some(b'.') => 3,
+        Some(b'(') => 4,
+        Some(b',') => 5,
+        Some(b'=') => 6,
+        Some(b'"') => 7,
+        Some(b'&') => 8,
+        Some(b'|') => 9,
+        Some(b';' | b')') => 10,
+        Some(b'/') => 11,
+        Some(b'0'..=b'9') => 12,
+        Some(byte) if byte.is_ascii_alphabetic() || *byte == b'_' => 13,
+        Some(byte) if byte.is_ascii() => 14,
+        _ => 15,
+    }
+}
+
+/// Mixes one level's exits and nests. Buffers are kept between calls.
+#[derive(Debug, Default)]
+pub struct Mixer {
+    features: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Mixer {
+    /// Writes the mixture of a row into `out` (`[V]`). `exits` holds all exits of the model. A row without a gate is
+    /// weighed as the engine does it: the deepest exit and the innermost nest share evenly.
+    ///
+    /// # Errors
+    /// [`CacheError::Gate`] when the gate was fitted for other components.
+    pub fn mix(
+        &mut self,
+        row: &RowGate,
+        exits: &[ExitDistribution<'_>],
+        nests: &NestPrediction,
+        slot: u8,
+        out: &mut [f32],
+    ) -> Result<(), CacheError> {
+        let exits = chosen(exits, &row.exits);
+        self.weights.clear();
+        self.weights.resize(exits.len() + NESTS.len(), 0.0);
+        match &row.gate {
+            Some(gate) => {
+                gate_features(nests, &exits, slot, &mut self.features);
+                gate.weights(&self.features, &mut self.weights)?;
+            }
+            None => {
+                self.weights[exits.len() + Nest::File as usize] =
+                    if exits.is_empty() { 1.0 } else { 0.5 };
+                if let Some(deepest) = exits.len().checked_sub(1) {
+                    self.weights[deepest] = 0.5;
+                }
+            }
+        }
+        let components: Vec<&[f32]> = exits
+            .iter()
+            .map(|exit| exit.probabilities)
+            .chain(NESTS.iter().map(|nest| nests.probabilities(*nest)))
+            .collect();
+        mix(&components, &self.weights, out);
+        Ok(())
+    }
+}
+
+/// The exits that a gate mixes, 1 is the first.
+#[must_use]
+pub fn chosen<'a>(all: &[ExitDistribution<'a>], exits: &[usize]) -> Vec<ExitDistribution<'a>> {
+    exits
+        .iter()
+        .filter_map(|exit| all.get(exit.wrapping_sub(1)).copied())
+        .collect()
+}
+
+/// The rows that a model of so many stages has, with their gates.
+///
+/// # Errors
+/// [`CacheError::Gate`] naming a gate that the set lacks or that was fitted for other components.
+pub fn rows_of_model(gates: Option<&GateSet>, stages: usize) -> Result<Vec<RowGate>, CacheError> {
+    LevelRow::of_model(stages)
+        .map(|row| {
+            let exits = exits_of(row.gate_name(), stages).unwrap_or_default();
+            let gate = gates.map(|gates| gates.gate(row.gate_name())).transpose()?;
+            if let Some(gate) = gate {
+                check_components(row.gate_name(), gate, &exits)?;
+            }
+            Ok(RowGate {
+                row,
+                gate: gate.cloned(),
+                exits,
+            })
+        })
+        .collect()
+}
+
+fn check_components(name: &str, gate: &Gate, exits: &[usize]) -> Result<(), CacheError> {
+    let needed = component_names(exits);
+    if gate.components == needed && gate.features() == feature_count(exits.len()) {
+        return Ok(());
+    }
+    Err(CacheError::Gate {
+        gate: name.to_owned(),
+        reason: format!(
+            "mixes {} with {} features, the model needs {} with {}",
+            gate.components.join("+"),
+            gate.features(),
+            needed.join("+"),
+            feature_count(exits.len())
+        ),
+    })
+}
+
+/// A row with what mixes it.
+#[derive(Clone, Debug)]
+pub struct RowGate {
+    /// The row.
+    pub row: LevelRow,
+    /// Its gate; `None` for a model folder without gates.
+    pub gate: Option<Gate>,
+    /// The exits it mixes, 1 is the first.
+    pub exits: Vec<usize>,
+}

@@ -1,0 +1,489 @@
+//! Runs a whole file through the network and the cache once and shows what every level would say at chosen places.
+//!
+//! The evaluation and the fitting of gates call this; completion goes through the engine's predictor, one place at a
+//! time. The context of a place is the one a completion would have there: header, `<pre>`, and the text from the anchor on.
+//! Several *views* of the cache (nothing learned, the file, the project) share one pass through the network, which is the
+//! same for all of them. Nothing here judges right or wrong.
+//!
+//! Letters: V vocabulary, d width.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use nestor_bsl::pieces::Tokenizer;
+use nestor_cache::{ExitDistribution, NestPrediction, NestedCache, Summary, summarise};
+use nestor_engine::{Model, Session};
+use rayon::prelude::*;
+
+use crate::document::{Borders, MIN_CONTEXT, file_pieces, opening_pieces};
+use crate::error::AssistError;
+use crate::mixture::{Mixer, RowGate, SlotTable};
+
+/// Places whose distributions are computed together.
+const BATCH: usize = 64;
+
+/// Text pieces a session sees before it starts again at an anchor.
+const MAX_SESSION: usize = 8192;
+
+/// A file as the network reads it.
+#[derive(Clone, Debug)]
+pub struct FileStream {
+    text: String,
+    /// Header, `<pre>`, text, `<eof>`.
+    tokens: Vec<u32>,
+    n_opening: usize,
+    pieces: Vec<(u32, Range<usize>)>,
+    starts: Vec<usize>,
+    borders: Borders,
+}
+
+impl FileStream {
+    /// Cuts a normalised text into pieces.
+    #[must_use]
+    pub fn new(tokenizer: &Tokenizer, path: &str, text: String) -> Self {
+        let pieces = tokenizer.encode_with_spans(&text);
+        Self {
+            tokens: file_pieces(tokenizer, path, &text),
+            n_opening: opening_pieces(tokenizer, path, "").len(),
+            starts: pieces.iter().map(|piece| piece.1.start).collect(),
+            borders: Borders::of(&text),
+            pieces,
+            text,
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The pieces of the text with the bytes they stand for. Place `i` is the one where piece `i` is predicted; the place
+    /// after the last piece is that of `<eof>`.
+    #[must_use]
+    pub fn pieces(&self) -> &[(u32, Range<usize>)] {
+        &self.pieces
+    }
+
+    /// The whole stream, as it is learned.
+    #[must_use]
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// The piece that is predicted at a place.
+    #[must_use]
+    pub fn truth(&self, place: usize) -> Option<u32> {
+        self.tokens.get(self.n_opening + place).copied()
+    }
+
+    fn text_tokens(&self, places: Range<usize>) -> &[u32] {
+        &self.tokens[self.n_opening + places.start..self.n_opening + places.end]
+    }
+
+    /// What stands before a place, from the file's start.
+    fn before(&self, place: usize) -> &[u32] {
+        &self.tokens[..self.n_opening + place]
+    }
+
+    /// The place where the context of `place` starts.
+    fn anchor(&self, place: usize) -> usize {
+        let cursor = self
+            .starts
+            .get(place)
+            .map_or(self.text.len(), |start| *start);
+        // A piece may begin inside a character; borders and lines never do.
+        let cursor = self.text.floor_char_boundary(cursor);
+        let anchor = self.borders.anchor(&self.text, cursor, &self.starts);
+        self.starts.partition_point(|start| *start < anchor)
+    }
+}
+
+/// One state of the cache that the file is scored with.
+#[derive(Clone, Debug)]
+pub struct View {
+    cache: NestedCache,
+    learns_file: bool,
+    n_learned: usize,
+}
+
+impl View {
+    /// A view. `learns_file`: the cache learns the file up to each place before it predicts there.
+    #[must_use]
+    pub fn new(mut cache: NestedCache, learns_file: bool) -> Self {
+        cache.start_file();
+        Self {
+            cache,
+            learns_file,
+            n_learned: 0,
+        }
+    }
+
+    fn learn_to(&mut self, before: &[u32]) -> Result<(), AssistError> {
+        if self.learns_file && before.len() > self.n_learned {
+            self.cache.file_mut().extend(&before[self.n_learned..])?;
+            self.n_learned = before.len();
+        }
+        Ok(())
+    }
+}
+
+/// The parts of every mixture at one place, for one view.
+pub struct Moment<'a> {
+    /// The place.
+    pub place: usize,
+    /// Index of the view.
+    pub view_idx: usize,
+    /// The exits, first one first.
+    pub exits: &'a [ExitDistribution<'a>],
+    /// The nests.
+    pub nests: &'a NestPrediction,
+    /// What the gates are told about the place.
+    pub slot: u8,
+}
+
+/// Runs files through a model.
+pub struct Stream<'a> {
+    model: &'a Arc<Model>,
+    slots: &'a SlotTable,
+}
+
+impl<'a> Stream<'a> {
+    /// A stream over a model.
+    #[must_use]
+    pub fn new(model: &'a Arc<Model>, slots: &'a SlotTable) -> Self {
+        Self { model, slots }
+    }
+
+    /// Visits the places in `wanted` (rising), all views at each, in parallel; and calls `rank` at those in `ranked`
+    /// (rising, a part of `wanted`) with a way to look ahead. Answers come back in the order of `wanted`, for each place
+    /// in the order of `views`.
+    ///
+    /// # Errors
+    /// The first error of the network, the cache or a callback.
+    pub fn walk<A: Send, R>(
+        &self,
+        file: &FileStream,
+        views: &mut [View],
+        wanted: &[usize],
+        ranked: &[usize],
+        visit: impl Fn(&Moment<'_>) -> Result<A, AssistError> + Sync,
+        mut rank: impl FnMut(usize, &mut Lookahead<'_>) -> Result<R, AssistError>,
+    ) -> Result<Walked<A, R>, AssistError> {
+        let mut walked = Walked {
+            answers: Vec::with_capacity(wanted.len()),
+            ranks: Vec::with_capacity(ranked.len()),
+        };
+        let mut cursor: Option<Cursor> = None;
+        let mut left = wanted;
+        let mut ranked = ranked;
+        while let Some(&place) = left.first() {
+            let at = match cursor.take() {
+                Some(mut cursor) if cursor.can_go_to(place) => {
+                    cursor.advance(file, place)?;
+                    cursor
+                }
+                _ => Cursor::start(self.model, file, place)?,
+            };
+            let mut at = at;
+            if ranked.first() == Some(&place) {
+                ranked = &ranked[1..];
+                for view in &mut *views {
+                    view.learn_to(file.before(place))?;
+                }
+                let mut lookahead = Lookahead::new(self, file, &at, views);
+                walked.ranks.push(rank(place, &mut lookahead)?);
+            }
+            let end = (place + BATCH).min(ranked.first().copied().unwrap_or(usize::MAX));
+            let n = left.partition_point(|next| *next < end);
+            let (batch, rest) = left.split_at(n);
+            left = rest;
+            self.batch(file, views, &mut at, batch, &visit, &mut walked.answers)?;
+            cursor = Some(at);
+        }
+        Ok(walked)
+    }
+
+    fn batch<A: Send>(
+        &self,
+        file: &FileStream,
+        views: &mut [View],
+        cursor: &mut Cursor,
+        places: &[usize],
+        visit: &(impl Fn(&Moment<'_>) -> Result<A, AssistError> + Sync),
+        answers: &mut Vec<Vec<A>>,
+    ) -> Result<(), AssistError> {
+        let rows = cursor.rows_of(file, places)?;
+        let exits = Exits::new(&cursor.session, &rows)?;
+        let nests: Vec<Vec<NestPrediction>> = views
+            .par_iter_mut()
+            .map(|view| {
+                places
+                    .iter()
+                    .map(|place| {
+                        let before = file.before(*place);
+                        view.learn_to(before)?;
+                        let mut nests = NestPrediction::new(view.cache.vocab_size());
+                        view.cache.predict(before, &mut nests);
+                        Ok(nests)
+                    })
+                    .collect::<Result<_, AssistError>>()
+            })
+            .collect::<Result<_, AssistError>>()?;
+        let found: Vec<Vec<A>> = places
+            .par_iter()
+            .enumerate()
+            .map(|(idx, place)| {
+                let distributions = exits.at(idx);
+                let last = file.before(*place).last().copied().unwrap_or(0);
+                nests
+                    .iter()
+                    .enumerate()
+                    .map(|(view_idx, nests)| {
+                        visit(&Moment {
+                            place: *place,
+                            view_idx,
+                            exits: &distributions,
+                            nests: &nests[idx],
+                            slot: self.slots.after(last),
+                        })
+                    })
+                    .collect::<Result<_, AssistError>>()
+            })
+            .collect::<Result<_, AssistError>>()?;
+        answers.extend(found);
+        Ok(())
+    }
+}
+
+/// What a walk brought back.
+#[derive(Clone, Debug)]
+pub struct Walked<A, R> {
+    /// One list a place, in it one answer a view.
+    pub answers: Vec<Vec<A>>,
+    /// One a ranked place.
+    pub ranks: Vec<R>,
+}
+
+/// A session that stands at a place of a file.
+struct Cursor {
+    session: Session,
+    place: usize,
+    /// The exits' rows there, `[exits][d]`.
+    rows: Vec<Vec<f32>>,
+}
+
+impl Cursor {
+    fn start(model: &Arc<Model>, file: &FileStream, place: usize) -> Result<Self, AssistError> {
+        let anchor = file.anchor(place);
+        let session = Session::new(Arc::clone(model), model.config().stages)?
+            .with_threads(rayon::current_num_threads());
+        let mut cursor = Self {
+            session,
+            place: anchor,
+            rows: Vec::new(),
+        };
+        let mut tokens = file.tokens[..file.n_opening].to_vec();
+        tokens.extend_from_slice(file.text_tokens(anchor..place));
+        cursor.read(&tokens)?;
+        cursor.place = place;
+        Ok(cursor)
+    }
+
+    fn can_go_to(&self, place: usize) -> bool {
+        place >= self.place
+            && place - self.place <= MIN_CONTEXT
+            && self.session.len() <= MAX_SESSION
+    }
+
+    fn advance(&mut self, file: &FileStream, place: usize) -> Result<(), AssistError> {
+        if place > self.place {
+            self.read(file.text_tokens(self.place..place))?;
+            self.place = place;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, tokens: &[u32]) -> Result<(), AssistError> {
+        let states = self.session.forward(tokens)?;
+        if let Some(last) = tokens.len().checked_sub(1) {
+            self.rows = (0..states.exits())
+                .map(|exit| states.row(exit, last).unwrap_or_default().to_vec())
+                .collect();
+        }
+        Ok(())
+    }
+
+    /// The rows of each exit at the places, `[exits][places * d]`; the first place is the cursor's own, and the cursor
+    /// ends at the last.
+    fn rows_of(
+        &mut self,
+        file: &FileStream,
+        places: &[usize],
+    ) -> Result<Vec<Vec<f32>>, AssistError> {
+        let first = self.place;
+        let mut rows = std::mem::take(&mut self.rows);
+        let last = places.last().copied().unwrap_or(first);
+        let states = self.session.forward(file.text_tokens(first..last))?;
+        self.place = last;
+        for (exit, rows) in rows.iter_mut().enumerate() {
+            for place in places.iter().filter(|place| **place > first) {
+                rows.extend_from_slice(states.row(exit, place - first - 1).unwrap_or_default());
+            }
+        }
+        let width = self.session.model().config().width;
+        self.rows = rows
+            .iter()
+            .map(|rows| rows[rows.len() - width..].to_vec())
+            .collect();
+        Ok(rows)
+    }
+}
+
+/// Distributions of all exits at some places.
+struct Exits {
+    vocab: usize,
+    /// `[exits][places * V]`
+    probs: Vec<Vec<f32>>,
+    /// `[exits][places]`
+    summaries: Vec<Vec<Summary>>,
+}
+
+impl Exits {
+    fn new(session: &Session, rows: &[Vec<f32>]) -> Result<Self, AssistError> {
+        let config = session.model().config();
+        let mut exits = Self {
+            vocab: config.vocab,
+            probs: Vec::new(),
+            summaries: Vec::new(),
+        };
+        for (exit, rows) in rows.iter().enumerate() {
+            let mut probs = vec![0.0; rows.len() / config.width * config.vocab];
+            session.exit_probs(exit, rows, &mut probs)?;
+            let summaries = probs.par_chunks(config.vocab).map(summarise).collect();
+            exits.probs.push(probs);
+            exits.summaries.push(summaries);
+        }
+        Ok(exits)
+    }
+
+    fn at(&self, idx: usize) -> Vec<ExitDistribution<'_>> {
+        let row = idx * self.vocab..(idx + 1) * self.vocab;
+        self.probs
+            .iter()
+            .zip(&self.summaries)
+            .map(|(probs, summaries)| ExitDistribution {
+                probabilities: &probs[row.clone()],
+                summary: summaries[idx],
+            })
+            .collect()
+    }
+}
+
+/// Looks at what would be predicted after pieces that the file does not have. Nothing is learned from them.
+pub struct Lookahead<'a> {
+    stream: &'a Stream<'a>,
+    views: &'a [View],
+    before: &'a [u32],
+    base: &'a Cursor,
+    nodes: HashMap<Vec<u32>, Node>,
+}
+
+struct Node {
+    /// `None` at the place itself, whose session is the cursor's.
+    session: Option<Session>,
+    exits: Exits,
+    nests: Vec<NestPrediction>,
+    mixed: HashMap<(usize, usize), Arc<[f32]>>,
+}
+
+impl<'a> Lookahead<'a> {
+    fn new(
+        stream: &'a Stream<'a>,
+        file: &'a FileStream,
+        base: &'a Cursor,
+        views: &'a [View],
+    ) -> Self {
+        Self {
+            stream,
+            views,
+            before: file.before(base.place),
+            base,
+            nodes: HashMap::new(),
+        }
+    }
+
+    /// The mixture of a row (by index, for the memo) in a view after `pieces`.
+    ///
+    /// # Errors
+    /// Those of the network and the cache.
+    pub fn mixture(
+        &mut self,
+        pieces: &[u32],
+        view_idx: usize,
+        rows: &[RowGate],
+        row_idx: usize,
+    ) -> Result<Arc<[f32]>, AssistError> {
+        self.make(pieces)?;
+        let slot = self
+            .stream
+            .slots
+            .after(*pieces.last().or(self.before.last()).unwrap_or(&0));
+        let node = self.nodes.get_mut(pieces).expect("made above");
+        if let Some(mixed) = node.mixed.get(&(view_idx, row_idx)) {
+            return Ok(Arc::clone(mixed));
+        }
+        let row = &rows[row_idx];
+        let mut out = vec![0.0; node.exits.vocab];
+        Mixer::default().mix(
+            row,
+            &node.exits.at(0),
+            &node.nests[view_idx],
+            slot,
+            &mut out,
+        )?;
+        let mixed: Arc<[f32]> = out.into();
+        node.mixed.insert((view_idx, row_idx), Arc::clone(&mixed));
+        Ok(mixed)
+    }
+
+    fn make(&mut self, pieces: &[u32]) -> Result<(), AssistError> {
+        if self.nodes.contains_key(pieces) {
+            return Ok(());
+        }
+        let (session, exits) = match pieces.split_last() {
+            None => (None, Exits::new(&self.base.session, &self.base.rows)?),
+            Some((last, parent)) => {
+                self.make(parent)?;
+                let parent = self.nodes[parent].session.as_ref();
+                let mut session = parent.unwrap_or(&self.base.session).clone().with_threads(1);
+                let states = session.forward(&[*last])?;
+                let rows: Vec<Vec<f32>> = (0..states.exits())
+                    .map(|exit| states.rows(exit).to_vec())
+                    .collect();
+                let exits = Exits::new(&session, &rows)?;
+                (Some(session), exits)
+            }
+        };
+        let mut context = self.before[self.before.len().saturating_sub(64)..].to_vec();
+        context.extend_from_slice(pieces);
+        let nests = self
+            .views
+            .par_iter()
+            .map(|view| {
+                let mut nests = NestPrediction::new(view.cache.vocab_size());
+                view.cache.predict(&context, &mut nests);
+                nests
+            })
+            .collect();
+        let node = Node {
+            session,
+            exits,
+            nests,
+            mixed: HashMap::new(),
+        };
+        self.nodes.insert(pieces.to_vec(), node);
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+# Texts of the command line in English. ru.ftl has the same keys; a test compares them.
+
+## Help
+
+help-heading-usage = Usage:
+help-heading-commands = Commands
+help-heading-arguments = Arguments
+help-heading-options = Options
+help-heading-example = Example:
+
+help-every-help = Show this help
+help-every-version = Show the version
+help-every-json = One JSON document on stdout; progress and notes stay on stderr
+help-every-lang = Language of messages (otherwise that of the system)
+
+help = Nestor: a code model for 1C:Enterprise that learns your configuration on your own computer
+help-example =
+    {"  "}nestor quickstart
+    {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --learn src/cf
+
+help-quickstart = Learn the bundled configuration, complete code at each speed, print the table of accuracy
+help-quickstart-example = {"  "}nestor quickstart
+help-quickstart-model = Name of a bundled model, or a model folder
+help-quickstart-max-positions = Score at most about this many code tokens, spread evenly over the configuration
+
+help-corpus = Build a training corpus and look at it
+help-corpus-example = {"  "}nestor corpus build ../ssl ../erp --withhold erp --out data/corpus
+help-corpus-build = Read sources, remove duplicates, train the tokenizer, write token shards and the manifest
+help-corpus-build-example = {"  "}nestor corpus build ../ssl ../erp.git --withhold erp --out data/corpus
+help-corpus-build-sources = Folders, Designer dumps, EDT projects or bare git repositories; NAME=PATH gives a source a name
+help-corpus-build-list = Table of repositories (columns repository, role, licence, note, separated by tabs) instead of a long command line
+help-corpus-build-mirrors = Folder with the repositories of the table: owner/name lies in owner+name/repo
+help-corpus-build-out = Folder to write the corpus to
+help-corpus-build-withhold = Name of a source that the network is not trained on; the mixture is fitted on it. May be repeated
+help-corpus-build-vocab = Pieces of the tokenizer
+help-corpus-build-seed = Seed of every random choice
+help-corpus-stats = Show sources, licences, files, methods, duplicates and tokens of a corpus
+help-corpus-stats-example = {"  "}nestor corpus stats data/corpus
+help-corpus-stats-corpus = Corpus folder
+help-corpus-sample = Print random methods of a corpus
+help-corpus-sample-example = {"  "}nestor corpus sample data/corpus --samples 3 --seed 1
+help-corpus-sample-corpus = Corpus folder
+help-corpus-sample-samples = How many methods
+help-corpus-sample-seed = Seed of the choice
+
+help-train = Train a model on a corpus, fit its mixture and write the model folder
+help-train-example =
+    {"  "}nestor train --corpus data/corpus --model nano --minutes 60 --out runs/first
+    {"  "}nestor train --corpus data/corpus --model nano --minutes 60 --out runs/first --resume
+help-train-corpus = Corpus folder
+help-train-model = Size of the network
+help-train-levels = Levels (stages of the network), 1 to 3
+help-train-samples = Train on this many random methods instead of whole projects
+help-train-epochs = Passes over the training tokens (or over the samples)
+help-train-device = Where to compute
+help-train-out = Folder for the record, the checkpoints and the model
+help-train-resume = Go on from the last checkpoint in the folder
+help-train-max-tokens = End after this many tokens
+help-train-seq-len = Tokens in a window
+help-train-batch = Windows in a batch
+help-train-seed = Seed of every random choice
+help-train-minutes = End after this many minutes of training
+
+help-complete = Complete code at a position of a file
+help-complete-example =
+    {"  "}nestor complete examples/trade/cf/CommonModules/Продажи/Ext/Module.bsl:10:5
+    {"  "}nestor complete Module.bsl:10:5 --speed fast --learn src/cf
+help-complete-position = File, line and column, both from 1; the column counts characters
+help-complete-speed = How much of the model answers
+help-complete-learn = Learn a codebase first: a folder, Designer dump, EDT project or git repository
+help-complete-model = Name of a bundled model, or a model folder
+help-complete-stop = Where the completion ends
+help-complete-max-tokens = End after this many pieces
+
+help-eval = Measure accuracy on code that the model has not seen
+help-eval-example =
+    {"  "}nestor eval ../my-configuration --baseline ngram --baseline-corpus data/corpus
+    {"  "}nestor eval data/corpus --protocol samples --samples 500
+help-eval-source = A codebase; for the protocol "samples" a corpus folder
+help-eval-protocol = How the scored code is chosen
+help-eval-levels = Levels to score, such as 0,1,2,3,all or 1..3
+help-eval-baseline = Score a baseline beside the model
+help-eval-baseline-corpus = Corpus whose training sources the baseline learns first
+help-eval-max-positions = Score at most about this many code tokens, spread evenly
+help-eval-samples = Methods for the protocol "samples"
+help-eval-seed = Seed of every random choice
+help-eval-model = Name of a bundled model, or a model folder
+
+help-models = Look at model folders
+help-models-example = {"  "}nestor models show nano
+help-models-list = List the bundled models
+help-models-list-example = {"  "}nestor models list
+help-models-show = Show one model and check its files
+help-models-show-example = {"  "}nestor models show nano
+help-models-show-model = Name of a bundled model, or a model folder
+
+help-bench = Measure speed
+help-bench-example = {"  "}nestor bench decode
+help-bench-decode = Time completions at each speed
+help-bench-decode-example = {"  "}nestor bench decode --requests 100
+help-bench-decode-model = Name of a bundled model, or a model folder
+help-bench-decode-requests = Completions to time at each speed
+
+## Wrong use
+
+error-label = error:
+use-unknown-argument = unknown option or argument "{$argument}".
+use-unknown-command = unknown command "{$command}".
+use-value-missing = "{$argument}" needs a value.
+use-value-not-allowed = "{$value}" is no value of "{$argument}"; possible: {$allowed}.
+use-value-wrong = the value "{$value}" of "{$argument}" is wrong: {$reason}.
+use-argument-missing = missing: {$argument}.
+use-command-missing = a command is missing.
+use-conflict = "{$argument}" does not go with "{$other}".
+use-suggestion = Did you mean "{$suggestion}"?
+use-see-help = See --help.
+
+## Units
+
+unit-bytes = B
+unit-kilobytes = kB
+unit-megabytes = MB
+unit-gigabytes = GB
+unit-milliseconds = ms
+unit-seconds = s
+unit-minutes = min
+unit-hours = h
+
+## Home and models
+
+home-not-a-folder = NESTOR_HOME is {$path}, which is no folder; let it name the folder that holds models/ and examples/.
+home-not-found = the folder with models/ and examples/ was not found above the program or the current folder; set NESTOR_HOME to it.
+model-folder-missing = model folder {$path} does not exist; see "nestor models list".
+model-unknown = there is no model "{$name}": {$path} does not exist; see "nestor models list", or give a folder with --model.
+models-none = no models in {$path}
+models-name = model
+models-levels = levels
+models-width = width
+models-numbers = numbers
+models-size = size
+models-damaged = damaged
+models-file = file
+models-metrics = measured when the model was made:
+models-card = data, licences, intended use and limits: {$path}
+models-sizes = {$parameters} parameters in {$numbers}, {$levels} levels of {$blocks} blocks, width {$width}, {$vocabulary} pieces
+
+## nestor train
+
+train-no-budget = say when the training ends: --epochs, --minutes or --max-tokens.
+train-counting = counting n-grams
+train-pruning = pruning n-grams
+train-progress = training
+train-header = {$model}, {$levels} levels, {$parameters} parameters; corpus of {$tokens} tokens; {$device}, {$threads} threads
+train-resumed = going on from step {$step}
+train-state = step {$step}, {$tokens} tokens, loss {$loss}, {$rate} tokens/s, memory {$memory}
+train-left = {$time} left
+train-level = level {$level}: loss {$loss}, accuracy {$accuracy} %
+train-validation = on withheld text at step {$step}: {$levels}
+train-stopped = stopped; "--resume" goes on from the checkpoint in {$path}
+train-done = {$steps} steps, {$tokens} tokens in {$time} ({$rate} tokens/s, peak memory {$memory}); on withheld text:
+train-model-at = model: {$path}
+
+## nestor corpus
+
+corpus-withhold-unknown = --withhold {$name}: no source has this name; a source is named by the last part of its path, or by NAME=PATH.
+corpus-source = source
+corpus-role = role
+corpus-licence = licence
+corpus-files = files
+corpus-copies = copies
+corpus-size = size
+corpus-methods = methods
+corpus-unique = unique
+corpus-near = near-copies
+corpus-tokens = tokens
+corpus-total = total
+corpus-skipped = Left out:
+corpus-skipped-more = {$source}: {$count} more, see manifest.json
+corpus-built = {$size} of code in {$time}, {$rate} MB/s; corpus: {$path}
+corpus-russian = Russian
+corpus-english = English
+corpus-language = {$language}: {$files} files, {$size}, {$tokens} tokens, {$bytes} bytes a token
+corpus-method-lengths = tokens of a method: median {$median}, 90 % up to {$p90}, 99 % up to {$p99}, the longest {$longest}
+corpus-stored = {$vocabulary} pieces, {$shards} shards
+corpus-phase-listing = listing files
+corpus-phase-reading = reading
+corpus-phase-training = training the tokenizer
+corpus-phase-encoding = encoding
+corpus-phase-finishing = finishing
+
+## Errors
+
+error-file = {$path}: {$reason}.
+corpus-error-missing = {$path} does not exist; check the path.
+corpus-error-no-modules = {$path} holds no .bsl or .os file; give a folder, dump, EDT project or git repository with modules.
+corpus-error-occupied = {$path} holds something else than a corpus; name another folder, or empty it.
+corpus-error-busy = another build writes to {$path} right now; wait for it, or name another folder.
+corpus-error-git = the git repository {$path} is broken: {$reason}; fetch it again.
+corpus-error-corrupt = {$path} is corrupt: {$reason}; build the corpus again.
+corpus-error-same-name = two sources are named "{$name}"; name one of them with NAME=PATH.
+corpus-error-too-few-methods = {$asked} samples are asked for, the corpus has {$available} distinct methods; ask for fewer.
+model-error-file = {$path} cannot be used: {$reason}; see "nestor models list" for models that are whole.
+model-error-version = {$path}: format_version is {$found}, this program reads {$supported}; use a program and a model of the same version.
+model-error-hash = {$path} is damaged or belongs to another model: sha256 is {$found}, model.json says {$field} = {$expected}; copy the model folder again.
+model-error-tensor = {$path} is damaged: tensor {$tensor}: {$reason}; copy the model folder again.
+train-error-occupied = {$path} already holds a training run; go on with --resume, or choose another folder.
+train-error-checkpoint = checkpoint {$path} cannot be used: {$reason}; choose another folder, or delete the checkpoint.
+train-error-not-finite = step {$step}: {$place} is not finite; go on from the last checkpoint with --resume, or train again with another --seed.
+
+## Learning and completing
+
+learning = learning
+reading = reading
+learned = Learned {$files} files, {$size}, {$pieces} pieces in {$time}; left out: {$skipped}.
+file-skipped = left out: {$path}: {$reason}
+file-unreadable = {$path} cannot be read: {$reason}; check the path.
+file-no-text = {$path} is no source text: {$reason}; Nestor reads .bsl and .os files in UTF-8.
+cursor-line-outside = {$path}: line {$line} is outside the file, which has {$lines} lines.
+cursor-column-outside = {$path}: column {$column} is outside line {$line}, whose last column is {$columns}.
+complete-nothing = Nothing to offer here.
+complete-prose = The cursor stands in a text for people: nothing is offered there.
+complete-facts = {$speed}: {$latency}, {$context} pieces of context, confidence {$confidence} %; {$parts}
+part-corpus = corpus counts
+part-project = project counts
+part-file = file counts
+part-level = level {$level}
+
+## Accuracy
+
+accuracy-level = level
+accuracy-none = nothing learned
+accuracy-file = + open file
+accuracy-dynamic = + project
+accuracy-top5 = top 5
+accuracy-identifier-mrr = names, MRR
+accuracy-bits = bits/char
+accuracy-ngram = n-gram baseline
+accuracy-cache = 0: counts alone
+accuracy-all = all levels
+accuracy-one-level = {$level}
+accuracy-legend =
+    Strict accuracy in %, with the 95 % interval over files: a code token counts when all its pieces are right and it ends where it should.
+    What may have been learned grows from left to right; the project's files are learned in path order, each after it was scored.
+eval-progress = {$files}/{$of} files
+eval-source = {$name}: {$files} files, {$tokens} code tokens, {$own} of them not in the training data, {$scored} scored
+eval-needs-corpus = {$path} is no corpus; the protocol "samples" needs a folder that "nestor corpus build" wrote.
+eval-nothing-withheld = corpus {$path} has no project of role dev or withheld; give a codebase, or build the corpus with --withhold.
+eval-baseline-untaught = The baseline knows no training corpus (--baseline-corpus): it counts the measured code only.
+eval-baseline-learning = baseline
+eval-nothing-to-score = {$name}: nothing to score: {$reason}.

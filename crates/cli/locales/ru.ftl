@@ -1,0 +1,250 @@
+# Тексты командной строки по-русски. В en.ftl те же ключи: тест их сравнивает.
+
+## Справка
+
+help-heading-usage = Вызов:
+help-heading-commands = Команды
+help-heading-arguments = Аргументы
+help-heading-options = Параметры
+help-heading-example = Пример:
+
+help-every-help = Показать эту справку
+help-every-version = Показать версию
+help-every-json = Один документ JSON в stdout; ход работы и заметки остаются в stderr
+help-every-lang = Язык сообщений (иначе — язык системы)
+
+help = Nestor: модель кода 1С:Предприятия, которая учится на вашей конфигурации на вашем компьютере
+help-example =
+    {"  "}nestor quickstart
+    {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --learn src/cf
+
+help-quickstart = Выучить вложенную конфигурацию, дописать код на каждой скорости, показать таблицу точности
+help-quickstart-example = {"  "}nestor quickstart
+help-quickstart-model = Имя вложенной модели или папка модели
+help-quickstart-max-positions = Оценить примерно столько лексем кода, не больше, равномерно по конфигурации
+
+help-corpus = Собрать обучающий корпус и посмотреть, что в нём
+help-corpus-example = {"  "}nestor corpus build ../ssl ../erp --withhold erp --out data/corpus
+help-corpus-build = Прочитать источники, убрать повторы, обучить токенизатор, записать токены и опись
+help-corpus-build-example = {"  "}nestor corpus build ../ssl ../erp.git --withhold erp --out data/corpus
+help-corpus-build-sources = Папки, выгрузки конфигуратора, проекты EDT или bare-репозитории git; ИМЯ=ПУТЬ даёт источнику имя
+help-corpus-build-list = Таблица репозиториев (столбцы repository, role, licence, note через табуляцию) вместо длинной команды
+help-corpus-build-mirrors = Папка с репозиториями таблицы: owner/name лежит в owner+name/repo
+help-corpus-build-out = Папка, куда записать корпус
+help-corpus-build-withhold = Имя источника, на котором сеть не обучают: по нему подбирают смесь. Можно повторять
+help-corpus-build-vocab = Размер словаря токенизатора
+help-corpus-build-seed = Зерно всех случайных выборов
+help-corpus-stats = Показать источники, лицензии, файлы, методы, повторы и токены корпуса
+help-corpus-stats-example = {"  "}nestor corpus stats data/corpus
+help-corpus-stats-corpus = Папка корпуса
+help-corpus-sample = Напечатать случайные методы корпуса
+help-corpus-sample-example = {"  "}nestor corpus sample data/corpus --samples 3 --seed 1
+help-corpus-sample-corpus = Папка корпуса
+help-corpus-sample-samples = Сколько методов
+help-corpus-sample-seed = Зерно выбора
+
+help-train = Обучить модель на корпусе, подобрать смесь и записать папку модели
+help-train-example =
+    {"  "}nestor train --corpus data/corpus --model nano --minutes 60 --out runs/first
+    {"  "}nestor train --corpus data/corpus --model nano --minutes 60 --out runs/first --resume
+help-train-corpus = Папка корпуса
+help-train-model = Размер сети
+help-train-levels = Уровни (ступени сети), от 1 до 3
+help-train-samples = Учить на стольких случайных методах, а не на целых проектах
+help-train-epochs = Проходы по обучающим токенам (или по выбранным методам)
+help-train-device = Где считать
+help-train-out = Папка для журнала, контрольных точек и модели
+help-train-resume = Продолжить с последней контрольной точки в папке
+help-train-max-tokens = Закончить после стольких токенов
+help-train-seq-len = Токенов в окне
+help-train-batch = Окон в пакете
+help-train-seed = Зерно всех случайных выборов
+help-train-minutes = Закончить после стольких минут обучения
+
+help-complete = Дописать код в указанном месте файла
+help-complete-example =
+    {"  "}nestor complete examples/trade/cf/CommonModules/Продажи/Ext/Module.bsl:10:5
+    {"  "}nestor complete Module.bsl:10:5 --speed fast --learn src/cf
+help-complete-position = Файл, строка и столбец, считая от 1; столбец — в символах
+help-complete-speed = Какая часть модели отвечает
+help-complete-learn = Сначала выучить код: папку, выгрузку конфигуратора, проект EDT или репозиторий git
+help-complete-model = Имя вложенной модели или папка модели
+help-complete-stop = Где закончить
+help-complete-max-tokens = Закончить после стольких токенов
+
+help-eval = Измерить точность на коде, которого модель не видела
+help-eval-example =
+    {"  "}nestor eval ../my-configuration --baseline ngram --baseline-corpus data/corpus
+    {"  "}nestor eval data/corpus --protocol samples --samples 500
+help-eval-source = Исходный код; для протокола «samples» — папка корпуса
+help-eval-protocol = Как выбран оцениваемый код
+help-eval-levels = Какие уровни оценить: например, 0,1,2,3,all или 1..3
+help-eval-baseline = Оценить рядом с моделью точку отсчёта
+help-eval-baseline-corpus = Корпус, обучающие источники которого точка отсчёта учит сначала
+help-eval-max-positions = Оценить примерно столько лексем кода, не больше, равномерно
+help-eval-samples = Сколько методов взять для протокола «samples»
+help-eval-seed = Зерно всех случайных выборов
+help-eval-model = Имя вложенной модели или папка модели
+
+help-models = Посмотреть на папки моделей
+help-models-example = {"  "}nestor models show nano
+help-models-list = Перечислить вложенные модели
+help-models-list-example = {"  "}nestor models list
+help-models-show = Показать одну модель и проверить её файлы
+help-models-show-example = {"  "}nestor models show nano
+help-models-show-model = Имя вложенной модели или папка модели
+
+help-bench = Измерить скорость
+help-bench-example = {"  "}nestor bench decode
+help-bench-decode = Измерить время дополнения на каждой скорости
+help-bench-decode-example = {"  "}nestor bench decode --requests 100
+help-bench-decode-model = Имя вложенной модели или папка модели
+help-bench-decode-requests = Сколько дополнений измерить на каждой скорости
+
+## Неверный вызов
+
+error-label = ошибка:
+use-unknown-argument = неизвестный параметр или аргумент «{$argument}».
+use-unknown-command = неизвестная команда «{$command}».
+use-value-missing = параметру «{$argument}» нужно значение.
+use-value-not-allowed = «{$value}» — не значение параметра «{$argument}»; можно: {$allowed}.
+use-value-wrong = значение «{$value}» параметра «{$argument}» неверно: {$reason}.
+use-argument-missing = не хватает: {$argument}.
+use-command-missing = не хватает команды.
+use-conflict = «{$argument}» не сочетается с «{$other}».
+use-suggestion = Возможно, «{$suggestion}»?
+use-see-help = Справка: --help.
+
+## Единицы
+
+unit-bytes = Б
+unit-kilobytes = кБ
+unit-megabytes = МБ
+unit-gigabytes = ГБ
+unit-milliseconds = мс
+unit-seconds = с
+unit-minutes = мин
+unit-hours = ч
+
+## Папка Nestor и модели
+
+home-not-a-folder = NESTOR_HOME — это {$path}, а такой папки нет; укажите папку, в которой лежат models/ и examples/.
+home-not-found = папка с models/ и examples/ не найдена ни над программой, ни над текущей папкой; укажите её в NESTOR_HOME.
+model-folder-missing = папки модели {$path} нет; см. «nestor models list».
+model-unknown = модели «{$name}» нет: папка {$path} не существует; см. «nestor models list» или укажите папку в --model.
+models-none = в {$path} моделей нет
+models-name = модель
+models-levels = уровни
+models-width = ширина
+models-numbers = числа
+models-size = размер
+models-damaged = повреждена
+models-file = файл
+models-metrics = измерено при создании модели:
+models-card = данные, лицензии, назначение и границы применимости: {$path}
+models-sizes = параметров: {$parameters}, числа {$numbers}; уровней {$levels} по {$blocks} блока, ширина {$width}, словарь {$vocabulary}
+
+## nestor train
+
+train-no-budget = скажите, когда закончить обучение: --epochs, --minutes или --max-tokens.
+train-counting = счёт n-грамм
+train-pruning = отбор n-грамм
+train-progress = обучение
+train-header = {$model}, уровней {$levels}, параметров {$parameters}; в корпусе токенов: {$tokens}; {$device}, потоков {$threads}
+train-resumed = продолжаю с шага {$step}
+train-state = шаг {$step}, токенов {$tokens}, потери {$loss}, {$rate} токенов/с, память {$memory}
+train-left = осталось {$time}
+train-level = уровень {$level}: потери {$loss}, точность {$accuracy} %
+train-validation = на отложенном коде, шаг {$step}: {$levels}
+train-stopped = остановлено; «--resume» продолжит с контрольной точки в {$path}
+train-done = шагов {$steps}, токенов {$tokens} за {$time} ({$rate} токенов/с, память до {$memory}); на отложенном коде:
+train-model-at = модель: {$path}
+
+## nestor corpus
+
+corpus-withhold-unknown = --withhold {$name}: источника с таким именем нет; источник зовётся последней частью пути или так, как сказано в ИМЯ=ПУТЬ.
+corpus-source = источник
+corpus-role = роль
+corpus-licence = лицензия
+corpus-files = файлы
+corpus-copies = копии
+corpus-size = размер
+corpus-methods = методы
+corpus-unique = разные
+corpus-near = почти копии
+corpus-tokens = токены
+corpus-total = всего
+corpus-skipped = Пропущено:
+corpus-skipped-more = {$source}: ещё {$count}, см. manifest.json
+corpus-built = {$size} кода за {$time}, {$rate} МБ/с; корпус: {$path}
+corpus-russian = русский
+corpus-english = английский
+corpus-language = {$language}: файлов {$files}, {$size}, токенов {$tokens}, байт на токен {$bytes}
+corpus-method-lengths = токенов в методе: медиана {$median}, в 90 % до {$p90}, в 99 % до {$p99}, самый длинный {$longest}
+corpus-stored = словарь {$vocabulary}, частей {$shards}
+corpus-phase-listing = список файлов
+corpus-phase-reading = чтение
+corpus-phase-training = обучение токенизатора
+corpus-phase-encoding = разбор на токены
+corpus-phase-finishing = завершение
+
+## Ошибки
+
+error-file = {$path}: {$reason}.
+corpus-error-missing = {$path} не существует; проверьте путь.
+corpus-error-no-modules = в {$path} нет ни одного файла .bsl или .os; укажите папку, выгрузку, проект EDT или репозиторий git с модулями.
+corpus-error-occupied = в {$path} лежит не корпус; укажите другую папку или очистите эту.
+corpus-error-busy = в {$path} сейчас пишет другая сборка; дождитесь её или укажите другую папку.
+corpus-error-git = репозиторий git {$path} повреждён: {$reason}; загрузите его заново.
+corpus-error-corrupt = {$path} повреждён: {$reason}; соберите корпус заново.
+corpus-error-same-name = два источника зовутся «{$name}»; назовите один из них через ИМЯ=ПУТЬ.
+corpus-error-too-few-methods = запрошено методов: {$asked}, а разных в корпусе {$available}; попросите меньше.
+model-error-file = {$path} использовать нельзя: {$reason}; целые модели покажет «nestor models list».
+model-error-version = {$path}: format_version — {$found}, а программа читает {$supported}; возьмите программу и модель одной версии.
+model-error-hash = {$path} повреждён или взят от другой модели: sha256 — {$found}, а в model.json {$field} = {$expected}; скопируйте папку модели заново.
+model-error-tensor = {$path} повреждён: тензор {$tensor}: {$reason}; скопируйте папку модели заново.
+train-error-occupied = в {$path} уже есть обучение; продолжите его с --resume или выберите другую папку.
+train-error-checkpoint = контрольную точку {$path} использовать нельзя: {$reason}; выберите другую папку или удалите её.
+train-error-not-finite = шаг {$step}: {$place} — не конечное число; продолжите с последней контрольной точки (--resume) или учите с другим --seed.
+
+## Обучение и дополнение
+
+learning = обучение
+reading = чтение
+learned = Выучено файлов: {$files}, {$size}, токенов: {$pieces}, за {$time}; пропущено: {$skipped}.
+file-skipped = пропущен {$path}: {$reason}
+file-unreadable = {$path} не читается: {$reason}; проверьте путь.
+file-no-text = {$path} — не текст модуля: {$reason}; Nestor читает файлы .bsl и .os в UTF-8.
+cursor-line-outside = {$path}: строка {$line} за концом файла, в котором строк: {$lines}.
+cursor-column-outside = {$path}: столбец {$column} за концом строки {$line}; её последний столбец — {$columns}.
+complete-nothing = Здесь предложить нечего.
+complete-prose = Курсор стоит в тексте для людей: в нём ничего не предлагается.
+complete-facts = {$speed}: {$latency}, токенов контекста: {$context}, уверенность {$confidence} %; {$parts}
+part-corpus = счётчики корпуса
+part-project = счётчики проекта
+part-file = счётчики файла
+part-level = уровень {$level}
+
+## Точность
+
+accuracy-level = уровень
+accuracy-none = ничего не выучено
+accuracy-file = + открытый файл
+accuracy-dynamic = + проект
+accuracy-top5 = из 5
+accuracy-identifier-mrr = имена, MRR
+accuracy-bits = бит/символ
+accuracy-ngram = n-граммы, точка отсчёта
+accuracy-cache = 0: одни счётчики
+accuracy-all = все уровни
+accuracy-one-level = {$level}
+accuracy-legend =
+    Строгая точность в %, в скобках — 95-процентный интервал по файлам: лексема засчитана, если верны все её части и она кончается где надо.
+    Слева направо растёт то, что можно было выучить; файлы проекта учатся в порядке путей, каждый — после своей оценки.
+eval-progress = файлов {$files}/{$of}
+eval-source = {$name}: файлов {$files}, лексем кода {$tokens}, из них вне обучающих данных {$own}, оценено {$scored}
+eval-needs-corpus = {$path} — не корпус; протоколу «samples» нужна папка, которую записал «nestor corpus build».
+eval-nothing-withheld = в корпусе {$path} нет проектов с ролью dev или withheld; укажите исходный код или соберите корпус с --withhold.
+eval-baseline-untaught = Точка отсчёта не знает обучающего корпуса (--baseline-corpus): она считает только измеряемый код.
+eval-baseline-learning = точка отсчёта
+eval-nothing-to-score = {$name}: оценивать нечего: {$reason}.

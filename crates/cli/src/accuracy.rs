@@ -1,0 +1,78 @@
+//! The table of accuracy: a row a level, strict accuracy with its interval for everything that may have been learned.
+//!
+//! `eval` and `quickstart` print it. The figures themselves come from `nestor-eval`.
+
+use crate::messages::Messages;
+use crate::table::{Emphasis, Table};
+use nestor_eval::{Adaptation, Evaluation, Level, LevelResult};
+
+/// Levels in the order of the table: counts first, the mixture last.
+pub const LEVELS: [Level; 6] =
+    [Level::Ngram, Level::Cache, Level::One, Level::Two, Level::Three, Level::All];
+
+/// The levels that an evaluation has rows for, in the order of the table.
+pub fn levels_of(evaluation: &Evaluation) -> Vec<Level> {
+    let present = |level: &Level| evaluation.results.iter().any(|row| row.level == *level);
+    LEVELS.into_iter().filter(present).collect()
+}
+
+/// The table of one source.
+pub fn table(evaluation: &Evaluation, source: &str, messages: &Messages) -> String {
+    let adaptations: Vec<Adaptation> = Adaptation::ALL
+        .into_iter()
+        .filter(|adaptation| {
+            evaluation.results.iter().any(|row| row.source == source && row.adaptation == *adaptation)
+        })
+        .collect();
+    let mut headings = vec![messages.text("accuracy-level")];
+    headings.extend(adaptations.iter().map(|adaptation| adaptation_name(*adaptation, messages)));
+    headings.extend(["accuracy-top5", "accuracy-identifier-mrr", "accuracy-bits"].map(|key| messages.text(key)));
+    let mut table = Table::new(headings);
+    for level in levels_of(evaluation) {
+        let row = |adaptation| evaluation.row(source, level, adaptation);
+        let mut cells = vec![level_name(level, messages)];
+        cells.extend(adaptations.iter().map(|adaptation| strict(row(*adaptation), messages)));
+        // The other figures are those of the most that was learned.
+        let last = adaptations.last().and_then(|adaptation| row(*adaptation));
+        let share = |of: fn(&LevelResult) -> Option<f64>| {
+            last.and_then(of).map_or_else(|| "–".to_owned(), |share| messages.percent(share))
+        };
+        cells.push(share(|row| row.strict_top5));
+        cells.push(share(|row| row.identifier_mrr));
+        let bits = last.and_then(|row| row.bits_per_char);
+        cells.push(bits.map_or_else(|| "–".to_owned(), |bits| messages.decimal(bits, 2)));
+        let emphasis = match level {
+            Level::All => Emphasis::Strong,
+            Level::Ngram | Level::Cache => Emphasis::Faint,
+            _ => Emphasis::Plain,
+        };
+        table.row(cells, emphasis);
+    }
+    table.render()
+}
+
+/// A share with its 95 % interval.
+fn strict(row: Option<&LevelResult>, messages: &Messages) -> String {
+    row.map_or_else(String::new, |row| {
+        let share = messages.percent(row.strict_top1);
+        format!("{share} [{}–{}]", messages.percent(row.low), messages.percent(row.high))
+    })
+}
+
+/// What a level is called in the table.
+pub fn level_name(level: Level, messages: &Messages) -> String {
+    match level {
+        Level::Ngram => messages.text("accuracy-ngram"),
+        Level::Cache => messages.text("accuracy-cache"),
+        Level::All => messages.text("accuracy-all"),
+        _ => messages.with("accuracy-one-level", &[("level", level.name().into())]),
+    }
+}
+
+fn adaptation_name(adaptation: Adaptation, messages: &Messages) -> String {
+    match adaptation {
+        Adaptation::None => messages.text("accuracy-none"),
+        Adaptation::File => messages.text("accuracy-file"),
+        Adaptation::Dynamic => messages.text("accuracy-dynamic"),
+    }
+}

@@ -1,0 +1,6 @@
+//! One module per command: `Typed` is what was typed, `run` resolves it into settings and does the work.
+
+pub mod complete;
+pub mod corpus;
+pub mod models;
+pub mod train;

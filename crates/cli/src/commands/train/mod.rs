@@ -1,0 +1,149 @@
+//! `nestor train`: trains a network, then fits its mixture and completes the model folder.
+//!
+//! The network is trained by `nestor-train`; what the folder needs beside it (n-gram counts, gate, card) is made by
+//! [`finish`](mod@finish), also on `--resume` of a run that has come to its end.
+
+mod counts;
+mod finish;
+mod view;
+
+use crate::explain;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::messages::Messages;
+use crate::terminal::Terminal;
+use clap::{Args, ValueEnum};
+use nestor_train::{Control, Device, Size, Summary, TrainConfig};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use view::View;
+
+/// Arguments of `nestor train`.
+#[derive(Debug, Args)]
+pub struct Typed {
+    #[arg(long, value_name = "DIR")]
+    corpus: PathBuf,
+    #[arg(long, value_enum, default_value = "nano")]
+    model: SizeTyped,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
+    levels: u8,
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[arg(long, value_name = "N")]
+    samples: Option<usize>,
+    #[arg(long, value_name = "N")]
+    epochs: Option<f64>,
+    #[arg(long, value_name = "N")]
+    minutes: Option<f64>,
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u64>,
+    #[arg(long, value_enum, default_value = "auto")]
+    device: DeviceTyped,
+    #[arg(long)]
+    resume: bool,
+    #[arg(long, value_name = "N")]
+    seq_len: Option<usize>,
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SizeTyped {
+    Nano,
+    Tiny,
+    Base,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DeviceTyped {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+/// Runs the command.
+pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
+    let resume = typed.resume;
+    let config = resolve(typed, &terminal.messages)?;
+    let control = Control { resume, stop: stop_on_interrupt()? };
+    let mut view = View::new(terminal, config.levels);
+    let trained = nestor_train::run(&config, &control, &mut |event| view.show(event));
+    view.clear();
+    let summary = trained.map_err(|error| explain::train(&terminal.messages, &error))?;
+    if summary.stopped {
+        let out = config.out.display().to_string();
+        terminal.note(&terminal.messages.with("train-stopped", &[("path", out.into())]));
+        return terminal.result(&summary, String::new);
+    }
+    let finished = finish::finish(&config, &summary, terminal)?;
+    let document = serde_json::json!({ "summary": summary, "mixture": finished });
+    terminal.result(&document, || summary_text(&config, &summary, &terminal.messages))
+}
+
+/// What was typed as a configuration of the run.
+fn resolve(typed: Typed, messages: &Messages) -> Outcome<TrainConfig> {
+    let size = match typed.model {
+        SizeTyped::Nano => Size::Nano,
+        SizeTyped::Tiny => Size::Tiny,
+        SizeTyped::Base => Size::Base,
+    };
+    let mut config = TrainConfig::new(typed.corpus, size, usize::from(typed.levels), typed.out);
+    if let Some(samples) = typed.samples {
+        config = config.with_samples(samples);
+    }
+    config.device = match typed.device {
+        DeviceTyped::Cpu => Device::Cpu,
+        DeviceTyped::Cuda => Device::Cuda,
+        // A build that can use a card is made where there is one.
+        DeviceTyped::Auto if cfg!(feature = "cuda") => Device::Cuda,
+        DeviceTyped::Auto => Device::Cpu,
+    };
+    config.loader.seed = typed.seed;
+    if let Some(seq_len) = typed.seq_len {
+        config.loader.seq_len = seq_len;
+    }
+    if let Some(batch) = typed.batch {
+        config.loader.batch = batch;
+    }
+    let batch_tokens = (config.loader.batch * config.loader.seq_len).max(1) as u64;
+    config.budget.steps = typed.max_tokens.map(|tokens| tokens.div_ceil(batch_tokens));
+    config.budget.epochs = typed.epochs;
+    config.budget.minutes = typed.minutes;
+    if config.budget.is_unlimited() {
+        return Err(Failure::usage(messages, "train-no-budget", &[]));
+    }
+    config.validate().map_err(|error| explain::train(messages, &error))?;
+    Ok(config)
+}
+
+/// A flag that Ctrl-C raises; a second Ctrl-C ends the program at once.
+fn stop_on_interrupt() -> Outcome<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(Kind::Internal.code()));
+        }
+    })
+    .map_err(Failure::internal)?;
+    Ok(stop)
+}
+
+fn summary_text(config: &TrainConfig, summary: &Summary, messages: &Messages) -> String {
+    let values = [
+        ("steps", messages.count(summary.step).into()),
+        ("tokens", messages.count(summary.tokens).into()),
+        ("time", messages.duration(summary.elapsed_s).into()),
+        ("rate", messages.count(summary.tokens_per_s.max(0.0) as u64).into()),
+        ("memory", summary.peak_bytes.map_or_else(|| "–".to_owned(), |bytes| messages.bytes(bytes)).into()),
+    ];
+    let mut text = format!("{}\n", messages.with("train-done", &values));
+    for score in &summary.levels {
+        text.push_str(&format!("  {}\n", view::level_line(messages, score)));
+    }
+    let path = config.out.display().to_string();
+    text.push_str(&format!("{}\n", messages.with("train-model-at", &[("path", path.into())])));
+    text
+}

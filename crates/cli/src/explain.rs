@@ -1,0 +1,145 @@
+//! Errors of the other crates in the user's language, with the exit code that fits.
+//!
+//! The crates' errors carry their operands; here they become a text. Reasons that come from the operating system or from a
+//! file format stay as they are. Called by the commands.
+
+use crate::failure::{Failure, Kind};
+use crate::messages::Messages;
+use nestor_assist::AssistError;
+use nestor_corpus::CorpusError;
+use nestor_engine::EngineError;
+use nestor_eval::EvalError;
+use nestor_train::TrainError;
+use std::path::Path;
+
+/// An error while a source or a corpus is read or built.
+pub fn corpus(messages: &Messages, error: &CorpusError) -> Failure {
+    let text = |key: &str, path: &Path| messages.with(key, &[("path", shown(path).into())]);
+    let with_reason = |key: &str, path: &Path, reason: &str| {
+        messages.with(key, &[("path", shown(path).into()), ("reason", reason.into())])
+    };
+    let (kind, message) = match error {
+        CorpusError::Missing(path) => (Kind::Input, text("corpus-error-missing", path)),
+        CorpusError::NoModules(path) => (Kind::Input, text("corpus-error-no-modules", path)),
+        CorpusError::Occupied(path) => (Kind::Input, text("corpus-error-occupied", path)),
+        CorpusError::Busy(path) => (Kind::Input, text("corpus-error-busy", path)),
+        CorpusError::Git { path, reason } => (Kind::Input, with_reason("corpus-error-git", path, reason)),
+        CorpusError::Corrupt { path, reason } => {
+            (Kind::Input, with_reason("corpus-error-corrupt", path, reason))
+        }
+        CorpusError::Io { path, source } => {
+            (Kind::Input, with_reason("error-file", path, &source.to_string()))
+        }
+        CorpusError::SameName(name) => {
+            (Kind::Usage, messages.with("corpus-error-same-name", &[("name", name.as_str().into())]))
+        }
+        CorpusError::TooFewMethods { asked, available } => {
+            let values = [("asked", (*asked).into()), ("available", (*available).into())];
+            (Kind::Usage, messages.with("corpus-error-too-few-methods", &values))
+        }
+        CorpusError::NoSources | CorpusError::Config { .. } => (Kind::Usage, error.to_string()),
+        _ => (Kind::Input, error.to_string()),
+    };
+    Failure { kind, message }
+}
+
+/// An error while a model folder is loaded or used.
+pub fn engine(messages: &Messages, error: &EngineError) -> Failure {
+    let (kind, message) = match error {
+        EngineError::File { path, reason } => {
+            let values = [("path", shown(path).into()), ("reason", reason.as_str().into())];
+            (Kind::Input, messages.with("model-error-file", &values))
+        }
+        EngineError::FormatVersion { path, found, supported } => {
+            let values = [
+                ("path", shown(path).into()),
+                ("found", found.as_str().into()),
+                ("supported", (*supported).into()),
+            ];
+            (Kind::Input, messages.with("model-error-version", &values))
+        }
+        EngineError::Hash { path, field, expected, found } => {
+            let values = [
+                ("path", shown(path).into()),
+                ("field", (*field).into()),
+                ("expected", expected.as_str().into()),
+                ("found", found.as_str().into()),
+            ];
+            (Kind::Input, messages.with("model-error-hash", &values))
+        }
+        EngineError::Tensor { path, tensor, reason } => {
+            let values = [
+                ("path", shown(path).into()),
+                ("tensor", tensor.as_str().into()),
+                ("reason", reason.as_str().into()),
+            ];
+            (Kind::Input, messages.with("model-error-tensor", &values))
+        }
+        EngineError::Config { .. } => (Kind::Input, error.to_string()),
+        EngineError::Request { .. } => (Kind::Usage, error.to_string()),
+        _ => (Kind::Internal, error.to_string()),
+    };
+    Failure { kind, message }
+}
+
+/// An error of the assistant.
+pub fn assist(messages: &Messages, error: &AssistError) -> Failure {
+    let (kind, message) = match error {
+        AssistError::Engine(error) => return engine(messages, error),
+        AssistError::ModelFile { path, reason } => {
+            let values = [("path", shown(path).into()), ("reason", reason.as_str().into())];
+            (Kind::Input, messages.with("model-error-file", &values))
+        }
+        AssistError::Tokenizer { path, source } => {
+            let values = [("path", shown(path).into()), ("reason", source.to_string().into())];
+            (Kind::Input, messages.with("model-error-file", &values))
+        }
+        AssistError::Request { .. } => (Kind::Usage, error.to_string()),
+        _ => (Kind::Input, error.to_string()),
+    };
+    Failure { kind, message }
+}
+
+/// An error of an evaluation.
+pub fn eval(messages: &Messages, error: &EvalError) -> Failure {
+    let (kind, message) = match error {
+        EvalError::Assist(error) => return assist(messages, error),
+        EvalError::NothingToScore { name, reason } => {
+            let values = [("name", name.as_str().into()), ("reason", reason.as_str().into())];
+            (Kind::Input, messages.with("eval-nothing-to-score", &values))
+        }
+        EvalError::Setting { .. } => (Kind::Usage, error.to_string()),
+        _ => (Kind::Input, error.to_string()),
+    };
+    Failure { kind, message }
+}
+
+/// An error of a training run.
+pub fn train(messages: &Messages, error: &TrainError) -> Failure {
+    let (kind, message) = match error {
+        TrainError::Corpus(error) => return corpus(messages, error),
+        TrainError::Occupied { path } => {
+            (Kind::Usage, messages.with("train-error-occupied", &[("path", shown(path).into())]))
+        }
+        TrainError::Checkpoint { path, reason } => {
+            let values = [("path", shown(path).into()), ("reason", reason.as_str().into())];
+            (Kind::Input, messages.with("train-error-checkpoint", &values))
+        }
+        TrainError::File { path, reason } => {
+            let values = [("path", shown(path).into()), ("reason", reason.as_str().into())];
+            (Kind::Input, messages.with("error-file", &values))
+        }
+        TrainError::NonFinite { step, place } => {
+            let values = [("step", (*step).into()), ("place", place.as_str().into())];
+            (Kind::Internal, messages.with("train-error-not-finite", &values))
+        }
+        TrainError::Config { .. } | TrainError::Device { .. } => (Kind::Usage, error.to_string()),
+        TrainError::Loader { .. } => (Kind::Internal, error.to_string()),
+        _ => (Kind::Input, error.to_string()),
+    };
+    Failure { kind, message }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

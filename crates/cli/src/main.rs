@@ -1,0 +1,60 @@
+//! Nestor's program: reads the arguments, runs one command, ends with its exit code.
+//!
+//! `main` chooses the language and the exit code; a command's module resolves its arguments into settings and does the
+//! work through the other crates. Nothing here knows how a model works.
+
+mod accuracy;
+mod arguments;
+mod commands;
+mod explain;
+mod failure;
+mod home;
+mod learning;
+mod messages;
+mod table;
+mod terminal;
+mod wrong_use;
+
+use arguments::Arguments;
+use failure::Outcome;
+use messages::Messages;
+use std::process::ExitCode;
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    // Help and errors about wrong use are written before the arguments are known, so the language is looked for first.
+    let typed: Vec<_> = std::env::args_os().collect();
+    let messages = Messages::new(arguments::language(&typed));
+    let parsed = match arguments::parse(&typed, &messages) {
+        Ok(parsed) => parsed,
+        Err(error) if !error.use_stderr() => {
+            // Help or the version; a reader that has gone away is no failure.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let terminal = Terminal::new(messages, arguments::asks_for_json(&typed));
+            let failure = wrong_use::failure(&terminal.messages, &error);
+            terminal.failure(&failure);
+            return ExitCode::from(failure.kind.code());
+        }
+    };
+    let terminal = Terminal::new(messages, parsed.json);
+    match run(parsed, &terminal) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal.failure(&failure);
+            ExitCode::from(failure.kind.code())
+        }
+    }
+}
+
+fn run(arguments: Arguments, terminal: &Terminal) -> Outcome {
+    use arguments::Command;
+    match arguments.command {
+        Command::Corpus(typed) => commands::corpus::run(typed, terminal),
+        Command::Train(typed) => commands::train::run(typed, terminal),
+        Command::Complete(typed) => commands::complete::run(typed, terminal),
+        Command::Models(typed) => commands::models::run(typed, terminal),
+    }
+}

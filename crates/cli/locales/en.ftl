@@ -76,7 +76,7 @@ help-eval = Measure accuracy on code that the model has not seen
 help-eval-example =
     {"  "}nestor eval ../my-configuration --baseline ngram --baseline-corpus data/corpus
     {"  "}nestor eval data/corpus --protocol samples --samples 500
-help-eval-source = A codebase; for the protocol "samples" a corpus folder
+help-eval-sources = Codebases; for the protocol "samples" a corpus folder. Of a corpus the dev projects are measured, else the withheld ones
 help-eval-protocol = How the scored code is chosen
 help-eval-levels = Levels to score, such as 0,1,2,3,all or 1..3
 help-eval-baseline = Score a baseline beside the model
@@ -100,6 +100,7 @@ help-bench-decode = Time completions at each speed
 help-bench-decode-example = {"  "}nestor bench decode --requests 100
 help-bench-decode-model = Name of a bundled model, or a model folder
 help-bench-decode-requests = Completions to time at each speed
+help-bench-decode-source = Codebase to complete in; the bundled configuration by default
 
 ## Wrong use
 
@@ -149,6 +150,8 @@ models-sizes = {$parameters} parameters in {$numbers}, {$levels} levels of {$blo
 train-no-budget = say when the training ends: --epochs, --minutes or --max-tokens.
 train-counting = counting n-grams
 train-pruning = pruning n-grams
+train-fitting = fitting the mixture
+train-no-withheld = The corpus withholds no project (corpus build --withhold), so there is nothing to fit the mixture on: the parts weigh the same.
 train-progress = training
 train-header = {$model}, {$levels} levels, {$parameters} parameters; corpus of {$tokens} tokens; {$device}, {$threads} threads
 train-resumed = going on from step {$step}
@@ -248,3 +251,16 @@ eval-nothing-withheld = corpus {$path} has no project of role dev or withheld; g
 eval-baseline-untaught = The baseline knows no training corpus (--baseline-corpus): it counts the measured code only.
 eval-baseline-learning = baseline
 eval-nothing-to-score = {$name}: nothing to score: {$reason}.
+
+## nestor bench
+
+bench-no-places = {$path} holds no statement to complete; give a source with code in methods.
+bench-what = {$model}: {$requests} cold completions a speed (whole context read, to the end of the line, at most 16 pieces), {$threads} threads
+bench-speed = speed
+bench-median = median
+bench-p95 = 95 %
+bench-p99 = 99 %
+bench-prefill = reading
+bench-decode = writing
+bench-prefill-rate = read, pieces/s
+bench-decode-rate = written, pieces/s

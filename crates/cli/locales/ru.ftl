@@ -76,7 +76,7 @@ help-eval = Измерить точность на коде, которого м
 help-eval-example =
     {"  "}nestor eval ../my-configuration --baseline ngram --baseline-corpus data/corpus
     {"  "}nestor eval data/corpus --protocol samples --samples 500
-help-eval-source = Исходный код; для протокола «samples» — папка корпуса
+help-eval-sources = Исходный код; для протокола «samples» — папка корпуса. В корпусе оцениваются проекты dev, а если их нет — отложенные
 help-eval-protocol = Как выбран оцениваемый код
 help-eval-levels = Какие уровни оценить: например, 0,1,2,3,all или 1..3
 help-eval-baseline = Оценить рядом с моделью точку отсчёта
@@ -100,6 +100,7 @@ help-bench-decode = Измерить время дополнения на каж
 help-bench-decode-example = {"  "}nestor bench decode --requests 100
 help-bench-decode-model = Имя вложенной модели или папка модели
 help-bench-decode-requests = Сколько дополнений измерить на каждой скорости
+help-bench-decode-source = Где дописывать; иначе вложенная конфигурация
 
 ## Неверный вызов
 
@@ -149,6 +150,8 @@ models-sizes = параметров: {$parameters}, числа {$numbers}; ур�
 train-no-budget = скажите, когда закончить обучение: --epochs, --minutes или --max-tokens.
 train-counting = счёт n-грамм
 train-pruning = отбор n-грамм
+train-fitting = подбор смеси
+train-no-withheld = В корпусе нет отложенных проектов (corpus build --withhold), подбирать смесь не на чем: все части весят одинаково.
 train-progress = обучение
 train-header = {$model}, уровней {$levels}, параметров {$parameters}; в корпусе токенов: {$tokens}; {$device}, потоков {$threads}
 train-resumed = продолжаю с шага {$step}
@@ -248,3 +251,16 @@ eval-nothing-withheld = в корпусе {$path} нет проектов с р�
 eval-baseline-untaught = Точка отсчёта не знает обучающего корпуса (--baseline-corpus): она считает только измеряемый код.
 eval-baseline-learning = точка отсчёта
 eval-nothing-to-score = {$name}: оценивать нечего: {$reason}.
+
+## nestor bench
+
+bench-no-places = в {$path} нет ни одного оператора, который можно дописать; укажите исходный код с методами.
+bench-what = {$model}: дополнений без сессии на каждую скорость: {$requests} (контекст читается целиком, до конца строки, не больше 16 токенов), потоков {$threads}
+bench-speed = скорость
+bench-median = медиана
+bench-p95 = 95 %
+bench-p99 = 99 %
+bench-prefill = чтение
+bench-decode = письмо
+bench-prefill-rate = прочитано токенов/с
+bench-decode-rate = написано токенов/с

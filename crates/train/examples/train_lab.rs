@@ -6,7 +6,9 @@
 //! Prints JSON: the run record's lines, or one report. `call_minutes` ends one call of a longer run, which
 //! `resume=1` continues.
 
-use nestor_train::{Control, Device, Event, Size, TrainConfig, bench_loader, bench_step, parity, run};
+use nestor_train::{
+    Control, Device, Event, Size, TrainConfig, bench_loader, bench_step, parity, run,
+};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -31,11 +33,20 @@ fn main() -> Result<(), Failure> {
         _ => ("corpus".to_string(), "out".to_string()),
     };
     let config = TrainConfig::new(corpus.into(), Size::Nano, 3, out.into());
-    let mut request =
-        Request { config, resume: false, call_minutes: f64::INFINITY, steps: 7, vocab: 8192 };
+    let mut request = Request {
+        config,
+        resume: false,
+        call_minutes: f64::INFINITY,
+        steps: 7,
+        vocab: 8192,
+    };
     for arg in args {
-        let (key, value) = arg.split_once('=').ok_or(format!("{arg}: key=value is expected"))?;
-        request.set(key, value).map_err(|error| format!("{arg}: {error}"))?;
+        let (key, value) = arg
+            .split_once('=')
+            .ok_or(format!("{arg}: key=value is expected"))?;
+        request
+            .set(key, value)
+            .map_err(|error| format!("{arg}: {error}"))?;
     }
     match command.as_str() {
         "train" => train(&request),
@@ -43,11 +54,16 @@ fn main() -> Result<(), Failure> {
         "parity" => {
             let report = parity(&request.config, request.vocab, request.steps)?;
             print(&report)?;
-            if report.passed { Ok(()) } else { Err("the device differs from the processor".into()) }
+            if report.passed {
+                Ok(())
+            } else {
+                Err("the device differs from the processor".into())
+            }
         }
-        "loader" => {
-            print(&format!("{:.0} tokens/s", bench_loader(&request.config, request.steps)?))
-        }
+        "loader" => print(&format!(
+            "{:.0} tokens/s",
+            bench_loader(&request.config, request.steps)?
+        )),
         other => Err(format!("{other}: train, bench, parity or loader is expected").into()),
     }
 }
@@ -93,7 +109,10 @@ impl Request {
 }
 
 fn train(request: &Request) -> Result<(), Failure> {
-    let control = Control { resume: request.resume, ..Control::default() };
+    let control = Control {
+        resume: request.resume,
+        ..Control::default()
+    };
     let stop = control.stop.clone();
     let started = Instant::now();
     run(&request.config, &control, &mut |event: &Event| {

@@ -84,7 +84,8 @@ pub(crate) fn bench_on<B: TrainBackend>(
     let rate = |seconds: f64| tokens as f64 / seconds;
     let matmul_flop = step_flop(config, &network);
     let device = trainer.averaged().embedding.device();
-    let matmul_flop_per_s = product_rate::<B::Plain>(tokens, network.width, 2 * network.ffn, &device);
+    let matmul_flop_per_s =
+        product_rate::<B::Plain>(tokens, network.width, 2 * network.ffn, &device);
     Ok(BenchReport {
         parameters: network.parameter_count(),
         tokens,
@@ -120,7 +121,10 @@ pub(crate) fn parity_on<B: TrainBackend>(
     };
     for step in 0..steps as u64 {
         let batch = random_batch(config, vocab, step);
-        let (a, b) = (here.step(&batch, step, 1.0)?, there.step(&batch, step, 1.0)?);
+        let (a, b) = (
+            here.step(&batch, step, 1.0)?,
+            there.step(&batch, step, 1.0)?,
+        );
         for (a, b) in [(a.loss, b.loss), (a.gradient_norm, b.gradient_norm)] {
             report.largest_difference = report.largest_difference.max((a - b).abs() / a.abs());
         }
@@ -157,10 +161,18 @@ fn random_batch(config: &TrainConfig, vocab: usize, number: u64) -> LossBatch {
     let (batch, time) = (config.loader.batch, config.loader.seq_len);
     let mut rng = StdRng::seed_from_u64(config.loader.seed + number);
     let mut draw = || -> Vec<u32> {
-        (0..batch * time).map(|_| rng.random_range(special::FIRST_BYTE..vocab as u32)).collect()
+        (0..batch * time)
+            .map(|_| rng.random_range(special::FIRST_BYTE..vocab as u32))
+            .collect()
     };
     let (tokens, targets) = (draw(), draw());
-    LossBatch { batch, time, tokens, targets, weights: vec![1.0; batch * time] }
+    LossBatch {
+        batch,
+        time,
+        tokens,
+        targets,
+        weights: vec![1.0; batch * time],
+    }
 }
 
 /// Operations of all products with weights: forward, and twice as many backward; the head at every
@@ -191,12 +203,7 @@ fn step_flop(config: &TrainConfig, network: &NetworkConfig) -> f64 {
 }
 
 /// Operations a second of a product of the back end, the median of several.
-fn product_rate<I: Backend>(
-    rows: usize,
-    inner: usize,
-    columns: usize,
-    device: &I::Device,
-) -> f64 {
+fn product_rate<I: Backend>(rows: usize, inner: usize, columns: usize, device: &I::Device) -> f64 {
     let left = Tensor::<I, 2>::random([rows, inner], Distribution::Default, device);
     let right = Tensor::<I, 2>::random([inner, columns], Distribution::Default, device);
     let mut seconds: Vec<f64> = (0..15)

@@ -120,7 +120,13 @@ pub fn latest(out: &Path) -> Result<Option<Found>, TrainError> {
     let mut refused = None;
     for path in list(&dir)? {
         match read(&path) {
-            Ok(checkpoint) => return Ok(Some(Found { path, checkpoint, warnings })),
+            Ok(checkpoint) => {
+                return Ok(Some(Found {
+                    path,
+                    checkpoint,
+                    warnings,
+                }));
+            }
             Err(error @ TrainError::Checkpoint { .. }) => {
                 warnings.push(format!("{error}; an older checkpoint is used"));
                 refused.get_or_insert(error);
@@ -136,7 +142,10 @@ pub fn latest(out: &Path) -> Result<Option<Found>, TrainError> {
 /// # Errors
 /// [`TrainError::Checkpoint`] if it is damaged or of another version; [`TrainError::File`].
 pub fn read(path: &Path) -> Result<Checkpoint, TrainError> {
-    let refuse = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
+    let refuse = |reason: String| TrainError::Checkpoint {
+        path: path.to_path_buf(),
+        reason,
+    };
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|mut file| file.read_to_end(&mut bytes))
@@ -151,7 +160,11 @@ pub fn read(path: &Path) -> Result<Checkpoint, TrainError> {
         )));
     }
     if envelope.bytes != body.len() as u64 {
-        return Err(refuse(format!("holds {} bytes of {}", body.len(), envelope.bytes)));
+        return Err(refuse(format!(
+            "holds {} bytes of {}",
+            body.len(),
+            envelope.bytes
+        )));
     }
     if hex(&Sha256::digest(body)) != envelope.sha256 {
         return Err(refuse("its hash does not fit its content".into()));
@@ -169,15 +182,26 @@ pub fn read(path: &Path) -> Result<Checkpoint, TrainError> {
             .chunks_exact(4)
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect();
-        tensors.push(NamedTensor { name, shape, values });
+        tensors.push(NamedTensor {
+            name,
+            shape,
+            values,
+        });
     }
-    Ok(Checkpoint { state: inner.state, tensors })
+    Ok(Checkpoint {
+        state: inner.state,
+        tensors,
+    })
 }
 
 fn write_file(path: &Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
     let inner = Inner {
         state: checkpoint.state.clone(),
-        tensors: checkpoint.tensors.iter().map(|t| (t.name.clone(), t.shape.clone())).collect(),
+        tensors: checkpoint
+            .tensors
+            .iter()
+            .map(|t| (t.name.clone(), t.shape.clone()))
+            .collect(),
     };
     let mut table = serde_json::to_vec(&inner)?;
     table.push(b'\n');
@@ -260,7 +284,12 @@ mod tests {
                 elapsed_s: 0.1 + step as f64,
                 config: TrainConfig::new("corpus".into(), Size::Nano, 3, "out".into()),
                 corpus_sha256: "ab".into(),
-                levels: vec![LevelScore { level: 1, nll: 0.5, top1: 0.25, positions: 3 }],
+                levels: vec![LevelScore {
+                    level: 1,
+                    nll: 0.5,
+                    top1: 0.25,
+                    positions: 3,
+                }],
             },
             tensors: vec![
                 NamedTensor {
@@ -268,7 +297,11 @@ mod tests {
                     shape: vec![2, 2],
                     values: vec![1.0, -0.0, f32::MIN_POSITIVE, 1e30 + step as f32],
                 },
-                NamedTensor { name: "ema/b".into(), shape: vec![0], values: vec![] },
+                NamedTensor {
+                    name: "ema/b".into(),
+                    shape: vec![0],
+                    values: vec![],
+                },
             ],
         }
     }
@@ -300,7 +333,11 @@ mod tests {
             fs::write(&newest, damaged).unwrap();
             let found = latest(dir.path()).unwrap().unwrap();
             assert_eq!(found.checkpoint.state.step, 1);
-            assert!(found.warnings[0].contains("step-0000000002.ckpt"), "{:?}", found.warnings);
+            assert!(
+                found.warnings[0].contains("step-0000000002.ckpt"),
+                "{:?}",
+                found.warnings
+            );
         }
         fs::write(folder(dir.path()).join("step-0000000001.ckpt"), b"broken\n").unwrap();
         let error = latest(dir.path()).unwrap_err().to_string();
@@ -311,7 +348,14 @@ mod tests {
     fn a_kill_while_writing_leaves_the_previous_one() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), &sample(1)).unwrap();
-        fs::write(folder(dir.path()).join("step-0000000002.partial"), b"{\"form").unwrap();
-        assert_eq!(latest(dir.path()).unwrap().unwrap().checkpoint.state.step, 1);
+        fs::write(
+            folder(dir.path()).join("step-0000000002.partial"),
+            b"{\"form",
+        )
+        .unwrap();
+        assert_eq!(
+            latest(dir.path()).unwrap().unwrap().checkpoint.state.step,
+            1
+        );
     }
 }

@@ -3,8 +3,8 @@
 //! Built by `cli` from what the user typed, through [`TrainConfig::new`] and its fields; kept in
 //! checkpoints and in the run record.
 
-use crate::schedule::{Budget, Schedule, Shape};
 use crate::TrainError;
+use crate::schedule::{Budget, Schedule, Shape};
 use nestor_model::NetworkConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -168,12 +168,16 @@ impl TrainConfig {
                 seed: 1,
             },
             optimiser: OptimiserConfig {
-                muon_rate: 3e-3,
-                adamw_rate: 2e-3,
+                muon_rate: 4e-3,
+                adamw_rate: 3e-3,
                 weight_decay: 0.1,
                 clip: 1.0,
                 ema: 0.997,
-                schedule: Schedule { shape: Shape::Cosine, warm_up_steps: 100, floor: 0.1 },
+                schedule: Schedule {
+                    shape: Shape::Cosine,
+                    warm_up_steps: 100,
+                    floor: 0.1,
+                },
             },
             distill: 0.5,
             early_exit_stride: 2,
@@ -211,7 +215,10 @@ impl TrainConfig {
             ("loader", self.loader != other.loader),
             ("optimiser", self.optimiser != other.optimiser),
             ("distill", self.distill != other.distill),
-            ("early_exit_stride", self.early_exit_stride != other.early_exit_stride),
+            (
+                "early_exit_stride",
+                self.early_exit_stride != other.early_exit_stride,
+            ),
         ]
         .into_iter()
         .find_map(|(name, differs)| differs.then_some(name))
@@ -223,13 +230,21 @@ impl TrainConfig {
     /// [`TrainError::Config`] with the first setting that is wrong.
     pub fn validate(&self) -> Result<(), TrainError> {
         let wrong = |field: &'static str, value: &dyn std::fmt::Display, reason: &str| {
-            Err(TrainError::Config { field, value: value.to_string(), reason: reason.into() })
+            Err(TrainError::Config {
+                field,
+                value: value.to_string(),
+                reason: reason.into(),
+            })
         };
         if !(1..=3).contains(&self.levels) {
             return wrong("levels", &self.levels, "must be 1, 2 or 3");
         }
         if self.budget.is_unlimited() {
-            return wrong("budget", &"none", "give a number of steps, epochs or minutes");
+            return wrong(
+                "budget",
+                &"none",
+                "give a number of steps, epochs or minutes",
+            );
         }
         for (field, value, low) in [
             ("batch", self.loader.batch, 1),
@@ -274,7 +289,10 @@ mod tests {
     #[test]
     fn a_wrong_setting_is_named() {
         let good = TrainConfig {
-            budget: Budget { steps: Some(1), ..Budget::default() },
+            budget: Budget {
+                steps: Some(1),
+                ..Budget::default()
+            },
             ..TrainConfig::new("c".into(), Size::Nano, 3, "o".into())
         };
         good.validate().unwrap();
@@ -283,11 +301,29 @@ mod tests {
         let mut rate = good.clone();
         rate.optimiser.muon_rate = f64::NAN;
         for (config, field) in [
-            (TrainConfig { levels: 4, ..good.clone() }, "levels"),
-            (TrainConfig { budget: Budget::default(), ..good.clone() }, "budget"),
+            (
+                TrainConfig {
+                    levels: 4,
+                    ..good.clone()
+                },
+                "levels",
+            ),
+            (
+                TrainConfig {
+                    budget: Budget::default(),
+                    ..good.clone()
+                },
+                "budget",
+            ),
             (zero_batch, "batch"),
             (rate, "muon_rate"),
-            (TrainConfig { samples: Some(3), ..good.clone() }, "samples"),
+            (
+                TrainConfig {
+                    samples: Some(3),
+                    ..good.clone()
+                },
+                "samples",
+            ),
         ] {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains(field), "{error}");
@@ -296,9 +332,11 @@ mod tests {
 
     #[test]
     fn the_last_level_weighs_most() {
-        for (levels, expected) in
-            [(1, vec![1.0]), (2, vec![0.25, 1.0]), (3, vec![0.15, 0.25, 1.0])]
-        {
+        for (levels, expected) in [
+            (1, vec![1.0]),
+            (2, vec![0.25, 1.0]),
+            (3, vec![0.15, 0.25, 1.0]),
+        ] {
             let config = TrainConfig::new("c".into(), Size::Nano, levels, "o".into());
             assert_eq!(config.level_weights(), expected);
         }

@@ -48,7 +48,9 @@ pub enum TrainError {
         reason: String,
     },
     /// A number that is not finite, and where it appeared.
-    #[error("step {step}: {place} is not finite; lower the learning rate or resume from the last checkpoint")]
+    #[error(
+        "step {step}: {place} is not finite; lower the learning rate or resume from the last checkpoint"
+    )]
     NonFinite {
         /// The step, counted from 0.
         step: u64,
@@ -56,7 +58,9 @@ pub enum TrainError {
         place: String,
     },
     /// A folder that already holds a run while `--resume` was not asked for.
-    #[error("{path} already holds a training run; resume it with --resume or choose another folder")]
+    #[error(
+        "{path} already holds a training run; resume it with --resume or choose another folder"
+    )]
     Occupied {
         /// The output folder.
         path: PathBuf,
@@ -80,6 +84,9 @@ pub enum TrainError {
 impl TrainError {
     /// An operating-system error on a file.
     pub(crate) fn file(path: &std::path::Path, error: impl std::fmt::Display) -> Self {
-        Self::File { path: path.to_path_buf(), reason: error.to_string() }
+        Self::File {
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        }
     }
 }

@@ -45,7 +45,11 @@ pub fn write_model<B: NestorBackend>(
     facts: &ModelFacts<'_>,
 ) -> Result<(), TrainError> {
     fs::create_dir_all(dir).map_err(|e| TrainError::file(dir, e))?;
-    let methods: Vec<u8> = facts.methods.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+    let methods: Vec<u8> = facts
+        .methods
+        .iter()
+        .flat_map(|hash| hash.to_le_bytes())
+        .collect();
     write_whole(&dir.join("methods.bin"), &methods)?;
     write_whole(&dir.join("tokenizer.json"), facts.tokenizer)?;
     let weights = dir.join("weights.safetensors");

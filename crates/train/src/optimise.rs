@@ -89,10 +89,18 @@ impl<I: NestorBackend> Optimiser<I> {
             (true, _) => Rule::Muon,
             (false, frozen) => Rule::AdamW { decay: !frozen },
         };
-        let mut lister = Lister { path: Vec::new(), slots: Vec::new(), rule: &rule };
+        let mut lister = Lister {
+            path: Vec::new(),
+            slots: Vec::new(),
+            rule: &rule,
+        };
         network.visit(&mut lister);
         let order = lister.slots.iter().map(|(id, _)| *id).collect();
-        Self { config: config.clone(), slots: lister.slots.into_iter().collect(), order }
+        Self {
+            config: config.clone(),
+            slots: lister.slots.into_iter().collect(),
+            order,
+        }
     }
 
     /// Moves the weights against the gradient and the average towards the weights.
@@ -109,7 +117,10 @@ impl<I: NestorBackend> Optimiser<I> {
         factor: f64,
     ) -> Result<Update, TrainError> {
         let gradients = GradientsParams::from_grads(gradients, network);
-        let mut squares = Squares { gradients: &gradients, sums: Vec::new() };
+        let mut squares = Squares {
+            gradients: &gradients,
+            sums: Vec::new(),
+        };
         network.visit(&mut squares);
         let mut total = 0.0;
         for (id, sum) in squares.host_sums() {
@@ -131,7 +142,10 @@ impl<I: NestorBackend> Optimiser<I> {
                 correction_1: 1.0 - BETA_1.powf(step as f64 + 1.0),
                 correction_2: 1.0 - BETA_2.powf(step as f64 + 1.0),
                 // A young average must not remember the random start.
-                ema: self.config.ema.min((step as f64 + 1.0) / (step as f64 + 10.0)),
+                ema: self
+                    .config
+                    .ema
+                    .min((step as f64 + 1.0) / (step as f64 + 10.0)),
             },
         };
         *network = network.clone().map(&mut mover);
@@ -140,12 +154,16 @@ impl<I: NestorBackend> Optimiser<I> {
 
     /// The network with the averaged weights.
     pub fn averaged<B: TrainBackend<Plain = I>>(&self, network: &Network<B>) -> Network<I> {
-        network.valid().map(&mut Replacer { values: |id: ParamId| self.slots.get(&id).map(|s| s.average.clone()) })
+        network.valid().map(&mut Replacer {
+            values: |id: ParamId| self.slots.get(&id).map(|s| s.average.clone()),
+        })
     }
 
     /// Weights, averages and moments, by name.
     pub fn export<B: TrainBackend<Plain = I>>(&self, network: &Network<B>) -> Vec<NamedTensor> {
-        let mut reader = Reader { values: FxHashMap::default() };
+        let mut reader = Reader {
+            values: FxHashMap::default(),
+        };
         network.valid().visit(&mut reader);
         let mut out = Vec::new();
         for id in &self.order {
@@ -179,7 +197,9 @@ impl<I: NestorBackend> Optimiser<I> {
             tensors.iter().map(|t| (t.name.as_str(), t)).collect();
         let take = |kind: &str, name: &str, shape: &[usize]| {
             let key = format!("{kind}/{name}");
-            let tensor = by_name.get(key.as_str()).ok_or_else(|| format!("has no tensor {key}"))?;
+            let tensor = by_name
+                .get(key.as_str())
+                .ok_or_else(|| format!("has no tensor {key}"))?;
             if tensor.shape != shape {
                 return Err(format!("tensor {key} is {:?}, not {shape:?}", tensor.shape));
             }
@@ -241,7 +261,11 @@ impl Rates {
         weights: Tensor<I, 1>,
         gradient: Tensor<I, 1>,
     ) -> Tensor<I, 1> {
-        let gradient = if self.clip < 1.0 { gradient * self.clip } else { gradient };
+        let gradient = if self.clip < 1.0 {
+            gradient * self.clip
+        } else {
+            gradient
+        };
         let moved = match (slot.rule, slot.second.take()) {
             (Rule::Muon, _) => {
                 let (rows, columns) = (slot.shape[0], slot.shape[1]);
@@ -315,11 +339,16 @@ enum SquareSum<I: Backend> {
 
 impl<B: TrainBackend> ModuleVisitor<B> for Squares<'_, B::Plain> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let Some(gradient) = self.gradients.get::<B::Plain, D>(param.id) else { return };
+        let Some(gradient) = self.gradients.get::<B::Plain, D>(param.id) else {
+            return;
+        };
         let sum = if B::HOST {
             // In one thread and in f64: the same for any number of threads.
             let sum = B::Plain::read([gradient.into_primitive().tensor()], |[values]| {
-                values.chunks(1024).map(|c| f64::from(c.iter().map(|v| v * v).sum::<f32>())).sum()
+                values
+                    .chunks(1024)
+                    .map(|c| f64::from(c.iter().map(|v| v * v).sum::<f32>()))
+                    .sum()
             });
             SquareSum::Host(sum)
         } else {
@@ -351,7 +380,9 @@ impl<I: Backend> Squares<'_, I> {
             SquareSum::Device(_) => f64::from(fetched.next().unwrap_or(f32::NAN)),
         };
         let (ids, sums): (Vec<_>, Vec<_>) = self.sums.into_iter().unzip();
-        ids.into_iter().zip(sums.into_iter().map(value).collect::<Vec<_>>()).collect()
+        ids.into_iter()
+            .zip(sums.into_iter().map(value).collect::<Vec<_>>())
+            .collect()
     }
 }
 
@@ -391,7 +422,11 @@ impl<B: Backend, F: FnMut(ParamId) -> Option<Tensor<B, 1>>> ModuleMapper<B> for 
             Some(values) => values.reshape(tensor.shape()),
             None => tensor,
         };
-        let tensor = if tracked { tensor.require_grad() } else { tensor };
+        let tensor = if tracked {
+            tensor.require_grad()
+        } else {
+            tensor
+        };
         Param::from_mapped_value(id, tensor, mapper)
     }
 }
@@ -410,7 +445,11 @@ impl<I: Backend> ModuleVisitor<I> for Reader<I> {
 }
 
 fn host_values<I: Backend>(tensor: Tensor<I, 1>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec().expect("converted to f32 just now")
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .into_vec()
+        .expect("converted to f32 just now")
 }
 
 #[cfg(test)]
@@ -429,11 +468,21 @@ mod tests {
     #[test]
     fn an_orthogonalised_matrix_is_nearly_orthonormal() {
         for shape in [[8, 40], [40, 8]] {
-            let gradient = Tensor::<Cpu, 2>::random(shape, Distribution::Default, &Default::default());
+            let gradient =
+                Tensor::<Cpu, 2>::random(shape, Distribution::Default, &Default::default());
             let x = orthogonalise(gradient);
             assert_eq!(x.dims(), shape);
-            let x = if shape[0] > shape[1] { x.transpose() } else { x };
-            let gram: Vec<f32> = x.clone().matmul(x.transpose()).into_data().into_vec().unwrap();
+            let x = if shape[0] > shape[1] {
+                x.transpose()
+            } else {
+                x
+            };
+            let gram: Vec<f32> = x
+                .clone()
+                .matmul(x.transpose())
+                .into_data()
+                .into_vec()
+                .unwrap();
             for (i, value) in gram.iter().enumerate() {
                 let expected = if i % 9 == 0 { 1.0 } else { 0.0 };
                 // Newton-Schulz with these coefficients leaves singular values in 0.7 to 1.2.
@@ -449,12 +498,21 @@ mod tests {
         let (mut network, config) = network();
         let mut optimiser = Optimiser::new(&network, &config);
         let before: Vec<f32> = network.exits[0].norm.val().into_data().into_vec().unwrap();
-        let gradients = network.exits[0].norm.val().sum().mul_scalar(1e-3).backward();
+        let gradients = network.exits[0]
+            .norm
+            .val()
+            .sum()
+            .mul_scalar(1e-3)
+            .backward();
         let update = optimiser.update(&mut network, gradients, 0, 0.5).unwrap();
         assert!((update.gradient_norm - 1e-3 * (before.len() as f64).sqrt()).abs() < 1e-6);
         let after: Vec<f32> = network.exits[0].norm.val().into_data().into_vec().unwrap();
-        let average: Vec<f32> =
-            optimiser.averaged(&network).exits[0].norm.val().into_data().into_vec().unwrap();
+        let average: Vec<f32> = optimiser.averaged(&network).exits[0]
+            .norm
+            .val()
+            .into_data()
+            .into_vec()
+            .unwrap();
         for i in 0..before.len() {
             let moved = f64::from(before[i] - after[i]);
             assert!((moved - config.adamw_rate * 0.5).abs() < 1e-6, "{moved}");
@@ -468,10 +526,20 @@ mod tests {
         let (mut network, config) = network();
         let mut optimiser = Optimiser::new(&network, &config);
         let before: Vec<f32> = network.embedding.val().into_data().into_vec().unwrap();
-        let bad = network.stages[0].blocks[0].down.val().mul_scalar(f32::NAN).sum();
+        let bad = network.stages[0].blocks[0]
+            .down
+            .val()
+            .mul_scalar(f32::NAN)
+            .sum();
         let gradients = (bad + network.embedding.val().sum()).backward();
-        let error = optimiser.update(&mut network, gradients, 7, 1.0).unwrap_err().to_string();
-        assert!(error.contains("step 7") && error.contains("stages.0.blocks.0.down"), "{error}");
+        let error = optimiser
+            .update(&mut network, gradients, 7, 1.0)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("step 7") && error.contains("stages.0.blocks.0.down"),
+            "{error}"
+        );
         let after: Vec<f32> = network.embedding.val().into_data().into_vec().unwrap();
         assert_eq!(before, after);
     }

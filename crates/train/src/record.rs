@@ -156,13 +156,17 @@ impl Record {
     pub fn append(&mut self, event: &Event) -> Result<(), TrainError> {
         let mut line = serde_json::to_vec(event).map_err(|e| TrainError::file(&self.path, e))?;
         line.push(b'\n');
-        self.file.write_all(&line).map_err(|e| TrainError::file(&self.path, e))
+        self.file
+            .write_all(&line)
+            .map_err(|e| TrainError::file(&self.path, e))
     }
 }
 
 /// Resident memory of this process: now and at its peak. `None` where the system has no `/proc`.
 pub fn resident_bytes() -> (Option<u64>, Option<u64>) {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return (None, None) };
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return (None, None);
+    };
     let field = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name))?;
         Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
@@ -190,17 +194,27 @@ mod tests {
             }),
             Event::Validation {
                 step: 3,
-                levels: vec![LevelScore { level: 1, nll: 2.5, top1: 0.25, positions: 7 }],
+                levels: vec![LevelScore {
+                    level: 1,
+                    nll: 2.5,
+                    top1: 0.25,
+                    positions: 7,
+                }],
                 seconds: 0.5,
             },
-            Event::Note { step: 3, text: "остановлено".into() },
+            Event::Note {
+                step: 3,
+                text: "остановлено".into(),
+            },
         ];
         for event in &events {
             Record::open(dir.path()).unwrap().append(event).unwrap();
         }
         let text = std::fs::read_to_string(Record::path(dir.path())).unwrap();
-        let read: Vec<Event> =
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let read: Vec<Event> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(read, events);
     }
 }

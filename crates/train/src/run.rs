@@ -6,7 +6,9 @@
 use crate::checkpoint::{self, Checkpoint, Found, RunState};
 use crate::device::run_on_device;
 use crate::export::{ModelFacts, write_model};
-use crate::loader::{Batches, Loader, Material, Order, fixed_batches, project_material, sample_material};
+use crate::loader::{
+    Batches, Loader, Material, Order, fixed_batches, project_material, sample_material,
+};
 use crate::optimise::TrainBackend;
 use crate::record::{Event, Header, LevelScore, Record, Step, Summary, resident_bytes};
 use crate::trainer::{ScoreMean, Trainer};
@@ -56,7 +58,11 @@ pub(crate) fn run_on<B: TrainBackend>(
     device: &B::Device,
 ) -> Result<Summary, TrainError> {
     let found = prepare_folder(config, control)?;
-    let order = if config.samples.is_some() { Order::Shuffled } else { Order::Paths };
+    let order = if config.samples.is_some() {
+        Order::Shuffled
+    } else {
+        Order::Paths
+    };
     let validation = fixed_batches(
         material.held_out,
         material.pieces.clone(),
@@ -67,8 +73,13 @@ pub(crate) fn run_on<B: TrainBackend>(
     let network = config.size.network(config.levels, material.pieces.count());
     let parameters = network.parameter_count();
     let mut trainer = Trainer::<B>::new(config, &network, device)?;
-    let loader =
-        Loader::new(material.train, material.pieces, material.names, order, &config.loader);
+    let loader = Loader::new(
+        material.train,
+        material.pieces,
+        material.names,
+        order,
+        &config.loader,
+    );
     let mut run = Run {
         config,
         budget: config.budget.in_steps(loader.batches_per_epoch()),
@@ -86,10 +97,18 @@ pub(crate) fn run_on<B: TrainBackend>(
         started: Instant::now(),
         levels: Vec::new(),
     };
-    if let Some(Found { path, checkpoint, warnings }) = found {
+    if let Some(Found {
+        path,
+        checkpoint,
+        warnings,
+    }) = found
+    {
         run.restore(&mut trainer, &path, checkpoint)?;
         for text in warnings {
-            run.emit(Event::Note { step: run.step, text })?;
+            run.emit(Event::Note {
+                step: run.step,
+                text,
+            })?;
         }
     }
     run.emit(Event::Header(Header {
@@ -112,7 +131,9 @@ fn prepare_folder(config: &TrainConfig, control: &Control) -> Result<Option<Foun
         return checkpoint::latest(&config.out);
     }
     if Record::path(&config.out).exists() || checkpoint::folder(&config.out).exists() {
-        return Err(TrainError::Occupied { path: config.out.clone() });
+        return Err(TrainError::Occupied {
+            path: config.out.clone(),
+        });
     }
     Ok(None)
 }
@@ -222,7 +243,11 @@ impl Run<'_> {
         let started = Instant::now();
         self.levels = trainer.score(batches)?;
         let seconds = started.elapsed().as_secs_f64();
-        self.emit(Event::Validation { step: self.step, levels: self.levels.clone(), seconds })
+        self.emit(Event::Validation {
+            step: self.step,
+            levels: self.levels.clone(),
+            seconds,
+        })
     }
 
     /// Writes a checkpoint and the model as it is.
@@ -236,7 +261,13 @@ impl Run<'_> {
             corpus_sha256: self.facts.corpus_sha256.clone(),
             levels: self.levels.clone(),
         };
-        checkpoint::write(&self.config.out, &Checkpoint { state, tensors: trainer.export() })?;
+        checkpoint::write(
+            &self.config.out,
+            &Checkpoint {
+                state,
+                tensors: trainer.export(),
+            },
+        )?;
         let facts = ModelFacts {
             size: self.config.size,
             tokenizer: &self.facts.tokenizer,
@@ -248,7 +279,10 @@ impl Run<'_> {
         };
         write_model(&self.config.out, &trainer.averaged(), &facts)?;
         let seconds = started.elapsed().as_secs_f64();
-        self.emit(Event::Checkpoint { step: self.step, seconds })
+        self.emit(Event::Checkpoint {
+            step: self.step,
+            seconds,
+        })
     }
 
     fn restore<B: TrainBackend>(
@@ -257,7 +291,10 @@ impl Run<'_> {
         path: &std::path::Path,
         checkpoint: Checkpoint,
     ) -> Result<(), TrainError> {
-        let refuse = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
+        let refuse = |reason: String| TrainError::Checkpoint {
+            path: path.to_path_buf(),
+            reason,
+        };
         let state = checkpoint.state;
         if state.corpus_sha256 != self.facts.corpus_sha256 {
             return Err(refuse("was made from another corpus".into()));
@@ -332,8 +369,11 @@ mod tests {
         config.budget.steps = Some(steps);
         config.loader.batch = 2;
         config.loader.seq_len = 64;
-        config.optimiser.schedule =
-            Schedule { shape: Shape::Cosine, warm_up_steps: 4, floor: 0.1 };
+        config.optimiser.schedule = Schedule {
+            shape: Shape::Cosine,
+            warm_up_steps: 4,
+            floor: 0.1,
+        };
         config.intervals.log_steps = 1;
         config.intervals.validate_steps = 6;
         config.intervals.validate_windows = 2;
@@ -343,7 +383,10 @@ mod tests {
 
     /// Runs and gathers what each step says of loss and gradient.
     fn losses(config: &TrainConfig, resume: bool, kill_at: u64) -> Vec<(u64, u64, u64)> {
-        let control = Control { resume, ..Control::default() };
+        let control = Control {
+            resume,
+            ..Control::default()
+        };
         let mut out = Vec::new();
         let mut on_event = |event: &Event| {
             if let Event::Step(step) = event {
@@ -372,7 +415,8 @@ mod tests {
         found.truncate(6);
         found.extend(losses(&broken, true, 0));
         assert_eq!(found, expected);
-        let weights = |config: &TrainConfig| fs::read(config.out.join("weights.safetensors")).unwrap();
+        let weights =
+            |config: &TrainConfig| fs::read(config.out.join("weights.safetensors")).unwrap();
         assert_eq!(weights(&whole), weights(&broken));
         let model: serde_json::Value =
             serde_json::from_slice(&fs::read(whole.out.join("model.json")).unwrap()).unwrap();
@@ -387,6 +431,7 @@ mod tests {
     fn training_lowers_the_loss_and_a_stop_can_be_resumed() {
         let (dir, corpus) = build_corpus();
         let mut config = config(&corpus, &dir.path().join("out"), 40);
+        config.levels = 1;
         config.intervals.checkpoint_steps = 0;
         let control = Control::default();
         let stop = control.stop.clone();
@@ -401,7 +446,10 @@ mod tests {
         assert!(summary.stopped && summary.model.is_none());
         assert_eq!(summary.step, 20);
         let mut last = f64::NAN;
-        let resume = Control { resume: true, ..Control::default() };
+        let resume = Control {
+            resume: true,
+            ..Control::default()
+        };
         let summary = run(&config, &resume, &mut |event| {
             if let Event::Step(step) = event {
                 last = step.loss;
@@ -416,16 +464,32 @@ mod tests {
     #[test]
     fn an_occupied_folder_and_another_configuration_are_refused() {
         let (dir, corpus) = build_corpus();
-        let config = config(&corpus, &dir.path().join("out"), 1);
+        let config = TrainConfig {
+            levels: 1,
+            ..config(&corpus, &dir.path().join("out"), 1)
+        };
         let go = |config: &TrainConfig, resume| {
-            run(config, &Control { resume, ..Control::default() }, &mut |_| ())
+            run(
+                config,
+                &Control {
+                    resume,
+                    ..Control::default()
+                },
+                &mut |_| (),
+            )
         };
         go(&config, false).unwrap();
         let error = go(&config, false).unwrap_err().to_string();
         assert!(error.contains("--resume"), "{error}");
-        let other = TrainConfig { distill: 0.1, ..config.clone() };
+        let other = TrainConfig {
+            distill: 0.1,
+            ..config.clone()
+        };
         let error = go(&other, true).unwrap_err().to_string();
-        assert!(error.contains("distill") && error.contains(".ckpt"), "{error}");
+        assert!(
+            error.contains("distill") && error.contains(".ckpt"),
+            "{error}"
+        );
         let mut longer = config;
         longer.budget.steps = Some(2);
         assert_eq!(go(&longer, true).unwrap().step, 2);
@@ -435,6 +499,7 @@ mod tests {
     fn a_loss_that_is_not_finite_stops_the_run() {
         let (dir, corpus) = build_corpus();
         let mut config = config(&corpus, &dir.path().join("out"), 50).with_samples(50);
+        config.levels = 1;
         config.optimiser.adamw_rate = 1e37;
         let error = run(&config, &Control::default(), &mut |_| ()).unwrap_err();
         assert!(matches!(error, TrainError::NonFinite { .. }), "{error}");

@@ -67,18 +67,28 @@ impl Budget {
 
     /// The same budget with passes turned into steps.
     pub fn in_steps(&self, batches_per_epoch: u64) -> Self {
-        let by_epochs = self.epochs.map(|epochs| (epochs * batches_per_epoch as f64).ceil() as u64);
+        let by_epochs = self
+            .epochs
+            .map(|epochs| (epochs * batches_per_epoch as f64).ceil() as u64);
         let steps = match (self.steps, by_epochs) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        Self { steps, epochs: None, minutes: self.minutes }
+        Self {
+            steps,
+            epochs: None,
+            minutes: self.minutes,
+        }
     }
 
     /// The share of the run that is done before step `step` after `elapsed_s` seconds.
     pub fn progress(&self, step: u64, elapsed_s: f64) -> f64 {
-        let by_steps = self.steps.map_or(0.0, |steps| step as f64 / steps.max(1) as f64);
-        let by_time = self.minutes.map_or(0.0, |minutes| elapsed_s / (minutes * 60.0).max(1e-9));
+        let by_steps = self
+            .steps
+            .map_or(0.0, |steps| step as f64 / steps.max(1) as f64);
+        let by_time = self
+            .minutes
+            .map_or(0.0, |minutes| elapsed_s / (minutes * 60.0).max(1e-9));
         by_steps.max(by_time).min(1.0)
     }
 
@@ -87,10 +97,13 @@ impl Budget {
         if self.steps.is_none() && self.minutes.is_none() {
             return None;
         }
-        let by_steps = self.steps.filter(|_| step > 0).map(|steps| {
-            elapsed_s / step as f64 * steps.saturating_sub(step) as f64
-        });
-        let by_time = self.minutes.map(|minutes| (minutes * 60.0 - elapsed_s).max(0.0));
+        let by_steps = self
+            .steps
+            .filter(|_| step > 0)
+            .map(|steps| elapsed_s / step as f64 * steps.saturating_sub(step) as f64);
+        let by_time = self
+            .minutes
+            .map(|minutes| (minutes * 60.0 - elapsed_s).max(0.0));
         match (by_steps, by_time) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -104,8 +117,15 @@ mod tests {
 
     #[test]
     fn the_factor_follows_the_table() {
-        let cosine = Schedule { shape: Shape::Cosine, warm_up_steps: 10, floor: 0.1 };
-        let wsd = Schedule { shape: Shape::Wsd, ..cosine };
+        let cosine = Schedule {
+            shape: Shape::Cosine,
+            warm_up_steps: 10,
+            floor: 0.1,
+        };
+        let wsd = Schedule {
+            shape: Shape::Wsd,
+            ..cosine
+        };
         for (schedule, step, progress, expected) in [
             (cosine, 0, 0.0, 0.1),
             (cosine, 4, 0.0, 0.5),
@@ -117,10 +137,21 @@ mod tests {
             (wsd, 60, 0.6, 1.0),
             (wsd, 80, 0.8, 0.55),
             (wsd, 100, 1.0, 0.1),
-            (Schedule { warm_up_steps: 0, ..cosine }, 0, 0.0, 1.0),
+            (
+                Schedule {
+                    warm_up_steps: 0,
+                    ..cosine
+                },
+                0,
+                0.0,
+                1.0,
+            ),
         ] {
             let found = schedule.factor(step, progress);
-            assert!((found - expected).abs() < 1e-12, "{schedule:?} {step} {progress}: {found}");
+            assert!(
+                (found - expected).abs() < 1e-12,
+                "{schedule:?} {step} {progress}: {found}"
+            );
         }
     }
 
@@ -134,18 +165,33 @@ mod tests {
             (None, None, 90, 60.0, 0.0),
             (Some(10), None, 20, 0.0, 1.0),
         ] {
-            let found = Budget { steps, epochs: None, minutes }.progress(step, elapsed_s);
-            assert!((found - expected).abs() < 1e-12, "{steps:?} {minutes:?}: {found}");
+            let found = Budget {
+                steps,
+                epochs: None,
+                minutes,
+            }
+            .progress(step, elapsed_s);
+            assert!(
+                (found - expected).abs() < 1e-12,
+                "{steps:?} {minutes:?}: {found}"
+            );
         }
     }
 
     #[test]
     fn time_left_is_the_nearest_limit() {
-        let budget = Budget { steps: Some(100), epochs: None, minutes: Some(10.0) };
+        let budget = Budget {
+            steps: Some(100),
+            epochs: None,
+            minutes: Some(10.0),
+        };
         assert_eq!(budget.seconds_left(50, 100.0), Some(100.0));
         assert_eq!(budget.seconds_left(1, 100.0), Some(500.0));
         assert_eq!(Budget::default().seconds_left(1, 100.0), None);
-        let epochs = Budget { epochs: Some(2.5), ..Budget::default() };
+        let epochs = Budget {
+            epochs: Some(2.5),
+            ..Budget::default()
+        };
         assert_eq!(epochs.in_steps(100).steps, Some(250));
         assert!(!epochs.is_unlimited() && Budget::default().is_unlimited());
     }

@@ -9,20 +9,34 @@ use tempfile::TempDir;
 pub(crate) fn build_corpus() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let mut sources = Vec::new();
-    for (name, role, files) in
-        [("торговля", Role::Train, 12), ("склад", Role::Train, 5), ("учет", Role::Withheld, 3)]
-    {
+    for (name, role, files) in [
+        ("торговля", Role::Train, 12),
+        ("склад", Role::Train, 5),
+        ("учет", Role::Withheld, 3),
+    ] {
         let path = dir.path().join(name);
         for file in 0..files {
             let folder = path.join(format!("Documents/Заказ{file}/Ext"));
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("ObjectModule.bsl"), module(name, file)).unwrap();
         }
+        if role == Role::Train {
+            let copy = format!("// Копия\n{}", module(name, 0));
+            fs::write(path.join("Zcopy.bsl"), copy).unwrap();
+        }
         let name = name.to_string();
-        sources.push(SourceSpec { path, name, role, licence: Some("Apache-2.0".into()) });
+        sources.push(SourceSpec {
+            path,
+            name,
+            role,
+            licence: Some("Apache-2.0".into()),
+        });
     }
     let out = dir.path().join("corpus");
-    let config = BuildConfig { vocab_size: 400, ..BuildConfig::new(sources, &out) };
+    let config = BuildConfig {
+        vocab_size: 400,
+        ..BuildConfig::new(sources, &out)
+    };
     build(&config, &|_: &Step<'_>| ()).unwrap();
     (dir, out)
 }

@@ -7,9 +7,9 @@ use crate::optimise::{Optimiser, TrainBackend};
 use crate::record::LevelScore;
 use crate::{TrainConfig, TrainError};
 use burn::tensor::ElementConversion;
+use nestor_model::{LevelMetrics, LossBatch, LossOptions, Network, NetworkConfig};
 use serde::Serialize;
 use std::time::Instant;
-use nestor_model::{LevelMetrics, LossBatch, LossOptions, Network, NetworkConfig};
 
 /// What one step gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,18 +83,27 @@ impl<B: TrainBackend> Trainer<B> {
         let output = self.network.loss(batch, &self.options)?;
         let loss: f64 = output.loss.clone().into_scalar().elem();
         if !loss.is_finite() {
-            return Err(TrainError::NonFinite { step, place: "the loss".into() });
+            return Err(TrainError::NonFinite {
+                step,
+                place: "the loss".into(),
+            });
         }
         let forward = started.elapsed().as_secs_f64();
         let gradients = output.loss.backward();
         let backward = started.elapsed().as_secs_f64() - forward;
-        let update = self.optimiser.update(&mut self.network, gradients, step, factor)?;
+        let update = self
+            .optimiser
+            .update(&mut self.network, gradients, step, factor)?;
         let optimise = started.elapsed().as_secs_f64() - forward - backward;
         Ok(StepResult {
             loss,
             levels: scores(&output.levels),
             gradient_norm: update.gradient_norm,
-            seconds: Phases { forward, backward, optimise },
+            seconds: Phases {
+                forward,
+                backward,
+                optimise,
+            },
         })
     }
 
@@ -104,8 +113,12 @@ impl<B: TrainBackend> Trainer<B> {
     /// [`TrainError::Model`] if a batch does not fit the network.
     pub fn score(&self, batches: &[LossBatch]) -> Result<Vec<LevelScore>, TrainError> {
         let network = self.averaged();
-        let options =
-            LossOptions { distill: 0.0, early_exit_stride: 1, step: 0, ..self.options.clone() };
+        let options = LossOptions {
+            distill: 0.0,
+            early_exit_stride: 1,
+            step: 0,
+            ..self.options.clone()
+        };
         let mut mean = ScoreMean::default();
         for batch in batches {
             mean.add(&scores(&network.loss(batch, &options)?.levels));
@@ -152,7 +165,13 @@ impl ScoreMean {
     /// Adds the scores of one batch.
     pub fn add(&mut self, levels: &[LevelScore]) {
         if self.sums.is_empty() {
-            self.sums = levels.iter().map(|s| LevelScore { level: s.level, ..Default::default() }).collect();
+            self.sums = levels
+                .iter()
+                .map(|s| LevelScore {
+                    level: s.level,
+                    ..Default::default()
+                })
+                .collect();
         }
         for (sum, score) in self.sums.iter_mut().zip(levels) {
             sum.nll += score.nll * score.positions as f64;
@@ -165,7 +184,11 @@ impl ScoreMean {
     pub fn finish(self) -> Vec<LevelScore> {
         let mean = |sum: LevelScore| {
             let positions = sum.positions.max(1) as f64;
-            LevelScore { nll: sum.nll / positions, top1: sum.top1 / positions, ..sum }
+            LevelScore {
+                nll: sum.nll / positions,
+                top1: sum.top1 / positions,
+                ..sum
+            }
         };
         self.sums.into_iter().map(mean).collect()
     }

@@ -82,13 +82,19 @@ fn is_small(c: char) -> bool {
 }
 
 fn line_end(bytes: &[u8], from: usize) -> usize {
-    bytes[from..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |offset| from + offset)
+    bytes[from..]
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(bytes.len(), |offset| from + offset)
 }
 
 /// One past the closing quote of a date, or the end of the line if it has none.
 fn date_end(bytes: &[u8], from: usize) -> usize {
     let end = line_end(bytes, from);
-    bytes[from..end].iter().position(|b| *b == b'\'').map_or(end, |offset| from + offset + 1)
+    bytes[from..end]
+        .iter()
+        .position(|b| *b == b'\'')
+        .map_or(end, |offset| from + offset + 1)
 }
 
 /// The place of a literal's closing quote, of the line end that cuts it, or of the text's end.
@@ -119,14 +125,20 @@ fn literal_end(bytes: &[u8], from: usize) -> usize {
 /// Whether a literal holds a query, a part of one, or names: not prose.
 fn holds_code(literal: &str) -> bool {
     let trimmed = literal.trim_start_matches(|c: char| c.is_whitespace() || c == '|');
-    let first = trimmed.split(|c: char| !c.is_alphabetic()).next().unwrap_or("");
+    let first = trimmed
+        .split(|c: char| !c.is_alphabetic())
+        .next()
+        .unwrap_or("");
     if first.chars().count() >= 2 && first.chars().all(is_capital) {
         return true;
     }
     let mut previous = ' ';
     trimmed.chars().all(|c| {
         let fits = c.is_alphanumeric()
-            || matches!(c, '_' | '.' | ',' | '&' | '%' | '[' | ']' | '=' | '*' | ';' | '(' | ')')
+            || matches!(
+                c,
+                '_' | '.' | ',' | '&' | '%' | '[' | ']' | '=' | '*' | ';' | '(' | ')'
+            )
             || (matches!(c, ' ' | '\n' | '|' | '\t') && !previous.is_alphanumeric());
         previous = c;
         fits
@@ -145,11 +157,23 @@ mod tests {
 
     #[test]
     fn words_of_identifiers_are_found_and_prose_is_not() {
-        check("ЗаказПокупателя = GetItem_Name2();", &["Заказ", "Покупателя", "Get", "Item", "Name"]);
-        check("а = НТТПСоединение; // Привет Мир\nДа1 = Нет", &["Соединение", "Нет"]);
+        check(
+            "ЗаказПокупателя = GetItem_Name2();",
+            &["Заказ", "Покупателя", "Get", "Item", "Name"],
+        );
+        check(
+            "а = НТТПСоединение; // Привет Мир\nДа1 = Нет",
+            &["Соединение", "Нет"],
+        );
         check("Дата > '20240101Абв' И Ссылка", &["Дата", "Ссылка"]);
-        check("Сообщить(НСтр(\"ru = 'Заказ Покупателя'\"));", &["Сообщить", "Стр"]);
-        check("Ф(\"Товары.Цена, Номер\", \"Итого по Заказу\")", &["Товары", "Цена", "Номер"]);
+        check(
+            "Сообщить(НСтр(\"ru = 'Заказ Покупателя'\"));",
+            &["Сообщить", "Стр"],
+        );
+        check(
+            "Ф(\"Товары.Цена, Номер\", \"Итого по Заказу\")",
+            &["Товары", "Цена", "Номер"],
+        );
         check("Ф(\"Он сказал \"\"Привет\"\" Тут\"); Код", &["Код"]);
     }
 
@@ -159,14 +183,31 @@ mod tests {
             "Текст = \"ВЫБРАТЬ\n\t|\tЗаказ.Сумма // Вот\n\t|ИЗ Документ\"; Далее",
             &["Текст", "Заказ", "Сумма", "Документ", "Далее"],
         );
-        check("\t|\tЗаказ.Сумма\n\t|ИЗ\"; // Вот\nДалее", &["Заказ", "Сумма", "Далее"]);
+        check(
+            "\t|\tЗаказ.Сумма\n\t|ИЗ\"; // Вот\nДалее",
+            &["Заказ", "Сумма", "Далее"],
+        );
         check("Текст = \"Не закрыто\nДалее = 1", &["Текст", "Далее"]);
-        check("Текст = \"SELECT\n// Note\n| Item\" Next", &["Текст", "Item", "Next"]);
+        check(
+            "Текст = \"SELECT\n// Note\n| Item\" Next",
+            &["Текст", "Item", "Next"],
+        );
     }
 
     #[test]
     fn odd_text_is_no_trouble() {
-        for text in ["", "\"", "'", "/", "//", "|", "\"\"\"", "Аб", "😀Абв", "\n|\n"] {
+        for text in [
+            "",
+            "\"",
+            "'",
+            "/",
+            "//",
+            "|",
+            "\"\"\"",
+            "Аб",
+            "😀Абв",
+            "\n|\n",
+        ] {
             code_words(text, |range| assert!(text.get(range).is_some()));
         }
     }

@@ -50,13 +50,20 @@ enum Store {
 impl Documents {
     /// No text yet, to be kept in memory while it fits there.
     pub fn new() -> Self {
-        Self { projects: Vec::new(), store: Store::Memory(Vec::new()) }
+        Self {
+            projects: Vec::new(),
+            store: Store::Memory(Vec::new()),
+        }
     }
 
     /// Starts a project; the files added next belong to it.
     pub fn begin_project(&mut self, name: &str) {
         self.projects.retain(|project| !project.files.is_empty());
-        self.projects.push(Project { name: name.to_string(), files: Vec::new(), tokens: 0 });
+        self.projects.push(Project {
+            name: name.to_string(),
+            files: Vec::new(),
+            tokens: 0,
+        });
     }
 
     /// Adds a file to the project begun last. A file without text is left out.
@@ -132,9 +139,17 @@ impl Store {
                 self.append(part, 0)?;
             }
         }
-        let Self::File { file, tokens: stored } = self else { unreachable!("moved to a file") };
+        let Self::File {
+            file,
+            tokens: stored,
+        } = self
+        else {
+            unreachable!("moved to a file")
+        };
         let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
-        file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(&bytes)).map_err(spill_error)?;
+        file.seek(SeekFrom::End(0))
+            .and_then(|_| file.write_all(&bytes))
+            .map_err(spill_error)?;
         *stored += tokens.len() as u64;
         Ok(*stored - tokens.len() as u64)
     }
@@ -151,7 +166,9 @@ impl Store {
                     .and_then(|_| file.read_exact(&mut bytes))
                     .map_err(spill_error)?;
                 out.extend(
-                    bytes.chunks_exact(2).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))),
+                    bytes
+                        .chunks_exact(2)
+                        .map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))),
                 );
             }
         }

@@ -71,15 +71,19 @@ pub fn project_material(config: &TrainConfig) -> Result<Material, TrainError> {
     }
     let names = Names::new(counts, &pieces);
     let methods = corpus.train_method_hashes();
-    finish(config, &corpus, Material {
-        train,
-        held_out,
-        pieces,
-        names,
-        tokenizer: Vec::new(),
-        corpus_sha256: String::new(),
-        methods,
-    })
+    finish(
+        config,
+        &corpus,
+        Material {
+            train,
+            held_out,
+            pieces,
+            names,
+            tokenizer: Vec::new(),
+            corpus_sha256: String::new(),
+            methods,
+        },
+    )
 }
 
 /// Random methods of the training projects, nine in ten to learn from, the rest held out.
@@ -98,23 +102,33 @@ pub fn sample_material(config: &TrainConfig, count: usize) -> Result<Material, T
             let entry = &corpus.files()[sample.file];
             let header = pieces.encode(&format!("{}\n", entry.header));
             let tokens = corpus.tokens(sample.file)?;
-            documents.add_file(&header, &tokens[entry.methods[sample.method].tokens.clone()])?;
+            documents.add_file(
+                &header,
+                &tokens[entry.methods[sample.method].tokens.clone()],
+            )?;
         }
         Ok(documents)
     };
-    let (train, held_out) = (documents(&samples.train, "train")?, documents(&samples.test, "test")?);
+    let (train, held_out) = (
+        documents(&samples.train, "train")?,
+        documents(&samples.test, "test")?,
+    );
     let hash = |sample: &SampleRef| corpus.files()[sample.file].methods[sample.method].hash;
     let mut methods: Vec<u64> = samples.train.iter().map(hash).collect();
     methods.sort_unstable();
-    finish(config, &corpus, Material {
-        train,
-        held_out,
-        pieces,
-        names: Names::default(),
-        tokenizer: Vec::new(),
-        corpus_sha256: String::new(),
-        methods,
-    })
+    finish(
+        config,
+        &corpus,
+        Material {
+            train,
+            held_out,
+            pieces,
+            names: Names::default(),
+            tokenizer: Vec::new(),
+            corpus_sha256: String::new(),
+            methods,
+        },
+    )
 }
 
 /// Fills in what is the same for both and checks that there is something to learn.
@@ -140,8 +154,12 @@ fn finish(
     })
 }
 
-/// A file's tokens without the methods that an earlier file or an earlier part of this one has.
+/// A file's tokens without the methods that an earlier file or an earlier part of this one has;
+/// nothing if all its methods are such: what is left is only the frame of a copy.
 fn first_occurrences(file: &FileRecord) -> Vec<u32> {
+    if !file.methods.is_empty() && file.methods.iter().all(|method| !method.is_first) {
+        return Vec::new();
+    }
     let mut text = Vec::with_capacity(file.tokens.len());
     let mut from = 0;
     for method in &file.methods {
@@ -156,7 +174,9 @@ fn first_occurrences(file: &FileRecord) -> Vec<u32> {
 
 fn pieces_of(corpus: &Corpus) -> Pieces {
     let tokenizer = Arc::clone(corpus.tokenizer());
-    let bytes = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.piece(id).into()).collect();
+    let bytes = (0..tokenizer.vocab_size() as u32)
+        .map(|id| tokenizer.piece(id).into())
+        .collect();
     Pieces::new(bytes, move |text| tokenizer.encode(text))
 }
 
@@ -170,7 +190,9 @@ mod tests {
         let places: Vec<(usize, usize, usize)> = (0..documents.projects.len())
             .flat_map(|project| {
                 let files = documents.projects[project].files.iter().enumerate();
-                files.map(move |(file, entry)| (project, file, entry.len as usize)).collect::<Vec<_>>()
+                files
+                    .map(move |(file, entry)| (project, file, entry.len as usize))
+                    .collect::<Vec<_>>()
             })
             .collect();
         let mut text = String::new();
@@ -191,6 +213,7 @@ mod tests {
         let text = all_text(&mut material.train, &material.pieces);
         assert_eq!(text.matches("Функция ОбщаяСумма").count(), 1);
         assert!(text.contains("торговля11Вариант7") && !text.contains("учет"));
+        assert!(!text.contains("Копия"), "a module of repeated methods alone is left out");
         let text = all_text(&mut material.held_out, &material.pieces);
         assert!(text.contains("учет0Вариант0"));
         assert!(material.methods.is_sorted() && material.methods.len() > 100);
@@ -219,7 +242,11 @@ mod tests {
         let config = TrainConfig::new(path, Size::Nano, 1, "out".into()).with_samples(100);
         let material = sample_material(&config, 100).unwrap();
         let count = |documents: &Documents| -> usize {
-            documents.projects.iter().map(|project| project.files.len()).sum()
+            documents
+                .projects
+                .iter()
+                .map(|project| project.files.len())
+                .sum()
         };
         let (train, held_out) = (count(&material.train), count(&material.held_out));
         assert_eq!(train + held_out, 100);
@@ -232,5 +259,50 @@ mod tests {
         let config = TrainConfig::new("нет такого".into(), Size::Nano, 1, "out".into());
         let error = project_material(&config).unwrap_err().to_string();
         assert!(error.contains("нет такого"), "{error}");
+    }
+}
+
+#[cfg(test)]
+mod tmp_show {
+    #[test]
+    fn tmp_show() {
+        use super::*;
+        use crate::{Size, TrainConfig};
+        let mut config = TrainConfig::new("/work/main/data/corpus8k".into(), Size::Nano, 1, "out".into());
+        config.loader.rename = 0.5;
+        let m = project_material(&config).unwrap();
+        println!("tokens {}", m.train.tokens());
+        for p in &m.train.projects { println!("{} {} files {}", p.name, p.tokens, p.files.len()); }
+        let pieces = m.pieces.clone();
+        // equality at scale
+        let t = std::time::Instant::now();
+        let (mut n, mut bad) = (0, 0);
+        let mut docs = m.train;
+        for p in 0..docs.projects.len() {
+            for f in (0..docs.projects[p].files.len()).step_by(40) {
+                let mut tokens = Vec::new();
+                docs.read(p, f, 0, 3000, &mut tokens).unwrap();
+                let renamed = m.names.visit(f as u64).apply(&pieces, &tokens);
+                let bytes = pieces.decode(&renamed);
+                if let Ok(text) = std::str::from_utf8(&bytes) {
+                    n += 1;
+                    if pieces.encode(text) != renamed { bad += 1; }
+                }
+            }
+        }
+        println!("renamed {n}, differ {bad}, {:?}", t.elapsed());
+        let mut loader = crate::loader::Loader::new(docs, pieces.clone(), m.names, crate::loader::Order::Paths, &config.loader);
+        let batch = loader.next_batch().unwrap();
+        let w: f32 = batch.weights.iter().sum();
+        println!("weight share {}", w / batch.weights.len() as f32);
+        for row in 0..6 {
+            let mut s = String::new();
+            let mut run = Vec::new();
+            for t in &batch.tokens[row * 512..(row + 1) * 512] {
+                if *t < 8 { s += &String::from_utf8_lossy(&pieces.decode(&run)); run.clear(); s += ["<pad>", "<file>", "<suf>", "<pre>", "<eom>", "<eof>", "?", "?"][*t as usize]; } else { run.push(*t); }
+            }
+            s += &String::from_utf8_lossy(&pieces.decode(&run));
+            println!("=== {row}\n{s}");
+        }
     }
 }

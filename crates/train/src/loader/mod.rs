@@ -124,7 +124,9 @@ impl Loader {
 
     fn begin(&mut self) {
         self.next_row = 0;
-        self.passes = (0..self.documents.projects.len()).map(|p| self.plan(p, 0)).collect();
+        self.passes = (0..self.documents.projects.len())
+            .map(|p| self.plan(p, 0))
+            .collect();
     }
 
     /// The project and start of the next row.
@@ -132,8 +134,10 @@ impl Loader {
         let total = self.cumulative.last().copied().unwrap_or(0.0);
         let seed = mix(self.config.seed, 1, self.next_row);
         let at = StdRng::seed_from_u64(seed).random::<f64>() * total;
-        let project =
-            self.cumulative.partition_point(|sum| *sum <= at).min(self.cumulative.len() - 1);
+        let project = self
+            .cumulative
+            .partition_point(|sum| *sum <= at)
+            .min(self.cumulative.len() - 1);
         self.next_row += 1;
         if self.passes[project].used == self.passes[project].starts.len() {
             self.passes[project] = self.plan(project, self.passes[project].number + 1);
@@ -148,8 +152,9 @@ impl Loader {
     /// # Errors
     /// [`TrainError::File`] if text that lies on disk cannot be read.
     pub fn next_batch(&mut self) -> Result<LossBatch, TrainError> {
-        let windows =
-            (0..self.config.batch).map(|_| self.next_window()).collect::<Result<Vec<_>, _>>()?;
+        let windows = (0..self.config.batch)
+            .map(|_| self.next_window())
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(to_batch(&windows, self.config.seq_len))
     }
 
@@ -170,11 +175,20 @@ impl Loader {
             order: &self.passes[project].order,
             renaming: renaming.as_ref(),
         };
-        Window::lay_out(&mut source, start, self.config.seq_len + 1, shares, &mut rng)
+        Window::lay_out(
+            &mut source,
+            start,
+            self.config.seq_len + 1,
+            shares,
+            &mut rng,
+        )
     }
 
     fn stride(&self) -> usize {
-        self.config.seq_len.saturating_sub(HEADER_ROOM).max(self.config.seq_len / 2)
+        self.config
+            .seq_len
+            .saturating_sub(HEADER_ROOM)
+            .max(self.config.seq_len / 2)
     }
 
     /// Where the windows of a pass start, in random order.
@@ -191,13 +205,19 @@ impl Loader {
                 let mut before = 0;
                 for (place, file) in files.iter().enumerate() {
                     while wanted < before + u64::from(file.len) {
-                        starts.push(Start { place: place as u32, offset: (wanted - before) as u32 });
+                        starts.push(Start {
+                            place: place as u32,
+                            offset: (wanted - before) as u32,
+                        });
                         wanted += stride;
                     }
                     before += u64::from(file.len);
                 }
                 // What lies before the first border is a window too.
-                starts.push(Start { place: 0, offset: 0 });
+                starts.push(Start {
+                    place: 0,
+                    offset: 0,
+                });
             }
             Order::Shuffled => {
                 order.shuffle(&mut rng);
@@ -212,7 +232,10 @@ impl Loader {
                         // longer than a window goes on in windows of its own.
                         let step = room - (head + LINE_ROOM).min(room / 2);
                         for offset in (0..file.len as usize).step_by(step) {
-                            starts.push(Start { place: place as u32, offset: offset as u32 });
+                            starts.push(Start {
+                                place: place as u32,
+                                offset: offset as u32,
+                            });
                             used = head + (file.len as usize - offset).min(step);
                         }
                     } else {
@@ -222,7 +245,12 @@ impl Loader {
             }
         }
         starts.shuffle(&mut rng);
-        Pass { number, order, starts, used: 0 }
+        Pass {
+            number,
+            order,
+            starts,
+            used: 0,
+        }
     }
 }
 
@@ -237,15 +265,24 @@ pub fn fixed_batches(
     config: &LoaderConfig,
     windows: usize,
 ) -> Result<Vec<LossBatch>, TrainError> {
-    let plain = LoaderConfig { fill_in_middle: 0.0, rename: 0.0, drop_header: 0.0, ..config.clone() };
+    let plain = LoaderConfig {
+        fill_in_middle: 0.0,
+        rename: 0.0,
+        drop_header: 0.0,
+        ..config.clone()
+    };
     let projects = documents.projects.len();
     let mut loader = Loader::new(documents, pieces, Names::default(), order, &plain);
     let mut rng = StdRng::seed_from_u64(config.seed);
-    let shares = Shares { fill_in_middle: 0.0, drop_header: 0.0 };
+    let shares = Shares {
+        fill_in_middle: 0.0,
+        drop_header: 0.0,
+    };
     let mut out = Vec::new();
     for project in 0..projects {
         let mut pass = loader.plan(project, 0);
-        pass.starts.sort_unstable_by_key(|start| (start.place, start.offset));
+        pass.starts
+            .sort_unstable_by_key(|start| (start.place, start.offset));
         let wanted = windows.div_ceil(projects).min(pass.starts.len());
         for i in 0..wanted {
             let start = pass.starts[i * pass.starts.len() / wanted];
@@ -256,22 +293,39 @@ pub fn fixed_batches(
                 order: &pass.order,
                 renaming: None,
             };
-            out.push(Window::lay_out(&mut source, start, config.seq_len + 1, shares, &mut rng)?);
+            out.push(Window::lay_out(
+                &mut source,
+                start,
+                config.seq_len + 1,
+                shares,
+                &mut rng,
+            )?);
         }
     }
-    Ok(out.chunks(config.batch).map(|windows| to_batch(windows, config.seq_len)).collect())
+    Ok(out
+        .chunks(config.batch)
+        .map(|windows| to_batch(windows, config.seq_len))
+        .collect())
 }
 
 fn to_batch(windows: &[Window], seq_len: usize) -> LossBatch {
     let collect = |range: std::ops::Range<usize>| {
-        windows.iter().flat_map(|w| &w.tokens[range.clone()]).copied().collect()
+        windows
+            .iter()
+            .flat_map(|w| &w.tokens[range.clone()])
+            .copied()
+            .collect()
     };
     LossBatch {
         batch: windows.len(),
         time: seq_len,
         tokens: collect(0..seq_len),
         targets: collect(1..seq_len + 1),
-        weights: windows.iter().flat_map(|w| &w.weights[1..]).copied().collect(),
+        weights: windows
+            .iter()
+            .flat_map(|w| &w.weights[1..])
+            .copied()
+            .collect(),
     }
 }
 
@@ -308,7 +362,10 @@ impl Batches {
                 }
             }
         });
-        Self { receiver: Some(receiver), thread: Some(thread) }
+        Self {
+            receiver: Some(receiver),
+            thread: Some(thread),
+        }
     }
 
     /// The next batch; waits for it where it is not ready.
@@ -316,8 +373,14 @@ impl Batches {
     /// # Errors
     /// What the loader met, or [`TrainError::Loader`] if its thread has gone.
     pub fn next_batch(&mut self) -> Result<LossBatch, TrainError> {
-        let gone = || TrainError::Loader { reason: "its thread has ended".into() };
-        self.receiver.as_ref().ok_or_else(gone)?.recv().map_err(|_| gone())?
+        let gone = || TrainError::Loader {
+            reason: "its thread has ended".into(),
+        };
+        self.receiver
+            .as_ref()
+            .ok_or_else(gone)?
+            .recv()
+            .map_err(|_| gone())?
     }
 }
 
@@ -356,8 +419,9 @@ mod tests {
         for (project, lines) in [("малый", 30), ("большой", 300)] {
             documents.begin_project(project);
             for file in 0..4 {
-                let text: String =
-                    (0..lines).map(|i| format!("Name{i} = Заказ.Item{file};\n")).collect();
+                let text: String = (0..lines)
+                    .map(|i| format!("Name{i} = Заказ.Item{file};\n"))
+                    .collect();
                 counts.add(&text);
                 let header = pieces.encode(&format!("Документ.Ф{file}.Модуль\n"));
                 documents.add_file(&header, &pieces.encode(&text)).unwrap();
@@ -380,7 +444,13 @@ mod tests {
             let mut background = Batches::start(loader(order, &config()), 5);
             assert_eq!(background.next_batch().unwrap(), batches[5]);
             assert_eq!(background.next_batch().unwrap(), batches[6]);
-            let mut reseeded = loader(order, &LoaderConfig { seed: 8, ..config() });
+            let mut reseeded = loader(
+                order,
+                &LoaderConfig {
+                    seed: 8,
+                    ..config()
+                },
+            );
             assert_ne!(reseeded.next_batch().unwrap(), batches[0]);
         }
     }
@@ -400,7 +470,12 @@ mod tests {
 
     #[test]
     fn a_pass_visits_all_text_and_projects_are_drawn_by_their_size() {
-        let plain = LoaderConfig { fill_in_middle: 0.0, rename: 0.0, drop_header: 0.0, ..config() };
+        let plain = LoaderConfig {
+            fill_in_middle: 0.0,
+            rename: 0.0,
+            drop_header: 0.0,
+            ..config()
+        };
         for order in [Order::Paths, Order::Shuffled] {
             let mut loader = loader(order, &plain);
             let pieces = Pieces::single_bytes();
@@ -416,7 +491,9 @@ mod tests {
                 seen += &String::from_utf8_lossy(&pieces.decode(&window.tokens));
                 seen += "\n";
             }
-            let big = (0..300).filter(|i| seen.contains(&format!("Name{i} = "))).count();
+            let big = (0..300)
+                .filter(|i| seen.contains(&format!("Name{i} = ")))
+                .count();
             assert!(big > 290, "{order:?}: {big}");
         }
     }

@@ -26,7 +26,9 @@ pub struct Pieces {
 
 impl std::fmt::Debug for Pieces {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pieces").field("count", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("Pieces")
+            .field("count", &self.bytes.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -36,7 +38,10 @@ impl Pieces {
         bytes: Vec<Box<[u8]>>,
         encode: impl Fn(&str) -> Vec<u32> + Send + Sync + 'static,
     ) -> Self {
-        Self { bytes, encode: Box::new(encode) }
+        Self {
+            bytes,
+            encode: Box::new(encode),
+        }
     }
 
     /// A tokenizer whose only pieces are single bytes.
@@ -47,7 +52,9 @@ impl Pieces {
             .chain((0..=255).map(|byte| Box::from([byte])))
             .collect();
         Self::new(bytes, |text| {
-            text.bytes().map(|byte| u32::from(byte) + special::FIRST_BYTE).collect()
+            text.bytes()
+                .map(|byte| u32::from(byte) + special::FIRST_BYTE)
+                .collect()
         })
     }
 

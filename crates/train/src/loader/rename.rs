@@ -22,24 +22,142 @@ const BUCKET: usize = 48;
 
 /// Words that are a keyword or a part of one.
 const KEYWORD_WORDS: &[&str] = &[
-    "Если", "Тогда", "Иначе", "Конец", "Для", "Каждого", "Из", "По", "Пока", "Цикл", "Цикла",
-    "Процедура", "Процедуры", "Функция", "Функции", "Перем", "Знач", "Экспорт", "Возврат",
-    "Продолжить", "Прервать", "Попытка", "Попытки", "Исключение", "Вызвать", "Перейти", "Новый",
-    "Выполнить", "Истина", "Ложь", "Неопределено", "Добавить", "Удалить", "Обработчик", "Асинх",
-    "Ждать", "Область", "Области", "Использовать", "Перед", "После", "Вместо", "Изменение",
-    "Вставка", "Вставки", "Удаление", "Удаления", "Выбрать", "Разрешенные", "Различные",
-    "Первые", "Как", "Где", "Сгруппировать", "Упорядочить", "Имеющие", "Левое", "Правое",
-    "Полное", "Внутреннее", "Внешнее", "Соединение", "Поместить", "Уничтожить", "Объединить",
-    "Когда", "Есть", "Между", "Подобно",
-    "Выразить", "Клиенте", "Сервере", "Без",
-    "Клиент", "Сервер", "Then", "Elsif", "Else", "End", "Each", "While", "Procedure",
-    "Function", "Export", "Return", "Continue", "Break", "Except", "Raise", "Goto", "True", "False",
-    "Undefined", "Null", "Execute", "Handler", "Add", "Remove", "Async", "Await", "Region", "Use",
-    "Before", "After", "Instead", "And", "Validate", "Insert", "Delete", "Select",
-    "Allowed", "Distinct", "From", "Where", "Having", "Left",
-    "Right", "Full", "Inner", "Outer", "Join", "Into", "Drop", "Union", "When",
-    "Between", "Like", "Client",
-    "Server", "For", "Var", "Val", "New", "Try", "Not", "Loop",
+    "Если",
+    "Тогда",
+    "Иначе",
+    "Конец",
+    "Для",
+    "Каждого",
+    "Из",
+    "По",
+    "Пока",
+    "Цикл",
+    "Цикла",
+    "Процедура",
+    "Процедуры",
+    "Функция",
+    "Функции",
+    "Перем",
+    "Знач",
+    "Экспорт",
+    "Возврат",
+    "Продолжить",
+    "Прервать",
+    "Попытка",
+    "Попытки",
+    "Исключение",
+    "Вызвать",
+    "Перейти",
+    "Новый",
+    "Выполнить",
+    "Истина",
+    "Ложь",
+    "Неопределено",
+    "Добавить",
+    "Удалить",
+    "Обработчик",
+    "Асинх",
+    "Ждать",
+    "Область",
+    "Области",
+    "Использовать",
+    "Перед",
+    "После",
+    "Вместо",
+    "Изменение",
+    "Вставка",
+    "Вставки",
+    "Удаление",
+    "Удаления",
+    "Выбрать",
+    "Разрешенные",
+    "Различные",
+    "Первые",
+    "Как",
+    "Где",
+    "Сгруппировать",
+    "Упорядочить",
+    "Имеющие",
+    "Левое",
+    "Правое",
+    "Полное",
+    "Внутреннее",
+    "Внешнее",
+    "Соединение",
+    "Поместить",
+    "Уничтожить",
+    "Объединить",
+    "Когда",
+    "Есть",
+    "Между",
+    "Подобно",
+    "Выразить",
+    "Клиенте",
+    "Сервере",
+    "Без",
+    "Клиент",
+    "Сервер",
+    "Then",
+    "Elsif",
+    "Else",
+    "End",
+    "Each",
+    "While",
+    "Procedure",
+    "Function",
+    "Export",
+    "Return",
+    "Continue",
+    "Break",
+    "Except",
+    "Raise",
+    "Goto",
+    "True",
+    "False",
+    "Undefined",
+    "Null",
+    "Execute",
+    "Handler",
+    "Add",
+    "Remove",
+    "Async",
+    "Await",
+    "Region",
+    "Use",
+    "Before",
+    "After",
+    "Instead",
+    "And",
+    "Validate",
+    "Insert",
+    "Delete",
+    "Select",
+    "Allowed",
+    "Distinct",
+    "From",
+    "Where",
+    "Having",
+    "Left",
+    "Right",
+    "Full",
+    "Inner",
+    "Outer",
+    "Join",
+    "Into",
+    "Drop",
+    "Union",
+    "When",
+    "Between",
+    "Like",
+    "Client",
+    "Server",
+    "For",
+    "Var",
+    "Val",
+    "New",
+    "Try",
+    "Not",
+    "Loop",
 ];
 
 /// A word's pieces, alone and after one space.
@@ -103,7 +221,9 @@ impl Names {
             names.ids.insert(word, id);
         }
         for alphabet in alphabets {
-            names.buckets.extend(alphabet.chunks(BUCKET).map(<[u32]>::to_vec));
+            names
+                .buckets
+                .extend(alphabet.chunks(BUCKET).map(<[u32]>::to_vec));
         }
         names
     }
@@ -149,7 +269,9 @@ impl Renaming<'_> {
         let mut token = 0;
         let mut copied = 0;
         code_words(text, |range| {
-            let Some(id) = self.names.ids.get(&text[range.clone()]) else { return };
+            let Some(id) = self.names.ids.get(&text[range.clone()]) else {
+                return;
+            };
             while starts[token] < range.start {
                 token += 1;
             }
@@ -164,7 +286,9 @@ impl Renaming<'_> {
             } else {
                 return;
             };
-            let Some(length) = starts[first..].iter().position(|s| *s >= range.end) else { return };
+            let Some(length) = starts[first..].iter().position(|s| *s >= range.end) else {
+                return;
+            };
             if starts[first + length] != range.end {
                 return;
             }
@@ -189,12 +313,22 @@ mod tests {
 
     fn names(pieces: &Pieces) -> Names {
         let mut counts = WordCounts::default();
-        let words = ["Заказ", "Товары", "Склад", "Клиенты", "Договор", "Order", "Stock", "Goods"];
+        let words = [
+            "Заказ",
+            "Товары",
+            "Склад",
+            "Клиенты",
+            "Договор",
+            "Order",
+            "Stock",
+            "Goods",
+        ];
         for word in words {
             counts.add(&format!("{word} ").repeat(10));
         }
         // The most frequent quarter stays, keywords stay wherever they stand.
-        for word in ["Значение", "Заполнить", "Заполнено", "Запрос"] {
+        for word in ["Значение", "Заполнить", "Заполнено", "Запрос"]
+        {
             counts.add(&format!("{word} ").repeat(99));
         }
         for word in ["Если", "Процедура", "Экспорт", "Тогда"] {
@@ -242,9 +376,13 @@ mod tests {
         bytes.push(" Заказ".as_bytes().into());
         let pieces = Pieces::new(bytes, move |text| single.encode(text));
         let names = names(&pieces);
-        let seed = (0..).find(|seed| names.visit(*seed).new[names.ids["Заказ"] as usize] != names.ids["Заказ"]);
+        let seed = (0..)
+            .find(|seed| names.visit(*seed).new[names.ids["Заказ"] as usize] != names.ids["Заказ"]);
         let renaming = names.visit(seed.unwrap());
         let word = &names.words[renaming.new[names.ids["Заказ"] as usize] as usize];
-        assert_eq!(renaming.apply(&pieces, &[264, 265]), [&[264], &*word.spaced].concat());
+        assert_eq!(
+            renaming.apply(&pieces, &[264, 265]),
+            [&[264], &*word.spaced].concat()
+        );
     }
 }

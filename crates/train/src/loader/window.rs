@@ -122,9 +122,15 @@ impl Window {
                 window.push(&[special::PREFIX], 0.0);
                 window.push(&text[..middle_end], 1.0);
                 window.push(&[special::END_OF_MIDDLE], 1.0);
-                let next = Start { offset: (from + suffix_end) as u32, ..at };
+                let next = Start {
+                    offset: (from + suffix_end) as u32,
+                    ..at
+                };
                 at = if reaches_end && suffix_end + MIN_REST > text.len() {
-                    Start { place: at.place + 1, offset: 0 }
+                    Start {
+                        place: at.place + 1,
+                        offset: 0,
+                    }
                 } else {
                     source.line_start(next)?
                 };
@@ -134,7 +140,10 @@ impl Window {
                 if reaches_end {
                     window.push(&[special::END_OF_FILE], 1.0);
                 }
-                at = Start { place: at.place + 1, offset: 0 };
+                at = Start {
+                    place: at.place + 1,
+                    offset: 0,
+                };
             }
         }
         window.tokens.resize(length, special::PAD);
@@ -152,11 +161,14 @@ impl Source<'_> {
     fn header(&self, file: usize) -> Vec<u32> {
         let header = &self.documents.projects[self.project].files[file].header;
         let header: Vec<u32> = header.iter().map(|token| u32::from(*token)).collect();
-        let Some(renaming) = self.renaming else { return header };
+        let Some(renaming) = self.renaming else {
+            return header;
+        };
         let is_dot = |token: &u32| self.pieces.bytes(*token) == b".";
-        let (Some(first), Some(last)) =
-            (header.iter().position(is_dot), header.iter().rposition(is_dot))
-        else {
+        let (Some(first), Some(last)) = (
+            header.iter().position(is_dot),
+            header.iter().rposition(is_dot),
+        ) else {
             return header;
         };
         let name = renaming.apply(self.pieces, &header[first..last]);
@@ -166,20 +178,31 @@ impl Source<'_> {
     /// Moves a start back to the start of its line, or on to the next file if little of this one is left.
     fn line_start(&mut self, start: Start) -> Result<Start, TrainError> {
         let offset = start.offset as usize;
-        let Some(file) = self.order.get(start.place as usize) else { return Ok(start) };
+        let Some(file) = self.order.get(start.place as usize) else {
+            return Ok(start);
+        };
         let file = *file as usize;
         if offset == 0 {
             return Ok(start);
         }
         if offset + MIN_REST > self.file_len(file) {
-            return Ok(Start { place: start.place + 1, offset: 0 });
+            return Ok(Start {
+                place: start.place + 1,
+                offset: 0,
+            });
         }
         let from = offset.saturating_sub(LINE_SEARCH);
         let mut before = Vec::with_capacity(LINE_SEARCH);
-        self.documents.read(self.project, file, from, offset, &mut before)?;
-        let line = before.iter().rposition(|token| self.pieces.has_newline(*token));
+        self.documents
+            .read(self.project, file, from, offset, &mut before)?;
+        let line = before
+            .iter()
+            .rposition(|token| self.pieces.has_newline(*token));
         Ok(match line {
-            Some(at) => Start { offset: (from + at + 1) as u32, ..start },
+            Some(at) => Start {
+                offset: (from + at + 1) as u32,
+                ..start
+            },
             None if from == 0 => Start { offset: 0, ..start },
             None => start,
         })
@@ -214,7 +237,9 @@ mod tests {
     use rand::SeedableRng;
 
     fn text(lines: usize) -> String {
-        (0..lines).map(|i| format!("Строка{i} = Значение;\n")).collect()
+        (0..lines)
+            .map(|i| format!("Строка{i} = Значение;\n"))
+            .collect()
     }
 
     fn documents(pieces: &Pieces, files: &[&str]) -> Documents {
@@ -232,9 +257,15 @@ mod tests {
         let string = |tokens: &[u32]| String::from_utf8_lossy(&pieces.decode(tokens)).into_owned();
         let mut out = Vec::new();
         for part in window.tokens.split(|token| *token == special::FILE).skip(1) {
-            let prefix = part.iter().position(|t| *t == special::PREFIX).unwrap_or(part.len());
+            let prefix = part
+                .iter()
+                .position(|t| *t == special::PREFIX)
+                .unwrap_or(part.len());
             let (head, text) = part.split_at(prefix);
-            let suffix = head.iter().position(|t| *t == special::SUFFIX).unwrap_or(head.len());
+            let suffix = head
+                .iter()
+                .position(|t| *t == special::SUFFIX)
+                .unwrap_or(head.len());
             out.push((
                 string(&head[..suffix]),
                 string(&head[suffix..]),
@@ -256,9 +287,15 @@ mod tests {
             order: &[1, 0],
             renaming: None,
         };
-        let shares = Shares { fill_in_middle: 0.0, drop_header: 0.0 };
+        let shares = Shares {
+            fill_in_middle: 0.0,
+            drop_header: 0.0,
+        };
         let mut rng = StdRng::seed_from_u64(1);
-        let start = Start { place: 0, offset: 0 };
+        let start = Start {
+            place: 0,
+            offset: 0,
+        };
         let window = Window::lay_out(&mut source, start, 160, shares, &mut rng).unwrap();
         assert_eq!(window.tokens.len(), 160);
         let parts = parts(&pieces, &window);
@@ -281,7 +318,10 @@ mod tests {
         // Single bytes would cut Cyrillic letters in two.
         let file: String = (0..60).map(|i| format!("Line{i} = Value;\n")).collect();
         let mut documents = documents(&pieces, &[&file]);
-        let shares = Shares { fill_in_middle: 1.0, drop_header: 0.5 };
+        let shares = Shares {
+            fill_in_middle: 1.0,
+            drop_header: 0.5,
+        };
         let mut middles = 0;
         for seed in 0..60 {
             let mut source = Source {
@@ -292,7 +332,10 @@ mod tests {
                 renaming: None,
             };
             let mut rng = StdRng::seed_from_u64(seed);
-            let start = Start { place: 0, offset: (seed as u32 * 37) % 700 };
+            let start = Start {
+                place: 0,
+                offset: (seed as u32 * 37) % 700,
+            };
             let window = Window::lay_out(&mut source, start, 512, shares, &mut rng).unwrap();
             for (_, suffix, text, end) in parts(&pieces, &window) {
                 if end != special::END_OF_MIDDLE {
@@ -306,7 +349,11 @@ mod tests {
                 .tokens
                 .split(|token| *token == special::SUFFIX)
                 .skip(1)
-                .map(|part| part.iter().take_while(|token| **token != special::PREFIX).count())
+                .map(|part| {
+                    part.iter()
+                        .take_while(|token| **token != special::PREFIX)
+                        .count()
+                })
                 .sum::<usize>() as f32;
             assert!(window.weights.iter().sum::<f32>() <= 512.0 - suffixes);
         }
@@ -331,9 +378,15 @@ mod tests {
             order: &[0],
             renaming: renaming.as_ref(),
         };
-        let shares = Shares { fill_in_middle: 0.0, drop_header: 0.0 };
+        let shares = Shares {
+            fill_in_middle: 0.0,
+            drop_header: 0.0,
+        };
         let mut rng = StdRng::seed_from_u64(1);
-        let start = Start { place: 0, offset: 100 };
+        let start = Start {
+            place: 0,
+            offset: 100,
+        };
         let window = Window::lay_out(&mut source, start, 256, shares, &mut rng).unwrap();
         let parts = parts(&pieces, &window);
         assert!(parts[0].0.starts_with("Документ.Дом0"), "{}", parts[0].0);

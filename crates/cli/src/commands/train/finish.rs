@@ -1,14 +1,19 @@
 //! Makes a model folder whole after training: the n-gram counts, the fitted gates, the card.
 //!
-//! `nestor-train` leaves weights, tokenizer and hashes of methods. What is added here needs the engine, which `train` must
-//! not know.
+//! `nestor-train` leaves weights, tokenizer and hashes of methods. What is added here needs the assistant, which `train`
+//! must not know.
 
-use super::counts;
+use super::{card, counts};
 use crate::commands::corpus;
+use crate::explain;
 use crate::failure::{Failure, Outcome};
 use crate::terminal::Terminal;
+use nestor_assist::gates::{FitProgress, GateFitOptions, GateReport, WithheldProject, fit_gates};
+use nestor_assist::{Assistant, LearnFile};
+use nestor_corpus::{Corpus, Role};
 use nestor_train::{Summary, TrainConfig};
 use serde::Serialize;
+use std::path::Path;
 
 /// What was added, for the result of the command.
 #[derive(Debug, Serialize)]
@@ -17,12 +22,108 @@ pub struct Finished {
     pub ngrams: usize,
     /// Tokens that were counted for it.
     pub counted_tokens: u64,
+    /// The fitted gates; empty where the corpus withholds no project.
+    pub gates: Vec<FittedGate>,
+}
+
+/// How well a gate fits the withheld projects, in nats a piece.
+#[derive(Debug, Serialize)]
+pub struct FittedGate {
+    /// Its name.
+    pub gate: &'static str,
+    /// Examples it was fitted on.
+    pub examples: usize,
+    /// Loss of the mixture.
+    pub loss: f64,
+    /// Loss if all parts weighed the same.
+    pub loss_uniform: f64,
+    /// Loss if the best part were known each time.
+    pub loss_best: f64,
+}
+
+impl From<GateReport> for FittedGate {
+    fn from(report: GateReport) -> Self {
+        Self {
+            gate: report.gate,
+            examples: report.n_examples,
+            loss: report.loss.loss,
+            loss_uniform: report.loss.loss_uniform,
+            loss_best: report.loss.loss_best,
+        }
+    }
 }
 
 /// Adds what a trained folder lacks.
-pub fn finish(config: &TrainConfig, _summary: &Summary, terminal: &Terminal) -> Outcome<Finished> {
-    let corpus = corpus::open(&config.corpus, &terminal.messages)?;
+pub fn finish(config: &TrainConfig, summary: &Summary, terminal: &Terminal) -> Outcome<Finished> {
+    let messages = &terminal.messages;
+    let corpus = corpus::open(&config.corpus, messages)?;
     let ngram = counts::count(&corpus, config.samples, config.loader.seed, terminal)?;
     ngram.save(&config.out.join("ngram.bin")).map_err(Failure::about_input)?;
-    Ok(Finished { ngrams: ngram.entries(), counted_tokens: ngram.corpus_tokens() })
+    let mut finished =
+        Finished { ngrams: ngram.entries(), counted_tokens: ngram.corpus_tokens(), gates: Vec::new() };
+    drop(ngram);
+
+    // Gates of an earlier end of this run were fitted to other weights.
+    remove(&config.out.join("gate.json"))?;
+    let assistant = Assistant::open(&config.out).map_err(|error| explain::assist(messages, &error))?;
+    let withheld = withheld_projects(&corpus).map_err(|error| explain::corpus(messages, &error))?;
+    if withheld.is_empty() {
+        terminal.note(&messages.text("train-no-withheld"));
+    } else {
+        finished.gates = fit(&assistant, &withheld, &config.out, terminal)?;
+    }
+    let card = card::text(&card::Facts {
+        config,
+        summary,
+        manifest: corpus.manifest(),
+        corpus_sha256: corpus.sha256(),
+        parameters: assistant.model().parameter_count(),
+        finished: &finished,
+    });
+    let path = config.out.join("CARD.md");
+    std::fs::write(&path, card).map_err(|error| file_failure(&path, &error))?;
+    Ok(finished)
+}
+
+fn fit(
+    assistant: &Assistant,
+    withheld: &[WithheldProject],
+    out: &Path,
+    terminal: &Terminal,
+) -> Outcome<Vec<FittedGate>> {
+    let messages = &terminal.messages;
+    let bar = terminal.bar(0, &messages.text("train-fitting"));
+    let fitted = fit_gates(assistant, withheld, &GateFitOptions::default(), &mut |progress: FitProgress| {
+        bar.set_length(progress.n_files as u64);
+        bar.set_position(progress.files as u64);
+    });
+    bar.finish_and_clear();
+    let (gates, reports) = fitted.map_err(|error| explain::assist(messages, &error))?;
+    gates.save(&out.join("gate.json")).map_err(Failure::about_input)?;
+    Ok(reports.into_iter().map(FittedGate::from).collect())
+}
+
+/// The projects that the weights have not seen.
+fn withheld_projects(corpus: &Corpus) -> Result<Vec<WithheldProject>, nestor_corpus::CorpusError> {
+    let withheld = corpus.projects().iter().filter(|project| project.role == Role::Withheld);
+    withheld
+        .map(|project| {
+            let files = project.files.clone().map(|file_idx| {
+                let path = corpus.files()[file_idx].path.clone();
+                Ok(LearnFile { path, text: corpus.text(file_idx)? })
+            });
+            Ok(WithheldProject { name: project.name.clone(), files: files.collect::<Result<_, _>>()? })
+        })
+        .collect()
+}
+
+fn remove(path: &Path) -> Outcome {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_failure(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::about_input(format!("{}: {error}", path.display()))
 }

@@ -1,8 +1,9 @@
 //! `nestor train`: trains a network, then fits its mixture and completes the model folder.
 //!
 //! The network is trained by `nestor-train`; what the folder needs beside it (n-gram counts, gate, card) is made by
-//! [`finish`](mod@finish), also on `--resume` of a run that has come to its end.
+//! `finish`, also on `--resume` of a run that has come to its end.
 
+mod card;
 mod counts;
 mod finish;
 mod view;

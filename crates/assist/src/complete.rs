@@ -352,7 +352,11 @@ impl Writing<'_> {
             Finish::Cancelled => StopReason::Cancelled,
         };
         let keep = self.verdict(&ids).unwrap_or(text.len()).min(text.len());
-        if keep <= self.healed.len() {
+        // White space alone is no help to anyone.
+        let is_blank = text
+            .get(self.healed.len()..keep)
+            .is_none_or(|new| new.trim().is_empty());
+        if is_blank {
             return Completion::nothing(stop, Timings::default());
         }
         let kept = kept_steps(self.assistant, steps, keep);

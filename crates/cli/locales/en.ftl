@@ -6,6 +6,7 @@ help-heading-usage = Usage:
 help-heading-commands = Commands
 help-heading-arguments = Arguments
 help-heading-options = Options
+help-default = [default: {$value}]
 help-heading-example = Example:
 
 help-every-help = Show this help
@@ -55,6 +56,7 @@ help-train-epochs = Passes over the training tokens (or over the samples)
 help-train-device = Where to compute
 help-train-out = Folder for the record, the checkpoints and the model
 help-train-resume = Go on from the last checkpoint in the folder
+help-train-finish = Do not train: make the folder of a run that was stopped whole (counts, mixture, card)
 help-train-max-tokens = End after this many tokens
 help-train-seq-len = Tokens in a window
 help-train-batch = Windows in a batch
@@ -208,6 +210,7 @@ model-error-hash = {$path} is damaged or belongs to another model: sha256 is {$f
 model-error-tensor = {$path} is damaged: tensor {$tensor}: {$reason}; copy the model folder again.
 train-error-occupied = {$path} already holds a training run; go on with --resume, or choose another folder.
 train-error-checkpoint = checkpoint {$path} cannot be used: {$reason}; choose another folder, or delete the checkpoint.
+train-error-record = {$path} cannot be read: {$reason}; give the folder of a training run with --out.
 train-error-not-finite = step {$step}: {$place} is not finite; go on from the last checkpoint with --resume, or train again with another --seed.
 
 ## Learning and completing
@@ -264,3 +267,18 @@ bench-prefill = reading
 bench-decode = writing
 bench-prefill-rate = read, pieces/s
 bench-decode-rate = written, pieces/s
+
+## nestor quickstart
+
+quickstart-title = Nestor {$version}: {$model}, {$parameters} million parameters, {$levels} levels
+quickstart-configuration = bundled configuration
+quickstart-no-place = {$path} is not as it was shipped; get the folder examples/trade again.
+quickstart-place = Completing line {$line} of {$file}. The rest of the line was cut off, and what this file itself has taught is left out:
+quickstart-speed = speed
+quickstart-latency = time
+quickstart-written = in the file
+quickstart-before = before learning
+quickstart-accuracy = Accuracy on the configuration, {$scored} of {$tokens} code tokens scored:
+quickstart-baseline = The n-gram baseline counts this configuration only. Row 0 also has the counts of the training corpus that the model ships with.
+quickstart-time = All of it took {$time}.
+quickstart-next = On your own code: nestor complete FILE:LINE:COL --learn FOLDER, nestor eval FOLDER

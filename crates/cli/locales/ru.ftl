@@ -6,6 +6,7 @@ help-heading-usage = Вызов:
 help-heading-commands = Команды
 help-heading-arguments = Аргументы
 help-heading-options = Параметры
+help-default = [если не задано: {$value}]
 help-heading-example = Пример:
 
 help-every-help = Показать эту справку
@@ -55,6 +56,7 @@ help-train-epochs = Проходы по обучающим токенам (ил�
 help-train-device = Где считать
 help-train-out = Папка для журнала, контрольных точек и модели
 help-train-resume = Продолжить с последней контрольной точки в папке
+help-train-finish = Не учить, а доделать папку остановленного обучения (счётчики, смесь, карточка)
 help-train-max-tokens = Закончить после стольких токенов
 help-train-seq-len = Токенов в окне
 help-train-batch = Окон в пакете
@@ -208,6 +210,7 @@ model-error-hash = {$path} повреждён или взят от другой 
 model-error-tensor = {$path} повреждён: тензор {$tensor}: {$reason}; скопируйте папку модели заново.
 train-error-occupied = в {$path} уже есть обучение; продолжите его с --resume или выберите другую папку.
 train-error-checkpoint = контрольную точку {$path} использовать нельзя: {$reason}; выберите другую папку или удалите её.
+train-error-record = {$path} не читается: {$reason}; укажите в --out папку обучения.
 train-error-not-finite = шаг {$step}: {$place} — не конечное число; продолжите с последней контрольной точки (--resume) или учите с другим --seed.
 
 ## Обучение и дополнение
@@ -264,3 +267,18 @@ bench-prefill = чтение
 bench-decode = письмо
 bench-prefill-rate = прочитано токенов/с
 bench-decode-rate = написано токенов/с
+
+## nestor quickstart
+
+quickstart-title = Nestor {$version}: {$model}, параметров {$parameters} млн, уровней {$levels}
+quickstart-configuration = вложенная конфигурация
+quickstart-no-place = {$path} не такой, каким поставлялся; возьмите папку examples/trade заново.
+quickstart-place = Дописываю строку {$line} в {$file}. Остаток строки отрезан, а выученное по самому этому файлу не используется:
+quickstart-speed = скорость
+quickstart-latency = время
+quickstart-written = в файле
+quickstart-before = до обучения
+quickstart-accuracy = Точность на конфигурации, оценено {$scored} из {$tokens} лексем кода:
+quickstart-baseline = n-граммы считают только эту конфигурацию. В строке 0 есть и счётчики обучающего корпуса, которые поставляются с моделью.
+quickstart-time = Всё вместе заняло {$time}.
+quickstart-next = На своём коде: nestor complete ФАЙЛ:СТРОКА:СТОЛБЕЦ --learn ПАПКА, nestor eval ПАПКА

@@ -7,8 +7,14 @@ use crate::table::{Emphasis, Table};
 use nestor_eval::{Adaptation, Evaluation, Level, LevelResult};
 
 /// Levels in the order of the table: counts first, the mixture last.
-pub const LEVELS: [Level; 6] =
-    [Level::Ngram, Level::Cache, Level::One, Level::Two, Level::Three, Level::All];
+pub const LEVELS: [Level; 6] = [
+    Level::Ngram,
+    Level::Cache,
+    Level::One,
+    Level::Two,
+    Level::Three,
+    Level::All,
+];
 
 /// The levels that an evaluation has rows for, in the order of the table.
 pub fn levels_of(evaluation: &Evaluation) -> Vec<Level> {
@@ -21,26 +27,43 @@ pub fn table(evaluation: &Evaluation, source: &str, messages: &Messages) -> Stri
     let adaptations: Vec<Adaptation> = Adaptation::ALL
         .into_iter()
         .filter(|adaptation| {
-            evaluation.results.iter().any(|row| row.source == source && row.adaptation == *adaptation)
+            evaluation
+                .results
+                .iter()
+                .any(|row| row.source == source && row.adaptation == *adaptation)
         })
         .collect();
     let mut headings = vec![messages.text("accuracy-level")];
-    headings.extend(adaptations.iter().map(|adaptation| adaptation_name(*adaptation, messages)));
-    headings.extend(["accuracy-top5", "accuracy-identifier-mrr", "accuracy-bits"].map(|key| messages.text(key)));
+    headings.extend(
+        adaptations
+            .iter()
+            .map(|adaptation| adaptation_name(*adaptation, messages)),
+    );
+    // The baseline always has all of them; what counts is whether they were measured for the model.
+    let of_model = || {
+        evaluation
+            .results
+            .iter()
+            .filter(|row| row.level != Level::Ngram)
+    };
+    let is_measured = |figure: &&Figure| of_model().any(|row| (figure.of)(row).is_some());
+    let figures: Vec<&Figure> = FIGURES.iter().filter(is_measured).collect();
+    headings.extend(figures.iter().map(|figure| messages.text(figure.heading)));
     let mut table = Table::new(headings);
     for level in levels_of(evaluation) {
         let row = |adaptation| evaluation.row(source, level, adaptation);
         let mut cells = vec![level_name(level, messages)];
-        cells.extend(adaptations.iter().map(|adaptation| strict(row(*adaptation), messages)));
+        cells.extend(
+            adaptations
+                .iter()
+                .map(|adaptation| strict(row(*adaptation), messages)),
+        );
         // The other figures are those of the most that was learned.
         let last = adaptations.last().and_then(|adaptation| row(*adaptation));
-        let share = |of: fn(&LevelResult) -> Option<f64>| {
-            last.and_then(of).map_or_else(|| "–".to_owned(), |share| messages.percent(share))
-        };
-        cells.push(share(|row| row.strict_top5));
-        cells.push(share(|row| row.identifier_mrr));
-        let bits = last.and_then(|row| row.bits_per_char);
-        cells.push(bits.map_or_else(|| "–".to_owned(), |bits| messages.decimal(bits, 2)));
+        cells.extend(figures.iter().map(|figure| {
+            let value = last.and_then(figure.of);
+            value.map_or_else(|| "–".to_owned(), |value| (figure.shown)(messages, value))
+        }));
         let emphasis = match level {
             Level::All => Emphasis::Strong,
             Level::Ngram | Level::Cache => Emphasis::Faint,
@@ -51,11 +74,40 @@ pub fn table(evaluation: &Evaluation, source: &str, messages: &Messages) -> Stri
     table.render()
 }
 
+/// A figure beside the strict accuracy; its column is left out where nothing has it.
+struct Figure {
+    heading: &'static str,
+    of: fn(&LevelResult) -> Option<f64>,
+    shown: fn(&Messages, f64) -> String,
+}
+
+const FIGURES: [Figure; 3] = [
+    Figure {
+        heading: "accuracy-top5",
+        of: |row| row.strict_top5,
+        shown: Messages::percent,
+    },
+    Figure {
+        heading: "accuracy-identifier-mrr",
+        of: |row| row.identifier_mrr,
+        shown: Messages::percent,
+    },
+    Figure {
+        heading: "accuracy-bits",
+        of: |row| row.bits_per_char,
+        shown: |messages, bits| messages.decimal(bits, 2),
+    },
+];
+
 /// A share with its 95 % interval.
 fn strict(row: Option<&LevelResult>, messages: &Messages) -> String {
     row.map_or_else(String::new, |row| {
         let share = messages.percent(row.strict_top1);
-        format!("{share} [{}–{}]", messages.percent(row.low), messages.percent(row.high))
+        format!(
+            "{share} [{}–{}]",
+            messages.percent(row.low),
+            messages.percent(row.high)
+        )
     })
 }
 

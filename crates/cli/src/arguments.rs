@@ -3,7 +3,7 @@
 //! `main` parses here. Each command's own arguments stand in its module under `commands`; a help text has the key
 //! `help-COMMAND` or `help-COMMAND-ARGUMENT`, an example `help-COMMAND-example`.
 
-use crate::commands::{complete, corpus, models, train};
+use crate::commands::{bench, complete, corpus, eval, models, quickstart, train};
 use crate::messages::{Language, Messages};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -13,10 +13,10 @@ use std::ffi::OsString;
 #[command(name = "nestor", version, disable_help_subcommand = true)]
 pub struct Arguments {
     /// One JSON document on stdout.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 800)]
     pub json: bool,
     /// The language of messages; read by [`language`] before anything else.
-    #[arg(long, global = true, value_enum)]
+    #[arg(long, global = true, value_enum, display_order = 801)]
     pub lang: Option<Language>,
     /// What to do.
     #[command(subcommand)]
@@ -26,14 +26,20 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Learn the bundled configuration and show what that gives.
+    Quickstart(quickstart::Typed),
     /// Build and look at corpora.
     Corpus(corpus::Typed),
     /// Train a model.
     Train(train::Typed),
     /// Complete code at a position.
     Complete(complete::Typed),
+    /// Measure accuracy.
+    Eval(eval::Typed),
     /// Look at models.
     Models(models::Typed),
+    /// Measure speed.
+    Bench(bench::Typed),
 }
 
 /// The language asked for by `--lang`, else that of the user's system.
@@ -77,17 +83,25 @@ fn with_help(command: clap::Command, key: &str, messages: &Messages) -> clap::Co
     let mut command = command
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .help_template("{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}\n".replace(
-            "{usage-heading}",
-            &heading("help-heading-usage"),
-        ))
+        .help_template(
+            "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}\n"
+                .replace("{usage-heading}", &heading("help-heading-usage")),
+        )
         .subcommand_help_heading(heading("help-heading-commands"))
         .arg(
-            Arg::new("help").short('h').long("help").action(ArgAction::Help).display_order(900),
+            Arg::new("help")
+                .short('h')
+                .long("help")
+                .action(ArgAction::Help)
+                .display_order(900),
         );
     if is_root {
         command = command.arg(
-            Arg::new("version").short('V').long("version").action(ArgAction::Version).display_order(901),
+            Arg::new("version")
+                .short('V')
+                .long("version")
+                .action(ArgAction::Version)
+                .display_order(901),
         );
     }
     if let Some(about) = messages.find(key, &[]) {
@@ -97,15 +111,42 @@ fn with_help(command: clap::Command, key: &str, messages: &Messages) -> clap::Co
         command = command.after_help(format!("{}\n{example}", heading("help-heading-example")));
     }
     command = command.mut_args(|arg| {
-        let own = format!("{key}-{}", arg.get_id());
-        let shared = format!("help-every-{}", arg.get_id());
-        let text = messages.find(&own, &[]).or_else(|| messages.find(&shared, &[]));
-        let heading = if arg.is_positional() { "help-heading-arguments" } else { "help-heading-options" };
-        let arg = arg.hide_possible_values(false).help_heading(messages.text(heading));
-        match text {
-            Some(text) => arg.help(text),
-            None => arg,
+        let id = arg.get_id().as_str().replace('_', "-");
+        let own = format!("{key}-{id}");
+        let shared = format!("help-every-{id}");
+        let text = messages
+            .find(&own, &[])
+            .or_else(|| messages.find(&shared, &[]));
+        let heading = if arg.is_positional() {
+            "help-heading-arguments"
+        } else {
+            "help-heading-options"
+        };
+        let mut text = text.unwrap_or_default();
+        let default = arg
+            .get_default_values()
+            .iter()
+            .map(|value| value.to_string_lossy());
+        let default = default.collect::<Vec<_>>().join(", ");
+        if !default.is_empty() {
+            text.push(' ');
+            text.push_str(&messages.with("help-default", &[("value", default.into())]));
         }
+        let values = arg.get_possible_values();
+        let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+        let arg = arg
+            .help_heading(messages.text(heading))
+            .help(text)
+            .hide_default_value(true)
+            .hide_possible_values(true);
+        if values.is_empty() || !takes_value {
+            return arg;
+        }
+        let names: Vec<&str> = values
+            .iter()
+            .map(clap::builder::PossibleValue::get_name)
+            .collect();
+        arg.value_name(names.join("|"))
     });
     command.mut_subcommands(|below| {
         let key = format!("{key}-{}", below.get_name());
@@ -136,9 +177,17 @@ mod tests {
             let messages = Messages::new(language);
             walk(&command(&messages), "help", &mut |command, key| {
                 assert!(messages.find(key, &[]).is_some(), "{key}");
-                assert!(messages.find(&format!("{key}-example"), &[]).is_some(), "{key}-example");
+                assert!(
+                    messages.find(&format!("{key}-example"), &[]).is_some(),
+                    "{key}-example"
+                );
                 for arg in command.get_arguments() {
-                    assert!(arg.get_help().is_some(), "{key}: {}", arg.get_id());
+                    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                    assert!(
+                        !help.trim().is_empty() && !help.starts_with(' '),
+                        "{key}: {}",
+                        arg.get_id()
+                    );
                 }
             });
         }
@@ -156,12 +205,21 @@ mod tests {
         walk(&command(&messages), "help", &mut |command, key| {
             known.push(key.to_owned());
             known.push(format!("{key}-example"));
-            known.extend(command.get_arguments().map(|arg| format!("{key}-{}", arg.get_id())));
+            known.extend(
+                command
+                    .get_arguments()
+                    .map(|arg| format!("{key}-{}", arg.get_id())),
+            );
         });
-        for line in include_str!("../locales/en.ftl").lines().filter(|line| line.starts_with("help-")) {
+        for line in include_str!("../locales/en.ftl")
+            .lines()
+            .filter(|line| line.starts_with("help-"))
+        {
             let key = line.split(" =").next().unwrap();
             assert!(
-                key.starts_with("help-heading-") || known.iter().any(|k| k == key),
+                key.starts_with("help-heading-")
+                    || key == "help-default"
+                    || known.iter().any(|k| k == key),
                 "{key} is the help of nothing"
             );
         }
@@ -170,7 +228,13 @@ mod tests {
     #[test]
     fn the_language_is_found_before_parsing() {
         let typed = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(language(&typed("nestor --lang ru quickstart")), Language::Ru);
-        assert_eq!(language(&typed("nestor quickstart --lang=en")), Language::En);
+        assert_eq!(
+            language(&typed("nestor --lang ru quickstart")),
+            Language::Ru
+        );
+        assert_eq!(
+            language(&typed("nestor quickstart --lang=en")),
+            Language::En
+        );
     }
 }

@@ -16,26 +16,40 @@ use std::path::Path;
 pub fn corpus(messages: &Messages, error: &CorpusError) -> Failure {
     let text = |key: &str, path: &Path| messages.with(key, &[("path", shown(path).into())]);
     let with_reason = |key: &str, path: &Path, reason: &str| {
-        messages.with(key, &[("path", shown(path).into()), ("reason", reason.into())])
+        messages.with(
+            key,
+            &[("path", shown(path).into()), ("reason", reason.into())],
+        )
     };
     let (kind, message) = match error {
         CorpusError::Missing(path) => (Kind::Input, text("corpus-error-missing", path)),
         CorpusError::NoModules(path) => (Kind::Input, text("corpus-error-no-modules", path)),
         CorpusError::Occupied(path) => (Kind::Input, text("corpus-error-occupied", path)),
         CorpusError::Busy(path) => (Kind::Input, text("corpus-error-busy", path)),
-        CorpusError::Git { path, reason } => (Kind::Input, with_reason("corpus-error-git", path, reason)),
-        CorpusError::Corrupt { path, reason } => {
-            (Kind::Input, with_reason("corpus-error-corrupt", path, reason))
+        CorpusError::Git { path, reason } => {
+            (Kind::Input, with_reason("corpus-error-git", path, reason))
         }
-        CorpusError::Io { path, source } => {
-            (Kind::Input, with_reason("error-file", path, &source.to_string()))
-        }
-        CorpusError::SameName(name) => {
-            (Kind::Usage, messages.with("corpus-error-same-name", &[("name", name.as_str().into())]))
-        }
+        CorpusError::Corrupt { path, reason } => (
+            Kind::Input,
+            with_reason("corpus-error-corrupt", path, reason),
+        ),
+        CorpusError::Io { path, source } => (
+            Kind::Input,
+            with_reason("error-file", path, &source.to_string()),
+        ),
+        CorpusError::SameName(name) => (
+            Kind::Usage,
+            messages.with("corpus-error-same-name", &[("name", name.as_str().into())]),
+        ),
         CorpusError::TooFewMethods { asked, available } => {
-            let values = [("asked", (*asked).into()), ("available", (*available).into())];
-            (Kind::Usage, messages.with("corpus-error-too-few-methods", &values))
+            let values = [
+                ("asked", (*asked).into()),
+                ("available", (*available).into()),
+            ];
+            (
+                Kind::Usage,
+                messages.with("corpus-error-too-few-methods", &values),
+            )
         }
         CorpusError::NoSources | CorpusError::Config { .. } => (Kind::Usage, error.to_string()),
         _ => (Kind::Input, error.to_string()),
@@ -47,10 +61,17 @@ pub fn corpus(messages: &Messages, error: &CorpusError) -> Failure {
 pub fn engine(messages: &Messages, error: &EngineError) -> Failure {
     let (kind, message) = match error {
         EngineError::File { path, reason } => {
-            let values = [("path", shown(path).into()), ("reason", reason.as_str().into())];
+            let values = [
+                ("path", shown(path).into()),
+                ("reason", reason.as_str().into()),
+            ];
             (Kind::Input, messages.with("model-error-file", &values))
         }
-        EngineError::FormatVersion { path, found, supported } => {
+        EngineError::FormatVersion {
+            path,
+            found,
+            supported,
+        } => {
             let values = [
                 ("path", shown(path).into()),
                 ("found", found.as_str().into()),
@@ -58,7 +79,12 @@ pub fn engine(messages: &Messages, error: &EngineError) -> Failure {
             ];
             (Kind::Input, messages.with("model-error-version", &values))
         }
-        EngineError::Hash { path, field, expected, found } => {
+        EngineError::Hash {
+            path,
+            field,
+            expected,
+            found,
+        } => {
             let values = [
                 ("path", shown(path).into()),
                 ("field", (*field).into()),
@@ -67,7 +93,11 @@ pub fn engine(messages: &Messages, error: &EngineError) -> Failure {
             ];
             (Kind::Input, messages.with("model-error-hash", &values))
         }
-        EngineError::Tensor { path, tensor, reason } => {
+        EngineError::Tensor {
+            path,
+            tensor,
+            reason,
+        } => {
             let values = [
                 ("path", shown(path).into()),
                 ("tensor", tensor.as_str().into()),
@@ -87,11 +117,17 @@ pub fn assist(messages: &Messages, error: &AssistError) -> Failure {
     let (kind, message) = match error {
         AssistError::Engine(error) => return engine(messages, error),
         AssistError::ModelFile { path, reason } => {
-            let values = [("path", shown(path).into()), ("reason", reason.as_str().into())];
+            let values = [
+                ("path", shown(path).into()),
+                ("reason", reason.as_str().into()),
+            ];
             (Kind::Input, messages.with("model-error-file", &values))
         }
         AssistError::Tokenizer { path, source } => {
-            let values = [("path", shown(path).into()), ("reason", source.to_string().into())];
+            let values = [
+                ("path", shown(path).into()),
+                ("reason", source.to_string().into()),
+            ];
             (Kind::Input, messages.with("model-error-file", &values))
         }
         AssistError::Request { .. } => (Kind::Usage, error.to_string()),
@@ -105,7 +141,10 @@ pub fn eval(messages: &Messages, error: &EvalError) -> Failure {
     let (kind, message) = match error {
         EvalError::Assist(error) => return assist(messages, error),
         EvalError::NothingToScore { name, reason } => {
-            let values = [("name", name.as_str().into()), ("reason", reason.as_str().into())];
+            let values = [
+                ("name", name.as_str().into()),
+                ("reason", reason.as_str().into()),
+            ];
             (Kind::Input, messages.with("eval-nothing-to-score", &values))
         }
         EvalError::Setting { .. } => (Kind::Usage, error.to_string()),
@@ -118,20 +157,33 @@ pub fn eval(messages: &Messages, error: &EvalError) -> Failure {
 pub fn train(messages: &Messages, error: &TrainError) -> Failure {
     let (kind, message) = match error {
         TrainError::Corpus(error) => return corpus(messages, error),
-        TrainError::Occupied { path } => {
-            (Kind::Usage, messages.with("train-error-occupied", &[("path", shown(path).into())]))
-        }
+        TrainError::Occupied { path } => (
+            Kind::Usage,
+            messages.with("train-error-occupied", &[("path", shown(path).into())]),
+        ),
         TrainError::Checkpoint { path, reason } => {
-            let values = [("path", shown(path).into()), ("reason", reason.as_str().into())];
-            (Kind::Input, messages.with("train-error-checkpoint", &values))
+            let values = [
+                ("path", shown(path).into()),
+                ("reason", reason.as_str().into()),
+            ];
+            (
+                Kind::Input,
+                messages.with("train-error-checkpoint", &values),
+            )
         }
         TrainError::File { path, reason } => {
-            let values = [("path", shown(path).into()), ("reason", reason.as_str().into())];
+            let values = [
+                ("path", shown(path).into()),
+                ("reason", reason.as_str().into()),
+            ];
             (Kind::Input, messages.with("error-file", &values))
         }
         TrainError::NonFinite { step, place } => {
             let values = [("step", (*step).into()), ("place", place.as_str().into())];
-            (Kind::Internal, messages.with("train-error-not-finite", &values))
+            (
+                Kind::Internal,
+                messages.with("train-error-not-finite", &values),
+            )
         }
         TrainError::Config { .. } | TrainError::Device { .. } => (Kind::Usage, error.to_string()),
         TrainError::Loader { .. } => (Kind::Internal, error.to_string()),

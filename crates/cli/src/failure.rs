@@ -47,22 +47,34 @@ pub struct Failure {
 impl Failure {
     /// Wrong use: an option or argument that makes no sense.
     pub fn usage(messages: &Messages, key: &str, values: &[Value]) -> Self {
-        Self { kind: Kind::Usage, message: messages.with(key, values) }
+        Self {
+            kind: Kind::Usage,
+            message: messages.with(key, values),
+        }
     }
 
     /// Wrong input: a file or folder that cannot be used.
     pub fn input(messages: &Messages, key: &str, values: &[Value]) -> Self {
-        Self { kind: Kind::Input, message: messages.with(key, values) }
+        Self {
+            kind: Kind::Input,
+            message: messages.with(key, values),
+        }
     }
 
     /// A failure that is not the user's.
     pub fn internal(error: impl std::fmt::Display) -> Self {
-        Self { kind: Kind::Internal, message: error.to_string() }
+        Self {
+            kind: Kind::Internal,
+            message: error.to_string(),
+        }
     }
 
     /// An error of another crate that is about the user's input.
     pub fn about_input(error: impl std::fmt::Display) -> Self {
-        Self { kind: Kind::Input, message: error.to_string() }
+        Self {
+            kind: Kind::Input,
+            message: error.to_string(),
+        }
     }
 }
 

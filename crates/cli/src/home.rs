@@ -23,14 +23,23 @@ pub fn find(messages: &Messages) -> Outcome<PathBuf> {
             return Ok(home);
         }
         let path = home.display().to_string();
-        return Err(Failure::input(messages, "home-not-a-folder", &[("path", path.into())]));
+        return Err(Failure::input(
+            messages,
+            "home-not-a-folder",
+            &[("path", path.into())],
+        ));
     }
     let program = std::env::current_exe().ok();
     let current = std::env::current_dir().ok();
     [program, current]
         .into_iter()
         .flatten()
-        .find_map(|start| start.ancestors().find(|dir| is_home(dir)).map(Path::to_path_buf))
+        .find_map(|start| {
+            start
+                .ancestors()
+                .find(|dir| is_home(dir))
+                .map(Path::to_path_buf)
+        })
         .ok_or_else(|| Failure::input(messages, "home-not-found", &[]))
 }
 
@@ -59,12 +68,20 @@ pub fn model_folder(messages: &Messages, name: &str) -> Outcome<PathBuf> {
         return Ok(path);
     }
     if path.components().count() > 1 {
-        return Err(Failure::input(messages, "model-folder-missing", &[("path", name.into())]));
+        return Err(Failure::input(
+            messages,
+            "model-folder-missing",
+            &[("path", name.into())],
+        ));
     }
     let folder = models(&find(messages)?).join(name);
     if folder.is_dir() {
         return Ok(folder);
     }
     let path = folder.display().to_string();
-    Err(Failure::input(messages, "model-unknown", &[("name", name.into()), ("path", path.into())]))
+    Err(Failure::input(
+        messages,
+        "model-unknown",
+        &[("name", name.into()), ("path", path.into())],
+    ))
 }

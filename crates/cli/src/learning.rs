@@ -62,19 +62,28 @@ pub fn learn(assistant: &mut Assistant, path: &Path, terminal: &Terminal) -> Out
     };
     let bar = terminal.bar(source.size().1, &messages.text("learning"));
     let mut batch: Vec<LearnFile> = Vec::with_capacity(BATCH);
-    let mut teach = |batch: &mut Vec<LearnFile>, learned: &mut Learned| -> Result<(), AssistError> {
-        let n_bytes: usize = batch.iter().map(|file| file.text.len()).sum();
-        let report = assistant.learn_files(batch.drain(..), &mut |_| {})?;
-        learned.files += report.files;
-        learned.bytes += report.bytes;
-        learned.pieces += report.pieces;
-        learned.skipped.extend(report.skipped.into_iter().map(|(path, reason)| Skipped { path, reason }));
-        bar.inc(n_bytes as u64);
-        Ok(())
-    };
+    let mut teach =
+        |batch: &mut Vec<LearnFile>, learned: &mut Learned| -> Result<(), AssistError> {
+            let n_bytes: usize = batch.iter().map(|file| file.text.len()).sum();
+            let report = assistant.learn_files(batch.drain(..), &mut |_| {})?;
+            learned.files += report.files;
+            learned.bytes += report.bytes;
+            learned.pieces += report.pieces;
+            learned.skipped.extend(
+                report
+                    .skipped
+                    .into_iter()
+                    .map(|(path, reason)| Skipped { path, reason }),
+            );
+            bar.inc(n_bytes as u64);
+            Ok(())
+        };
     let mut failed = None;
     let read = source.read(&mut |file| {
-        batch.push(LearnFile { path: file.path, text: file.text });
+        batch.push(LearnFile {
+            path: file.path,
+            text: file.text,
+        });
         if batch.len() < BATCH {
             return ControlFlow::Continue(());
         }
@@ -91,7 +100,10 @@ pub fn learn(assistant: &mut Assistant, path: &Path, terminal: &Terminal) -> Out
     taught.map_err(|error| explain::assist(messages, &error))?;
     bar.finish_and_clear();
     let unread = report.skipped.into_iter();
-    learned.skipped.extend(unread.map(|file| Skipped { path: file.path, reason: file.reason }));
+    learned.skipped.extend(unread.map(|file| Skipped {
+        path: file.path,
+        reason: file.reason,
+    }));
     learned.seconds = started.elapsed().as_secs_f64();
     Ok(learned)
 }
@@ -104,13 +116,19 @@ pub fn read_all(path: &Path, terminal: &Terminal) -> Outcome<(String, Vec<Projec
     let mut files = Vec::with_capacity(source.size().0);
     let read = source.read(&mut |file| {
         bar.inc(file.text.len() as u64);
-        files.push(ProjectFile { path: file.path, text: file.text });
+        files.push(ProjectFile {
+            path: file.path,
+            text: file.text,
+        });
         ControlFlow::Continue(())
     });
     bar.finish_and_clear();
     let report = read.map_err(|error| explain::corpus(messages, &error))?;
     for skipped in &report.skipped {
-        let values = [("path", skipped.path.as_str().into()), ("reason", skipped.reason.as_str().into())];
+        let values = [
+            ("path", skipped.path.as_str().into()),
+            ("reason", skipped.reason.as_str().into()),
+        ];
         terminal.note(&messages.with("file-skipped", &values));
     }
     Ok((source.name().to_owned(), files))

@@ -52,9 +52,12 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments, terminal: &Terminal) -> Outcome {
     use arguments::Command;
     match arguments.command {
+        Command::Quickstart(typed) => commands::quickstart::run(typed, terminal),
         Command::Corpus(typed) => commands::corpus::run(typed, terminal),
         Command::Train(typed) => commands::train::run(typed, terminal),
         Command::Complete(typed) => commands::complete::run(typed, terminal),
+        Command::Eval(typed) => commands::eval::run(typed, terminal),
         Command::Models(typed) => commands::models::run(typed, terminal),
+        Command::Bench(typed) => commands::bench::run(typed, terminal),
     }
 }

@@ -18,13 +18,19 @@ pub enum Language {
 impl Language {
     /// The language of the user's system, English where it is neither of ours or not known.
     pub fn of_system() -> Self {
-        sys_locale::get_locale().as_deref().map_or(Self::En, Self::of_locale)
+        sys_locale::get_locale()
+            .as_deref()
+            .map_or(Self::En, Self::of_locale)
     }
 
     /// The language of a locale's name such as `ru_RU.UTF-8`.
     pub fn of_locale(locale: &str) -> Self {
         let language = locale.split(['-', '_', '.']).next().unwrap_or_default();
-        if language.eq_ignore_ascii_case("ru") { Self::Ru } else { Self::En }
+        if language.eq_ignore_ascii_case("ru") {
+            Self::Ru
+        } else {
+            Self::En
+        }
     }
 
     /// The code as typed.
@@ -56,8 +62,10 @@ pub type Value<'a> = (&'static str, FluentValue<'a>);
 impl Messages {
     /// The texts of `language`.
     pub fn new(language: Language) -> Self {
-        let identifier: LanguageIdentifier =
-            language.code().parse().expect("the code of a language is an identifier of one");
+        let identifier: LanguageIdentifier = language
+            .code()
+            .parse()
+            .expect("the code of a language is an identifier of one");
         let mut bundle = FluentBundle::new_concurrent(vec![identifier]);
         // The marks that Fluent puts around values keep right-to-left text apart; in a terminal they are noise.
         bundle.set_use_isolating(false);
@@ -68,11 +76,6 @@ impl Messages {
         Self { language, bundle }
     }
 
-    /// The language of the texts.
-    pub fn language(&self) -> Language {
-        self.language
-    }
-
     /// The text of a key, if there is one.
     pub fn find(&self, key: &str, values: &[Value]) -> Option<String> {
         let pattern = self.bundle.get_message(key)?.value()?;
@@ -81,7 +84,11 @@ impl Messages {
             arguments.set(*name, value.clone());
         }
         let mut errors = Vec::new();
-        Some(self.bundle.format_pattern(pattern, Some(&arguments), &mut errors).into_owned())
+        Some(
+            self.bundle
+                .format_pattern(pattern, Some(&arguments), &mut errors)
+                .into_owned(),
+        )
     }
 
     /// The text of a key that mentions no values.
@@ -133,7 +140,11 @@ impl Messages {
             1_000_000..1_000_000_000 => ("unit-megabytes", 1, 1e6),
             _ => ("unit-gigabytes", 1, 1e9),
         };
-        format!("{}\u{a0}{}", self.decimal(bytes as f64 / divisor, digits), self.text(unit))
+        format!(
+            "{}\u{a0}{}",
+            self.decimal(bytes as f64 / divisor, digits),
+            self.text(unit)
+        )
     }
 
     /// A time in the unit that suits it.
@@ -142,7 +153,11 @@ impl Messages {
             return self.milliseconds(seconds * 1e3);
         }
         if seconds < 60.0 {
-            return format!("{}\u{a0}{}", self.decimal(seconds, 1), self.text("unit-seconds"));
+            return format!(
+                "{}\u{a0}{}",
+                self.decimal(seconds, 1),
+                self.text("unit-seconds")
+            );
         }
         let minutes = (seconds / 60.0).round() as u64;
         if minutes < 60 {
@@ -156,7 +171,11 @@ impl Messages {
     /// A latency.
     pub fn milliseconds(&self, milliseconds: f64) -> String {
         let digits = if milliseconds < 10.0 { 1 } else { 0 };
-        format!("{}\u{a0}{}", self.decimal(milliseconds, digits), self.text("unit-milliseconds"))
+        format!(
+            "{}\u{a0}{}",
+            self.decimal(milliseconds, digits),
+            self.text("unit-milliseconds")
+        )
     }
 }
 
@@ -187,9 +206,9 @@ mod tests {
                 for literal in code.split('"').skip(1).step_by(2) {
                     let looks_like_a_key = literal.contains('-')
                         && literal.starts_with(|c: char| c.is_ascii_lowercase())
-                        && literal.chars().all(|c| {
-                            c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
-                        });
+                        && literal
+                            .chars()
+                            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
                     if looks_like_a_key {
                         found.insert(literal.to_owned());
                     }
@@ -204,17 +223,31 @@ mod tests {
             if let Err((_, errors)) = FluentResource::try_new(language.source().to_owned()) {
                 panic!("{language:?}: {errors:?}");
             }
-            let lines = language.source().lines().filter(|l| l.contains(" =") && l.starts_with(char::is_alphabetic));
-            assert_eq!(lines.count(), keys(language).len(), "{language:?}: a key stands twice");
+            let lines = language
+                .source()
+                .lines()
+                .filter(|l| l.contains(" =") && l.starts_with(char::is_alphabetic));
+            assert_eq!(
+                lines.count(),
+                keys(language).len(),
+                "{language:?}: a key stands twice"
+            );
         }
         let (ru, en) = (keys(Language::Ru), keys(Language::En));
-        assert_eq!(ru.difference(&en).collect::<Vec<_>>(), Vec::<&String>::new(), "only in ru.ftl");
-        assert_eq!(en.difference(&ru).collect::<Vec<_>>(), Vec::<&String>::new(), "only in en.ftl");
+        assert_eq!(
+            ru.difference(&en).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "only in ru.ftl"
+        );
+        assert_eq!(
+            en.difference(&ru).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "only in en.ftl"
+        );
     }
 
     #[test]
     fn the_languages_mention_the_same_values() {
-        let (ru, en) = (Messages::new(Language::Ru), Messages::new(Language::En));
         let variables = |source: &str| -> Vec<(String, BTreeSet<String>)> {
             let mut messages: Vec<(String, BTreeSet<String>)> = Vec::new();
             for line in source.lines() {
@@ -223,27 +256,49 @@ mod tests {
                     messages.push((key.to_owned(), BTreeSet::new()));
                 }
                 for part in line.split('$').skip(1) {
-                    let name: String =
-                        part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                    let name: String = part
+                        .chars()
+                        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                        .collect();
                     messages.last_mut().unwrap().1.insert(name);
                 }
             }
             messages.sort();
             messages
         };
-        assert_eq!(variables(ru.language().source()), variables(en.language().source()));
+        assert_eq!(
+            variables(ru.language().source()),
+            variables(en.language().source())
+        );
     }
 
     #[test]
     fn every_key_of_the_code_has_a_text_and_every_text_a_use() {
         let mut used = BTreeSet::new();
-        keys_in_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
+        keys_in_code(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+            &mut used,
+        );
         let known = keys(Language::En);
         let not_keys: BTreeSet<_> = ["max-positions"].map(str::to_owned).into();
-        let missing: Vec<_> = used.difference(&known).filter(|k| !not_keys.contains(*k)).collect();
-        assert_eq!(missing, Vec::<&String>::new(), "in the code, not in the files");
-        let unused: Vec<_> = known.difference(&used).filter(|key| !key.starts_with("help-")).collect();
-        assert_eq!(unused, Vec::<&String>::new(), "in the files, not in the code");
+        let missing: Vec<_> = used
+            .difference(&known)
+            .filter(|k| !not_keys.contains(*k))
+            .collect();
+        assert_eq!(
+            missing,
+            Vec::<&String>::new(),
+            "in the code, not in the files"
+        );
+        let unused: Vec<_> = known
+            .difference(&used)
+            .filter(|key| !key.starts_with("help-"))
+            .collect();
+        assert_eq!(
+            unused,
+            Vec::<&String>::new(),
+            "in the files, not in the code"
+        );
     }
 
     #[test]

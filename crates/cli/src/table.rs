@@ -6,6 +6,7 @@
 pub struct Table {
     headings: Vec<String>,
     rows: Vec<Row>,
+    left: Vec<usize>,
 }
 
 enum Row {
@@ -27,7 +28,17 @@ pub enum Emphasis {
 impl Table {
     /// An empty table under `headings`.
     pub fn new(headings: impl IntoIterator<Item = String>) -> Self {
-        Self { headings: headings.into_iter().collect(), rows: Vec::new() }
+        Self {
+            headings: headings.into_iter().collect(),
+            rows: Vec::new(),
+            left: vec![0],
+        }
+    }
+
+    /// Also aligns the column with this index to the left.
+    pub fn left(mut self, column: usize) -> Self {
+        self.left.push(column);
+        self
     }
 
     /// Adds a row with one cell a heading.
@@ -45,17 +56,41 @@ impl Table {
     /// The table as lines, each indented by two spaces and ended.
     pub fn render(&self) -> String {
         let widths = self.widths();
-        let rule: String = widths.iter().map(|w| "─".repeat(w + 2)).collect::<Vec<_>>().join("");
+        let rule: String = widths
+            .iter()
+            .map(|w| "─".repeat(w + 2))
+            .collect::<Vec<_>>()
+            .join("");
         let rule = format!("  {}\n", console::style(rule.trim_end()).dim());
-        let mut text = line(&self.headings, &widths, Emphasis::Strong);
+        let mut text = self.line(&self.headings, &widths, Emphasis::Strong);
         text.push_str(&rule);
         for row in &self.rows {
             match row {
-                Row::Cells(cells, emphasis) => text.push_str(&line(cells, &widths, *emphasis)),
+                Row::Cells(cells, emphasis) => text.push_str(&self.line(cells, &widths, *emphasis)),
                 Row::Rule => text.push_str(&rule),
             }
         }
         text
+    }
+
+    fn line(&self, cells: &[String], widths: &[usize], emphasis: Emphasis) -> String {
+        let mut text = String::new();
+        for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            let padding = " ".repeat(width - cell.chars().count());
+            let (before, after) = if self.left.contains(&column) {
+                ("", padding.as_str())
+            } else {
+                (padding.as_str(), "")
+            };
+            text.push_str(&format!("{before}{cell}{after}  "));
+        }
+        let text = console::style(text.trim_end());
+        let text = match emphasis {
+            Emphasis::Plain => text,
+            Emphasis::Strong => text.bold(),
+            Emphasis::Faint => text.dim(),
+        };
+        format!("  {text}\n")
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -69,22 +104,6 @@ impl Table {
         }
         widths
     }
-}
-
-fn line(cells: &[String], widths: &[usize], emphasis: Emphasis) -> String {
-    let mut text = String::new();
-    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        let padding = " ".repeat(width - cell.chars().count());
-        let (before, after) = if column == 0 { ("", padding.as_str()) } else { (padding.as_str(), "") };
-        text.push_str(&format!("{before}{cell}{after}  "));
-    }
-    let text = console::style(text.trim_end());
-    let text = match emphasis {
-        Emphasis::Plain => text,
-        Emphasis::Strong => text.bold(),
-        Emphasis::Faint => text.dim(),
-    };
-    format!("  {text}\n")
 }
 
 #[cfg(test)]

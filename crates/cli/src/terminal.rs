@@ -19,11 +19,19 @@ pub struct Terminal {
 impl Terminal {
     /// The terminal of this process; `json` asks for one JSON document instead of text.
     pub fn new(messages: Messages, json: bool) -> Self {
-        Self { messages, json, live: std::io::stderr().is_terminal() }
+        Self {
+            messages,
+            json,
+            live: std::io::stderr().is_terminal(),
+        }
     }
 
     /// Prints the result of a command: `document` if JSON was asked for, else what `text` makes.
-    pub fn result(&self, document: &impl serde::Serialize, text: impl FnOnce() -> String) -> Outcome {
+    pub fn result(
+        &self,
+        document: &impl serde::Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Outcome {
         if self.json {
             let mut document = serde_json::to_string_pretty(document).map_err(Failure::internal)?;
             document.push('\n');
@@ -39,7 +47,10 @@ impl Terminal {
 
     /// Prints a failure: as text on stderr, under `--json` also as the document on stdout.
     pub fn failure(&self, failure: &Failure) {
-        let label = console::style(self.messages.text("error-label")).red().bold().for_stderr();
+        let label = console::style(self.messages.text("error-label"))
+            .red()
+            .bold()
+            .for_stderr();
         eprintln!("{label} {}", failure.message);
         if self.json {
             let document = serde_json::json!({
@@ -87,7 +98,11 @@ impl Terminal {
     }
 
     fn target(&self) -> ProgressDrawTarget {
-        if self.live { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() }
+        if self.live {
+            ProgressDrawTarget::stderr_with_hz(8)
+        } else {
+            ProgressDrawTarget::hidden()
+        }
     }
 }
 

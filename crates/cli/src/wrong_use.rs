@@ -58,14 +58,22 @@ pub fn failure(messages: &Messages, error: &clap::Error) -> Failure {
         }
         _ => error.to_string(),
     };
-    for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue] {
+    for kind in [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
+    ] {
         let suggestion = text(kind);
         if !suggestion.is_empty() {
             message.push(' ');
-            message.push_str(&messages.with("use-suggestion", &[("suggestion", suggestion.into())]));
+            message
+                .push_str(&messages.with("use-suggestion", &[("suggestion", suggestion.into())]));
         }
     }
     message.push('\n');
     message.push_str(&messages.text("use-see-help"));
-    Failure { kind: Kind::Usage, message }
+    Failure {
+        kind: Kind::Usage,
+        message,
+    }
 }

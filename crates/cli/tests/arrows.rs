@@ -30,17 +30,31 @@ const BINARY: &str = "cli";
 const WITH_UNSAFE: &str = "kernels";
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_path_buf()
 }
 
 /// Internal edges of the workspace by folder name, development dependencies left out.
 fn edges() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(workspace())
         .output()
         .expect("cargo runs, for it runs this test");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut edges = BTreeMap::new();
     for package in metadata["packages"].as_array().unwrap() {
@@ -58,14 +72,20 @@ fn edges() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 fn folder_of(package: &str) -> String {
-    package.strip_prefix("nestor-").unwrap_or_else(|| panic!("{package} is not nestor-FOLDER")).to_owned()
+    package
+        .strip_prefix("nestor-")
+        .unwrap_or_else(|| panic!("{package} is not nestor-FOLDER"))
+        .to_owned()
 }
 
 #[test]
 fn every_crate_uses_only_what_the_design_allows() {
     let allowed: BTreeMap<_, _> = ARROWS.iter().copied().collect();
     let edges = edges();
-    assert!(edges.contains_key(BINARY), "cargo metadata lists no {BINARY}");
+    assert!(
+        edges.contains_key(BINARY),
+        "cargo metadata lists no {BINARY}"
+    );
     let mut wrong = Vec::new();
     for (folder, uses) in edges.iter().filter(|(folder, _)| *folder != BINARY) {
         let Some(allowed) = allowed.get(folder.as_str()) else {
@@ -76,7 +96,11 @@ fn every_crate_uses_only_what_the_design_allows() {
             wrong.push(format!("{folder} -> {used}"));
         }
     }
-    assert!(wrong.is_empty(), "arrows that DESIGN 3 does not have: {}", wrong.join(", "));
+    assert!(
+        wrong.is_empty(),
+        "arrows that DESIGN 3 does not have: {}",
+        wrong.join(", ")
+    );
 }
 
 #[test]
@@ -91,7 +115,9 @@ fn the_table_points_upwards_only() {
 
 /// Calls `visit` with every Rust source below `dir`.
 fn sources(dir: &Path, visit: &mut dyn FnMut(&Path, &str)) {
-    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -119,7 +145,9 @@ fn unsafe_stands_only_in_kernels() {
                 return;
             }
             let lines = text.lines().enumerate().filter(|(_, line)| is_unsafe(line));
-            found.extend(lines.map(|(idx, line)| format!("{}:{}: {}", path.display(), idx + 1, line.trim())));
+            found.extend(
+                lines.map(|(idx, line)| format!("{}:{}: {}", path.display(), idx + 1, line.trim())),
+            );
         });
         let manifest = std::fs::read_to_string(dir.join("Cargo.toml")).unwrap();
         assert!(
@@ -127,7 +155,11 @@ fn unsafe_stands_only_in_kernels() {
             "{folder} does not take the workspace's lints, which forbid unsafe code"
         );
     }
-    assert!(found.is_empty(), "unsafe outside {WITH_UNSAFE}:\n{}", found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "unsafe outside {WITH_UNSAFE}:\n{}",
+        found.join("\n")
+    );
 }
 
 #[test]

@@ -64,13 +64,22 @@ fn decode(typed: &DecodeTyped, terminal: &Terminal) -> Outcome {
     let places = places(&files, typed.requests.max(1));
     if places.is_empty() {
         let path = source.display().to_string();
-        return Err(Failure::input(messages, "bench-no-places", &[("path", path.into())]));
+        return Err(Failure::input(
+            messages,
+            "bench-no-places",
+            &[("path", path.into())],
+        ));
     }
     let mut timings = Vec::new();
     for speed in SPEEDS {
         timings.push(time(&assistant, &places, speed, terminal)?);
     }
-    let report = Report { model: typed.model.clone(), requests: places.len(), threads: threads(), speeds: timings };
+    let report = Report {
+        model: typed.model.clone(),
+        requests: places.len(),
+        threads: threads(),
+        speeds: timings,
+    };
     terminal.result(&report, || text(&report, messages))
 }
 
@@ -93,8 +102,12 @@ fn places(files: &[ProjectFile], n: usize) -> Vec<Place<'_>> {
             lines.filter_map(|start| {
                 let line = file.text[start..].split('\n').next().unwrap_or_default();
                 let indent = line.len() - line.trim_start().len();
-                let is_code = indent > 0 && !line.trim().is_empty() && !line.trim_start().starts_with("//");
-                is_code.then_some(Place { file, offset: start + indent })
+                let is_code =
+                    indent > 0 && !line.trim().is_empty() && !line.trim_start().starts_with("//");
+                is_code.then_some(Place {
+                    file,
+                    offset: start + indent,
+                })
             })
         })
         .collect();
@@ -124,12 +137,23 @@ impl Percentiles {
     fn of(mut milliseconds: Vec<f64>) -> Self {
         milliseconds.sort_by(f64::total_cmp);
         // The smallest value that so many of the values do not exceed.
-        let at = |share: f64| milliseconds[((milliseconds.len() as f64 * share).ceil() as usize).max(1) - 1];
-        Self { p50: at(0.50), p95: at(0.95), p99: at(0.99) }
+        let at = |share: f64| {
+            milliseconds[((milliseconds.len() as f64 * share).ceil() as usize).max(1) - 1]
+        };
+        Self {
+            p50: at(0.50),
+            p95: at(0.95),
+            p99: at(0.99),
+        }
     }
 }
 
-fn time(assistant: &Assistant, places: &[Place<'_>], speed: Speed, terminal: &Terminal) -> Outcome<SpeedTimes> {
+fn time(
+    assistant: &Assistant,
+    places: &[Place<'_>],
+    speed: Speed,
+    terminal: &Terminal,
+) -> Outcome<SpeedTimes> {
     let messages = &terminal.messages;
     let bar = terminal.bar(places.len() as u64, speed.name());
     let (mut total, mut prefill, mut decode) = (Vec::new(), Vec::new(), Vec::new());
@@ -140,7 +164,9 @@ fn time(assistant: &Assistant, places: &[Place<'_>], speed: Speed, terminal: &Te
         let mut request = CompleteRequest::new(&place.file.path, text, ByteOffset(place.offset));
         request.speed = speed;
         let started = Instant::now();
-        let completion = assistant.complete(&request).map_err(|error| explain::assist(messages, &error))?;
+        let completion = assistant
+            .complete(&request)
+            .map_err(|error| explain::assist(messages, &error))?;
         let elapsed = started.elapsed();
         if idx > 0 {
             total.push(elapsed.as_secs_f64() * 1e3);
@@ -203,7 +229,11 @@ fn text(report: &Report, messages: &Messages) -> String {
         ("requests", report.requests.into()),
         ("threads", report.threads.into()),
     ];
-    format!("{}\n\n{}", messages.with("bench-what", &values), table.render())
+    format!(
+        "{}\n\n{}",
+        messages.with("bench-what", &values),
+        table.render()
+    )
 }
 
 #[cfg(test)]
@@ -221,9 +251,15 @@ mod tests {
     #[test]
     fn places_are_starts_of_statements() {
         let text = "Процедура А()\n\tБ = 1;\n\n\t// нет\n\tВ();\nКонецПроцедуры\n".to_owned();
-        let files = [ProjectFile { path: "м.bsl".into(), text }];
+        let files = [ProjectFile {
+            path: "м.bsl".into(),
+            text,
+        }];
         let found = places(&files, 10);
-        let starts: Vec<&str> = found.iter().map(|place| &place.file.text[place.offset..]).collect();
+        let starts: Vec<&str> = found
+            .iter()
+            .map(|place| &place.file.text[place.offset..])
+            .collect();
         assert_eq!(starts.len(), 2);
         assert!(starts[0].starts_with("Б = 1") && starts[1].starts_with("В()"));
         assert_eq!(places(&files, 1).len(), 1);

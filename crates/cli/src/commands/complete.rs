@@ -47,9 +47,11 @@ impl FromStr for PositionTyped {
         let mut number = || parts.next()?.parse().ok().filter(|n| *n > 0);
         let (column, line) = (number(), number());
         match (parts.next(), line, column) {
-            (Some(file), Some(line), Some(column)) if !file.is_empty() => {
-                Ok(Self { file: file.into(), line, column })
-            }
+            (Some(file), Some(line), Some(column)) if !file.is_empty() => Ok(Self {
+                file: file.into(),
+                line,
+                column,
+            }),
             _ => Err("FILE:LINE:COL, LINE >= 1, COL >= 1".to_owned()),
         }
     }
@@ -105,7 +107,9 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         }
         None => None,
     };
-    let completion = assistant.complete(&request).map_err(|error| explain::assist(messages, &error))?;
+    let completion = assistant
+        .complete(&request)
+        .map_err(|error| explain::assist(messages, &error))?;
     let answer = Answer {
         file: typed.position.file.clone(),
         line: typed.position.line,
@@ -139,11 +143,18 @@ fn resolve(typed: &Typed, messages: &Messages) -> Outcome<CompleteRequest> {
 fn read(path: &Path, messages: &Messages) -> Outcome<String> {
     let shown = || path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
-        let values = [("path", shown().into()), ("reason", error.to_string().into())];
+        let values = [
+            ("path", shown().into()),
+            ("reason", error.to_string().into()),
+        ];
         Failure::input(messages, "file-unreadable", &values)
     })?;
     let not_text = |reason: String| {
-        Failure::input(messages, "file-no-text", &[("path", shown().into()), ("reason", reason.into())])
+        Failure::input(
+            messages,
+            "file-no-text",
+            &[("path", shown().into()), ("reason", reason.into())],
+        )
     };
     nestor_bsl::normalise(&bytes).map_err(|error| not_text(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| not_text(error.to_string()))
@@ -152,7 +163,11 @@ fn read(path: &Path, messages: &Messages) -> Outcome<String> {
 /// The byte that a line and column mean, in the text as it lies on disk.
 fn byte_offset(text: &str, position: &PositionTyped, messages: &Messages) -> Outcome<ByteOffset> {
     let path = || position.file.display().to_string();
-    let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mark = if text.starts_with('\u{feff}') {
+        '\u{feff}'.len_utf8()
+    } else {
+        0
+    };
     let mut line_start = mark;
     for line in 1..position.line {
         match text[line_start..].find('\n') {
@@ -180,7 +195,10 @@ fn byte_offset(text: &str, position: &PositionTyped, messages: &Messages) -> Out
         ];
         return Err(Failure::input(messages, "cursor-column-outside", &values));
     }
-    let in_line = line.char_indices().nth(position.column - 1).map_or(line.len(), |(at, _)| at);
+    let in_line = line
+        .char_indices()
+        .nth(position.column - 1)
+        .map_or(line.len(), |(at, _)| at);
     Ok(ByteOffset(line_start + in_line))
 }
 
@@ -250,7 +268,10 @@ impl CompletionShown {
             contributions: completion
                 .contributions
                 .iter()
-                .map(|part| ShareShown { part: part.part.clone(), share: part.share })
+                .map(|part| ShareShown {
+                    part: part.part.clone(),
+                    share: part.share,
+                })
                 .collect(),
             stop: stop_name(completion.stop),
             tokens: completion.tokens.len(),
@@ -286,12 +307,22 @@ fn text(request: &CompleteRequest, completion: &Completion, messages: &Messages)
     let values = [
         ("speed", shown.speed.into()),
         ("latency", messages.milliseconds(shown.latency_ms).into()),
-        ("context", messages.count(shown.context_tokens as u64).into()),
-        ("confidence", messages.percent(f64::from(shown.confidence)).into()),
+        (
+            "context",
+            messages.count(shown.context_tokens as u64).into(),
+        ),
+        (
+            "confidence",
+            messages.percent(f64::from(shown.confidence)).into(),
+        ),
         ("parts", parts(&shown.contributions, messages).into()),
     ];
     let facts = console::style(messages.with("complete-facts", &values)).dim();
-    format!("{}{}\n\n{facts}\n", before, console::style(&completion.insert).green().bold())
+    format!(
+        "{}{}\n\n{facts}\n",
+        before,
+        console::style(&completion.insert).green().bold()
+    )
 }
 
 /// The text of the cursor's line before the cursor.
@@ -303,7 +334,10 @@ pub fn line_before(text: &str, offset: ByteOffset) -> &str {
 
 /// The parts that said most, in words.
 pub fn parts(contributions: &[ShareShown], messages: &Messages) -> String {
-    let mut parts: Vec<&ShareShown> = contributions.iter().filter(|part| part.share >= 0.01).collect();
+    let mut parts: Vec<&ShareShown> = contributions
+        .iter()
+        .filter(|part| part.share >= 0.01)
+        .collect();
     parts.sort_by(|a, b| b.share.total_cmp(&a.share));
     let shown = parts.iter().map(|part| {
         let name = match part.part.as_str() {
@@ -315,7 +349,10 @@ pub fn parts(contributions: &[ShareShown], messages: &Messages) -> String {
                 messages.with("part-level", &[("level", level.into())])
             }
         };
-        format!("{name} {}%", messages.decimal(f64::from(part.share) * 100.0, 0))
+        format!(
+            "{name} {}%",
+            messages.decimal(f64::from(part.share) * 100.0, 0)
+        )
     });
     shown.collect::<Vec<_>>().join(", ")
 }
@@ -337,9 +374,24 @@ mod tests {
             (r"C:\src\Модуль.bsl:12:1", r"C:\src\Модуль.bsl", 12, 1),
             ("a:b.bsl:1:1", "a:b.bsl", 1, 1),
         ] {
-            assert_eq!(position(typed), PositionTyped { file: file.into(), line, column });
+            assert_eq!(
+                position(typed),
+                PositionTyped {
+                    file: file.into(),
+                    line,
+                    column
+                }
+            );
         }
-        for wrong in ["a.bsl", "a.bsl:3", "a.bsl:0:1", "a.bsl:1:0", "a.bsl:x:1", ":1:1", "a.bsl:1:"] {
+        for wrong in [
+            "a.bsl",
+            "a.bsl:3",
+            "a.bsl:0:1",
+            "a.bsl:1:0",
+            "a.bsl:x:1",
+            ":1:1",
+            "a.bsl:1:",
+        ] {
             assert!(wrong.parse::<PositionTyped>().is_err(), "{wrong}");
         }
     }
@@ -362,13 +414,20 @@ mod tests {
         for (place, expected) in [("f:1:15", "14"), ("f:3:7", "6"), ("f:4:1", "3")] {
             let failure = byte_offset(text, &position(place), &messages).unwrap_err();
             assert_eq!(failure.kind, Kind::Input);
-            assert!(failure.message.contains(expected), "{place}: {}", failure.message);
+            assert!(
+                failure.message.contains(expected),
+                "{place}: {}",
+                failure.message
+            );
         }
     }
 
     #[test]
     fn the_line_before_the_cursor_has_no_mark() {
-        assert_eq!(line_before("\u{feff}Если А", ByteOffset("\u{feff}Если".len())), "Если");
+        assert_eq!(
+            line_before("\u{feff}Если А", ByteOffset("\u{feff}Если".len())),
+            "Если"
+        );
         assert_eq!(line_before("А;\nБ", ByteOffset("А;\n".len())), "");
     }
 }

@@ -112,7 +112,11 @@ fn resolve(typed: BuildTyped, messages: &Messages) -> Outcome<BuildConfig> {
     for name in &typed.withhold {
         let source = sources.iter_mut().find(|source| &source.name == name);
         let source = source.ok_or_else(|| {
-            Failure::usage(messages, "corpus-withhold-unknown", &[("name", name.as_str().into())])
+            Failure::usage(
+                messages,
+                "corpus-withhold-unknown",
+                &[("name", name.as_str().into())],
+            )
         })?;
         source.role = Role::Withheld;
     }
@@ -129,8 +133,16 @@ fn named_source(typed: &str) -> SourceSpec {
         _ => (None, typed),
     };
     let path = PathBuf::from(path);
-    let name = name.map(str::to_owned).or_else(|| last_part(&path)).unwrap_or_else(|| typed.to_owned());
-    SourceSpec { path, name, role: Role::Train, licence: None }
+    let name = name
+        .map(str::to_owned)
+        .or_else(|| last_part(&path))
+        .unwrap_or_else(|| typed.to_owned());
+    SourceSpec {
+        path,
+        name,
+        role: Role::Train,
+        licence: None,
+    }
 }
 
 fn last_part(path: &Path) -> Option<String> {
@@ -150,17 +162,31 @@ struct BuildReport {
 fn build_text(report: &BuildReport, messages: &Messages) -> String {
     let sources: Vec<Row> = report.manifest.sources.iter().map(Row::of_source).collect();
     let mut text = counts_table(&sources, &report.manifest.totals, messages);
-    let skipped: Vec<_> = report.manifest.sources.iter().filter(|source| !source.skipped.is_empty()).collect();
+    let skipped: Vec<_> = report
+        .manifest
+        .sources
+        .iter()
+        .filter(|source| !source.skipped.is_empty())
+        .collect();
     if !skipped.is_empty() {
         text.push_str(&format!("\n{}\n", messages.text("corpus-skipped")));
         for source in skipped {
             for file in source.skipped.iter().take(SHOWN_SKIPPED) {
-                text.push_str(&format!("  {}: {} ({})\n", source.name, file.path, file.reason));
+                text.push_str(&format!(
+                    "  {}: {} ({})\n",
+                    source.name, file.path, file.reason
+                ));
             }
             let more = source.skipped.len().saturating_sub(SHOWN_SKIPPED);
             if more > 0 {
-                let values = [("source", source.name.as_str().into()), ("count", more.into())];
-                text.push_str(&format!("  {}\n", messages.with("corpus-skipped-more", &values)));
+                let values = [
+                    ("source", source.name.as_str().into()),
+                    ("count", more.into()),
+                ];
+                text.push_str(&format!(
+                    "  {}\n",
+                    messages.with("corpus-skipped-more", &values)
+                ));
             }
         }
     }
@@ -187,7 +213,12 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn of_source(source: &'a SourceEntry) -> Self {
-        Self { name: &source.name, role: source.role, licence: &source.licence, counts: source.counts }
+        Self {
+            name: &source.name,
+            role: source.role,
+            licence: &source.licence,
+            counts: source.counts,
+        }
     }
 }
 
@@ -220,10 +251,16 @@ fn counts_table(rows: &[Row<'_>], totals: &Counts, messages: &Messages) -> Strin
         ]
     };
     for row in rows {
-        table.row(cells(row.name, row.role.name(), row.licence, &row.counts), Emphasis::Plain);
+        table.row(
+            cells(row.name, row.role.name(), row.licence, &row.counts),
+            Emphasis::Plain,
+        );
     }
     table.rule();
-    table.row(cells(&messages.text("corpus-total"), "", "", totals), Emphasis::Strong);
+    table.row(
+        cells(&messages.text("corpus-total"), "", "", totals),
+        Emphasis::Strong,
+    );
     table.render()
 }
 
@@ -250,14 +287,26 @@ fn stats_text(stats: &stats::Stats, messages: &Messages) -> String {
             ("files", messages.count(language.counts.files).into()),
             ("size", messages.bytes(language.counts.bytes).into()),
             ("tokens", messages.count(language.counts.tokens).into()),
-            ("bytes", messages.decimal(language.bytes_per_token, 2).into()),
+            (
+                "bytes",
+                messages.decimal(language.bytes_per_token, 2).into(),
+            ),
         ];
         text.push_str(&format!("{}\n", messages.with("corpus-language", &values)));
     }
-    let [median, p90, p99, longest] = stats.method_tokens.map(|tokens| messages.count(tokens as u64));
-    let values =
-        [("median", median.into()), ("p90", p90.into()), ("p99", p99.into()), ("longest", longest.into())];
-    text.push_str(&format!("{}\n", messages.with("corpus-method-lengths", &values)));
+    let [median, p90, p99, longest] = stats
+        .method_tokens
+        .map(|tokens| messages.count(tokens as u64));
+    let values = [
+        ("median", median.into()),
+        ("p90", p90.into()),
+        ("p99", p99.into()),
+        ("longest", longest.into()),
+    ];
+    text.push_str(&format!(
+        "{}\n",
+        messages.with("corpus-method-lengths", &values)
+    ));
     let values = [
         ("vocabulary", messages.count(stats.vocab_size as u64).into()),
         ("shards", messages.count(stats.shards as u64).into()),
@@ -284,9 +333,13 @@ fn print_sample(typed: &SampleTyped, terminal: &Terminal) -> Outcome {
     places.sort_unstable();
     let mut samples = Vec::with_capacity(places.len());
     for place in places {
-        let file = corpus.file(place.file).map_err(|error| explain::corpus(messages, &error))?;
+        let file = corpus
+            .file(place.file)
+            .map_err(|error| explain::corpus(messages, &error))?;
         let method = &file.methods[place.method];
-        let text = corpus.tokenizer().decode(&file.tokens[method.tokens.clone()]);
+        let text = corpus
+            .tokenizer()
+            .decode(&file.tokens[method.tokens.clone()]);
         samples.push(Sampled {
             project: corpus.projects()[file.project].name.clone(),
             path: file.path.clone(),
@@ -317,17 +370,28 @@ impl<'a> View<'a> {
     fn new(terminal: &'a Terminal) -> Self {
         let bar = terminal.bar(0, "");
         bar.set_style(style("{prefix:<22} {bar:30} {msg}"));
-        Self { terminal, bar, phase: Mutex::new(None) }
+        Self {
+            terminal,
+            bar,
+            phase: Mutex::new(None),
+        }
     }
 
     fn show(&self, step: &Step<'_>) {
-        let mut state = self.phase.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .phase
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = Instant::now();
-        let changed = state.as_ref().is_none_or(|(phase, ..)| *phase != step.phase);
+        let changed = state
+            .as_ref()
+            .is_none_or(|(phase, ..)| *phase != step.phase);
         if changed {
             *state = Some((step.phase, now, now));
         }
-        let Some((_, started, logged)) = state.as_mut() else { return };
+        let Some((_, started, logged)) = state.as_mut() else {
+            return;
+        };
         let line = self.line(step, started.elapsed());
         if self.terminal.is_live() {
             self.bar.set_prefix(self.phase_name(step.phase));
@@ -336,7 +400,11 @@ impl<'a> View<'a> {
             self.bar.set_message(line);
         } else if changed || logged.elapsed() >= LOG_INTERVAL {
             *logged = now;
-            self.terminal.note(&format!("{} {line}", self.phase_name(step.phase)).trim_end().to_owned());
+            self.terminal.note(
+                &format!("{} {line}", self.phase_name(step.phase))
+                    .trim_end()
+                    .to_owned(),
+            );
         }
     }
 
@@ -346,14 +414,20 @@ impl<'a> View<'a> {
             return step.source.to_owned();
         }
         let left = step.time_left(elapsed).map_or_else(String::new, |left| {
-            messages.with("train-left", &[("time", messages.duration(left.as_secs_f64()).into())])
+            messages.with(
+                "train-left",
+                &[("time", messages.duration(left.as_secs_f64()).into())],
+            )
         });
         let done = messages.bytes(step.done_bytes);
         let all = messages.bytes(step.total_bytes);
         let rate = messages.decimal(step.mb_per_s(elapsed), 1);
         let unit = messages.text("unit-megabytes");
         let second = messages.text("unit-seconds");
-        format!("{done} / {all}, {rate} {unit}/{second}, {left}  {}", step.source)
+        format!(
+            "{done} / {all}, {rate} {unit}/{second}, {left}  {}",
+            step.source
+        )
     }
 
     fn phase_name(&self, phase: Phase) -> String {
@@ -385,7 +459,11 @@ mod tests {
             ("/src/a=b", "a=b", "/src/a=b"),
         ] {
             let source = named_source(typed);
-            assert_eq!((source.name.as_str(), source.path.as_path()), (name, Path::new(path)), "{typed}");
+            assert_eq!(
+                (source.name.as_str(), source.path.as_path()),
+                (name, Path::new(path)),
+                "{typed}"
+            );
         }
     }
 }

@@ -15,8 +15,8 @@ use clap::{Args, ValueEnum};
 use nestor_assist::Assistant;
 use nestor_corpus::{Corpus, Role, manifest, sample};
 use nestor_eval::{
-    Contestants, EvalConfig, EvalProgress, Evaluation, Level, NgramBaseline, ProjectFile, Protocol, Source,
-    evaluate,
+    Contestants, EvalConfig, EvalProgress, Evaluation, Level, NgramBaseline, ProjectFile, Protocol,
+    Source, evaluate,
 };
 use std::path::{Path, PathBuf};
 
@@ -62,15 +62,28 @@ struct LevelsTyped(Vec<Level>);
 /// `0,1,2,3,all`, `1..3`, or both mixed.
 fn levels(text: &str) -> Result<LevelsTyped, String> {
     let one = |word: &str| {
-        let models = [Level::Cache, Level::One, Level::Two, Level::Three, Level::All];
-        models.into_iter().find(|level| level.name() == word).ok_or_else(|| "0, 1, 2, 3, all, 0..3".to_owned())
+        let models = [
+            Level::Cache,
+            Level::One,
+            Level::Two,
+            Level::Three,
+            Level::All,
+        ];
+        models
+            .into_iter()
+            .find(|level| level.name() == word)
+            .ok_or_else(|| "0, 1, 2, 3, all, 0..3".to_owned())
     };
     let mut levels = Vec::new();
     for word in text.split(',') {
         match word.split_once("..") {
             Some((first, last)) => {
                 let (first, last) = (one(first)?, one(last)?);
-                levels.extend(accuracy::LEVELS.into_iter().filter(|level| (first..=last).contains(level)));
+                levels.extend(
+                    accuracy::LEVELS
+                        .into_iter()
+                        .filter(|level| (first..=last).contains(level)),
+                );
             }
             None => levels.push(one(word)?),
         }
@@ -92,7 +105,9 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         }
     }
     if let Some(LevelsTyped(levels)) = &typed.levels {
-        evaluation.results.retain(|row| row.level == Level::Ngram || levels.contains(&row.level));
+        evaluation
+            .results
+            .retain(|row| row.level == Level::Ngram || levels.contains(&row.level));
     }
     terminal.result(&evaluation, || text(&evaluation, messages))
 }
@@ -118,15 +133,26 @@ pub fn measure(
 ) -> Outcome<Evaluation> {
     let messages = &terminal.messages;
     let bar = terminal.bar(0, &source.name);
-    let contestants = Contestants { assistant: Some(assistant), baseline };
-    let measured = evaluate(source, contestants, config, &mut |progress: EvalProgress| {
-        bar.set_length(progress.n_positions);
-        bar.set_position(progress.positions);
-        bar.set_message(messages.with(
-            "eval-progress",
-            &[("files", progress.files.into()), ("of", progress.n_files.into())],
-        ));
-    });
+    let contestants = Contestants {
+        assistant: Some(assistant),
+        baseline,
+    };
+    let measured = evaluate(
+        source,
+        contestants,
+        config,
+        &mut |progress: EvalProgress| {
+            bar.set_length(progress.n_positions);
+            bar.set_position(progress.positions);
+            bar.set_message(messages.with(
+                "eval-progress",
+                &[
+                    ("files", progress.files.into()),
+                    ("of", progress.n_files.into()),
+                ],
+            ));
+        },
+    );
     bar.finish_and_clear();
     measured.map_err(|error| explain::eval(messages, &error))
 }
@@ -141,14 +167,19 @@ fn sources(path: &Path, typed: &Typed, terminal: &Terminal) -> Outcome<Vec<Sourc
     let messages = &terminal.messages;
     let shown = || path.display().to_string();
     match (typed.protocol, is_corpus(path)) {
-        (ProtocolTyped::Samples, false) => {
-            Err(Failure::input(messages, "eval-needs-corpus", &[("path", shown().into())]))
-        }
+        (ProtocolTyped::Samples, false) => Err(Failure::input(
+            messages,
+            "eval-needs-corpus",
+            &[("path", shown().into())],
+        )),
         (ProtocolTyped::Samples, true) => {
             let corpus = corpus::open(path, messages)?;
             let drawn = sample::sample(&corpus, typed.samples, typed.seed)
                 .map_err(|error| explain::corpus(messages, &error))?;
-            Ok(vec![Source { name: last_part(path), files: methods(&corpus, &drawn.test, messages)? }])
+            Ok(vec![Source {
+                name: last_part(path),
+                files: methods(&corpus, &drawn.test, messages)?,
+            }])
         }
         (_, false) => {
             let (name, files) = learning::read_all(path, terminal)?;
@@ -163,31 +194,63 @@ fn sources(path: &Path, typed: &Typed, terminal: &Terminal) -> Outcome<Vec<Sourc
 
 /// The projects of a corpus that a model may be measured on: those for measuring, else those withheld.
 fn projects(corpus: &Corpus, messages: &Messages) -> Outcome<Vec<Source>> {
-    let of_role = |role: Role| corpus.projects().iter().filter(move |project| project.role == role);
-    let role = [Role::Dev, Role::Withheld].into_iter().find(|role| of_role(*role).next().is_some());
+    let of_role = |role: Role| {
+        corpus
+            .projects()
+            .iter()
+            .filter(move |project| project.role == role)
+    };
+    let role = [Role::Dev, Role::Withheld]
+        .into_iter()
+        .find(|role| of_role(*role).next().is_some());
     let Some(role) = role else {
         let path = corpus.folder().display().to_string();
-        return Err(Failure::input(messages, "eval-nothing-withheld", &[("path", path.into())]));
+        return Err(Failure::input(
+            messages,
+            "eval-nothing-withheld",
+            &[("path", path.into())],
+        ));
     };
     of_role(role)
         .map(|project| {
             let files = project.files.clone().map(|file_idx| {
-                let text = corpus.text(file_idx).map_err(|error| explain::corpus(messages, &error))?;
-                Ok(ProjectFile { path: corpus.files()[file_idx].path.clone(), text })
+                let text = corpus
+                    .text(file_idx)
+                    .map_err(|error| explain::corpus(messages, &error))?;
+                Ok(ProjectFile {
+                    path: corpus.files()[file_idx].path.clone(),
+                    text,
+                })
             });
-            Ok(Source { name: project.name.clone(), files: files.collect::<Outcome<_>>()? })
+            Ok(Source {
+                name: project.name.clone(),
+                files: files.collect::<Outcome<_>>()?,
+            })
         })
         .collect()
 }
 
 /// Sampled methods, each as a file of its own.
-fn methods(corpus: &Corpus, places: &[sample::SampleRef], messages: &Messages) -> Outcome<Vec<ProjectFile>> {
+fn methods(
+    corpus: &Corpus,
+    places: &[sample::SampleRef],
+    messages: &Messages,
+) -> Outcome<Vec<ProjectFile>> {
     let method = |place: &sample::SampleRef| {
-        let tokens = corpus.tokens(place.file).map_err(|error| explain::corpus(messages, &error))?;
+        let tokens = corpus
+            .tokens(place.file)
+            .map_err(|error| explain::corpus(messages, &error))?;
         let entry = &corpus.files()[place.file];
-        let text = corpus.tokenizer().decode(&tokens[entry.methods[place.method].tokens.clone()]);
-        let text = String::from_utf8_lossy(&text).trim_start_matches('\n').to_owned();
-        Ok(ProjectFile { path: entry.path.clone(), text })
+        let text = corpus
+            .tokenizer()
+            .decode(&tokens[entry.methods[place.method].tokens.clone()]);
+        let text = String::from_utf8_lossy(&text)
+            .trim_start_matches('\n')
+            .to_owned();
+        Ok(ProjectFile {
+            path: entry.path.clone(),
+            text,
+        })
     };
     places.iter().map(method).collect()
 }
@@ -212,11 +275,16 @@ fn baseline(typed: &Typed, terminal: &Terminal) -> Outcome<Option<NgramBaseline>
     if let ProtocolTyped::Samples = typed.protocol {
         let drawn = sample::sample(&corpus, typed.samples, typed.seed)
             .map_err(|error| explain::corpus(messages, &error))?;
-        let texts: Vec<String> =
-            methods(&corpus, &drawn.train, messages)?.into_iter().map(|file| file.text).collect();
+        let texts: Vec<String> = methods(&corpus, &drawn.train, messages)?
+            .into_iter()
+            .map(|file| file.text)
+            .collect();
         baseline.learn_train(&texts);
     } else {
-        let train = corpus.projects().iter().filter(|project| project.role == Role::Train);
+        let train = corpus
+            .projects()
+            .iter()
+            .filter(|project| project.role == Role::Train);
         let files: Vec<usize> = train.flat_map(|project| project.files.clone()).collect();
         bar.set_length(files.len() as u64);
         for batch in files.chunks(BASELINE_BATCH) {
@@ -243,7 +311,10 @@ fn text(evaluation: &Evaluation, messages: &Messages) -> String {
             ("own", messages.count(source.own_code_tokens).into()),
             ("scored", messages.count(source.scored_code_tokens).into()),
         ];
-        text.push_str(&format!("{}\n\n", console::style(messages.with("eval-source", &values)).bold()));
+        text.push_str(&format!(
+            "{}\n\n",
+            console::style(messages.with("eval-source", &values)).bold()
+        ));
         text.push_str(&accuracy::table(evaluation, &source.source, messages));
         text.push('\n');
     }
@@ -253,7 +324,11 @@ fn text(evaluation: &Evaluation, messages: &Messages) -> String {
 
 fn last_part(path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    whole.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    whole
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[cfg(test)]
@@ -263,12 +338,25 @@ mod tests {
     #[test]
     fn levels_are_names_and_ranges() {
         let check = |text: &str, expected: &[Level]| {
-            assert_eq!(levels(text).unwrap(), LevelsTyped(expected.to_vec()), "{text}");
+            assert_eq!(
+                levels(text).unwrap(),
+                LevelsTyped(expected.to_vec()),
+                "{text}"
+            );
         };
         check("1", &[Level::One]);
         check("0,all", &[Level::Cache, Level::All]);
         check("1..3", &[Level::One, Level::Two, Level::Three]);
-        check("0..3,all", &[Level::Cache, Level::One, Level::Two, Level::Three, Level::All]);
+        check(
+            "0..3,all",
+            &[
+                Level::Cache,
+                Level::One,
+                Level::Two,
+                Level::Three,
+                Level::All,
+            ],
+        );
         for wrong in ["", "4", "1..", "1,,2", "ngram", "a..b"] {
             assert!(levels(wrong).is_err(), "{wrong}");
         }

@@ -1,6 +1,9 @@
 //! One module per command: `Typed` is what was typed, `run` resolves it into settings and does the work.
 
+pub mod bench;
 pub mod complete;
 pub mod corpus;
+pub mod eval;
 pub mod models;
+pub mod quickstart;
 pub mod train;

@@ -37,7 +37,10 @@ struct ShowTyped {
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     match typed.command {
         Action::List => list(&home::models(&home::find(&terminal.messages)?), terminal),
-        Action::Show(typed) => show(&home::model_folder(&terminal.messages, &typed.model)?, terminal),
+        Action::Show(typed) => show(
+            &home::model_folder(&terminal.messages, &typed.model)?,
+            terminal,
+        ),
     }
 }
 
@@ -56,10 +59,19 @@ struct Listed {
 
 fn list(models: &Path, terminal: &Terminal) -> Outcome {
     let mut folders: Vec<PathBuf> = match std::fs::read_dir(models) {
-        Ok(entries) => entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect(),
+        Ok(entries) => entries
+            .flatten()
+            .map(|e| e.path())
+            .filter(|p| p.is_dir())
+            .collect(),
         // No folder, no models.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(Failure::about_input(format!("{}: {error}", models.display()))),
+        Err(error) => {
+            return Err(Failure::about_input(format!(
+                "{}: {error}",
+                models.display()
+            )));
+        }
     };
     folders.sort();
     let listed: Vec<Listed> = folders
@@ -67,7 +79,11 @@ fn list(models: &Path, terminal: &Terminal) -> Outcome {
         .map(|path| {
             let read = Manifest::read(&path.join("model.json"));
             Listed {
-                folder: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                folder: path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
                 bytes: files(&path).iter().map(|file| file.bytes).sum(),
                 problem: read.as_ref().err().map(ToString::to_string),
                 model: read.ok(),
@@ -75,15 +91,26 @@ fn list(models: &Path, terminal: &Terminal) -> Outcome {
             }
         })
         .collect();
-    terminal.result(&serde_json::json!({ "models": listed }), || list_text(models, &listed, &terminal.messages))
+    terminal.result(&serde_json::json!({ "models": listed }), || {
+        list_text(models, &listed, &terminal.messages)
+    })
 }
 
 fn list_text(models: &Path, listed: &[Listed], messages: &Messages) -> String {
     if listed.is_empty() {
         let path = models.display().to_string();
-        return format!("{}\n", messages.with("models-none", &[("path", path.into())]));
+        return format!(
+            "{}\n",
+            messages.with("models-none", &[("path", path.into())])
+        );
     }
-    let headings = ["models-name", "models-levels", "models-width", "models-numbers", "models-size"];
+    let headings = [
+        "models-name",
+        "models-levels",
+        "models-width",
+        "models-numbers",
+        "models-size",
+    ];
     let mut table = Table::new(headings.map(|key| messages.text(key)));
     for one in listed {
         match (&one.model, &one.problem) {
@@ -100,7 +127,10 @@ fn list_text(models: &Path, listed: &[Listed], messages: &Messages) -> String {
             (None, problem) => {
                 let damaged = messages.text("models-damaged");
                 let problem = problem.as_deref().unwrap_or_default();
-                table.row([format!("{} ({damaged}: {problem})", one.folder)], Emphasis::Faint);
+                table.row(
+                    [format!("{} ({damaged}: {problem})", one.folder)],
+                    Emphasis::Faint,
+                );
             }
         }
     }
@@ -125,7 +155,10 @@ struct Shown {
 
 fn show(dir: &Path, terminal: &Terminal) -> Outcome {
     let model = Model::load(dir).map_err(|error| explain::engine(&terminal.messages, &error))?;
-    let manifest = model.manifest().cloned().ok_or_else(|| Failure::internal("a loaded model has no manifest"))?;
+    let manifest = model
+        .manifest()
+        .cloned()
+        .ok_or_else(|| Failure::internal("a loaded model has no manifest"))?;
     let shown = Shown {
         path: dir.to_path_buf(),
         parameters: model.parameter_count(),
@@ -152,7 +185,10 @@ fn show_text(shown: &Shown, messages: &Messages) -> String {
     text.push_str(&format!("{sizes}\n\n"));
     let mut table = Table::new([messages.text("models-file"), messages.text("models-size")]);
     for file in &shown.files {
-        table.row([file.name.clone(), messages.bytes(file.bytes)], Emphasis::Plain);
+        table.row(
+            [file.name.clone(), messages.bytes(file.bytes)],
+            Emphasis::Plain,
+        );
     }
     text.push_str(&table.render());
     if !shown.model.metrics.is_empty() {
@@ -162,13 +198,19 @@ fn show_text(shown: &Shown, messages: &Messages) -> String {
         }
     }
     let card = shown.path.join("CARD.md").display().to_string();
-    text.push_str(&format!("\n{}\n", messages.with("models-card", &[("path", card.into())])));
+    text.push_str(&format!(
+        "\n{}\n",
+        messages.with("models-card", &[("path", card.into())])
+    ));
     text
 }
 
 /// How the weights are stored, as written in `model.json`.
 fn numbers(model: &Manifest) -> String {
-    serde_json::to_value(model.quantisation).ok().and_then(|v| Some(v.as_str()?.to_owned())).unwrap_or_default()
+    serde_json::to_value(model.quantisation)
+        .ok()
+        .and_then(|v| Some(v.as_str()?.to_owned()))
+        .unwrap_or_default()
 }
 
 /// The files of a folder by name; unreadable entries are left out.
@@ -179,7 +221,10 @@ fn files(dir: &Path) -> Vec<File> {
         .flatten()
         .filter_map(|entry| {
             let metadata = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
-            Some(File { name: entry.file_name().to_string_lossy().into_owned(), bytes: metadata.len() })
+            Some(File {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                bytes: metadata.len(),
+            })
         })
         .collect();
     files.sort_by(|a, b| a.name.cmp(&b.name));

@@ -61,7 +61,7 @@ pub fn project_material(config: &TrainConfig) -> Result<Material, TrainError> {
                 documents.add_file(&header, &file.tokens)?;
                 continue;
             }
-            let text = first_occurrences(&file);
+            let text = first_occurrences(&file, &pieces);
             if config.loader.rename > 0.0 && counted < COUNTED_TOKENS {
                 counted += text.len() as u64;
                 counts.add(&String::from_utf8_lossy(&pieces.decode(&text)));
@@ -156,7 +156,7 @@ fn finish(
 
 /// A file's tokens without the methods that an earlier file or an earlier part of this one has;
 /// nothing if all its methods are such: what is left is only the frame of a copy.
-fn first_occurrences(file: &FileRecord) -> Vec<u32> {
+fn first_occurrences(file: &FileRecord, pieces: &Pieces) -> Vec<u32> {
     if !file.methods.is_empty() && file.methods.iter().all(|method| !method.is_first) {
         return Vec::new();
     }
@@ -166,6 +166,13 @@ fn first_occurrences(file: &FileRecord) -> Vec<u32> {
         if !method.is_first && method.tokens.len() > GLUE_TOKENS && method.tokens.start >= from {
             text.extend_from_slice(&file.tokens[from..method.tokens.start]);
             from = method.tokens.end;
+            // The empty lines around the method become one run, as the tokenizer would have it.
+            let empty = |token: &u32| pieces.bytes(*token).iter().all(|byte| *byte == b'\n');
+            while text.last().is_some_and(|token| pieces.has_newline(*token))
+                && file.tokens.get(from).is_some_and(empty)
+            {
+                from += 1;
+            }
         }
     }
     text.extend_from_slice(&file.tokens[from..]);
@@ -213,7 +220,10 @@ mod tests {
         let text = all_text(&mut material.train, &material.pieces);
         assert_eq!(text.matches("Функция ОбщаяСумма").count(), 1);
         assert!(text.contains("торговля11Вариант7") && !text.contains("учет"));
-        assert!(!text.contains("Копия"), "a module of repeated methods alone is left out");
+        assert!(
+            !text.contains("Копия"),
+            "a module of repeated methods alone is left out"
+        );
         let text = all_text(&mut material.held_out, &material.pieces);
         assert!(text.contains("учет0Вариант0"));
         assert!(material.methods.is_sorted() && material.methods.len() > 100);
@@ -259,50 +269,5 @@ mod tests {
         let config = TrainConfig::new("нет такого".into(), Size::Nano, 1, "out".into());
         let error = project_material(&config).unwrap_err().to_string();
         assert!(error.contains("нет такого"), "{error}");
-    }
-}
-
-#[cfg(test)]
-mod tmp_show {
-    #[test]
-    fn tmp_show() {
-        use super::*;
-        use crate::{Size, TrainConfig};
-        let mut config = TrainConfig::new("/work/main/data/corpus8k".into(), Size::Nano, 1, "out".into());
-        config.loader.rename = 0.5;
-        let m = project_material(&config).unwrap();
-        println!("tokens {}", m.train.tokens());
-        for p in &m.train.projects { println!("{} {} files {}", p.name, p.tokens, p.files.len()); }
-        let pieces = m.pieces.clone();
-        // equality at scale
-        let t = std::time::Instant::now();
-        let (mut n, mut bad) = (0, 0);
-        let mut docs = m.train;
-        for p in 0..docs.projects.len() {
-            for f in (0..docs.projects[p].files.len()).step_by(40) {
-                let mut tokens = Vec::new();
-                docs.read(p, f, 0, 3000, &mut tokens).unwrap();
-                let renamed = m.names.visit(f as u64).apply(&pieces, &tokens);
-                let bytes = pieces.decode(&renamed);
-                if let Ok(text) = std::str::from_utf8(&bytes) {
-                    n += 1;
-                    if pieces.encode(text) != renamed { bad += 1; }
-                }
-            }
-        }
-        println!("renamed {n}, differ {bad}, {:?}", t.elapsed());
-        let mut loader = crate::loader::Loader::new(docs, pieces.clone(), m.names, crate::loader::Order::Paths, &config.loader);
-        let batch = loader.next_batch().unwrap();
-        let w: f32 = batch.weights.iter().sum();
-        println!("weight share {}", w / batch.weights.len() as f32);
-        for row in 0..6 {
-            let mut s = String::new();
-            let mut run = Vec::new();
-            for t in &batch.tokens[row * 512..(row + 1) * 512] {
-                if *t < 8 { s += &String::from_utf8_lossy(&pieces.decode(&run)); run.clear(); s += ["<pad>", "<file>", "<suf>", "<pre>", "<eom>", "<eof>", "?", "?"][*t as usize]; } else { run.push(*t); }
-            }
-            s += &String::from_utf8_lossy(&pieces.decode(&run));
-            println!("=== {row}\n{s}");
-        }
     }
 }

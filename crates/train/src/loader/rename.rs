@@ -248,6 +248,15 @@ impl Names {
     }
 }
 
+/// Whether the tokenizer counts the white space at the end of a text to the word that follows: one
+/// space does, but not where it is part of a line's indent.
+fn has_space(before: &[u8]) -> bool {
+    let visible = before
+        .iter()
+        .rposition(|byte| !matches!(byte, b' ' | b'\t'));
+    before.last() == Some(&b' ') && visible.is_some_and(|at| before[at] != b'\n')
+}
+
 impl Renaming<'_> {
     /// The pieces with every renamable word replaced.
     pub fn apply(&self, pieces: &Pieces, tokens: &[u32]) -> Vec<u32> {
@@ -272,20 +281,17 @@ impl Renaming<'_> {
             let Some(id) = self.names.ids.get(&text[range.clone()]) else {
                 return;
             };
-            while starts[token] < range.start {
+            let spaced = has_space(&bytes[..range.start]);
+            let begin = range.start - usize::from(spaced);
+            while starts[token] < begin {
                 token += 1;
             }
-            let word = &self.names.words[self.new[*id as usize] as usize];
-            let (first, new) = if starts[token] == range.start {
-                (token, &word.plain)
-            } else if token > copied
-                && starts[token - 1] + 1 == range.start
-                && bytes[starts[token - 1]] == b' '
-            {
-                (token - 1, &word.spaced)
-            } else {
+            let first = token;
+            if starts[first] != begin {
                 return;
-            };
+            }
+            let word = &self.names.words[self.new[*id as usize] as usize];
+            let new = if spaced { &word.spaced } else { &word.plain };
             let Some(length) = starts[first..].iter().position(|s| *s >= range.end) else {
                 return;
             };
@@ -304,6 +310,7 @@ impl Renaming<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pieces::special::FIRST_BYTE;
     use super::*;
 
     const CODE: &str = "Процедура ЗаполнитьТовары(Заказ) Экспорт // Заказ Товары\n\
@@ -384,5 +391,9 @@ mod tests {
             renaming.apply(&pieces, &[264, 265]),
             [&[264], &*word.spaced].concat()
         );
+        // The space of an indent is not the word's.
+        let newline = u32::from(b'\n') + FIRST_BYTE;
+        let line = [264, newline, 265];
+        assert_eq!(renaming.apply(&pieces, &line), line);
     }
 }

@@ -54,7 +54,10 @@ fn write_card(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
         config.loader.seed,
     )?;
     if let Some(samples) = config.samples {
-        writeln!(text, "Trained on {samples} random methods, not on whole projects.")?;
+        writeln!(
+            text,
+            "Trained on {samples} random methods, not on whole projects."
+        )?;
     }
     writeln!(text, "Corpus {}.\n", facts.corpus_sha256)?;
     write_scores(text, facts)?;
@@ -64,17 +67,37 @@ fn write_card(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
 }
 
 fn write_scores(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
-    writeln!(text, "Teacher-forced on pieces of withheld projects, without counts:\n")?;
-    writeln!(text, "| level | loss, nats a piece | top-1 |\n|---|---|---|")?;
+    writeln!(
+        text,
+        "Teacher-forced on pieces of withheld projects, without counts:\n"
+    )?;
+    writeln!(
+        text,
+        "| level | loss, nats a piece | top-1 |\n|---|---|---|"
+    )?;
     for score in &facts.summary.levels {
-        writeln!(text, "| {} | {:.3} | {:.3} |", score.level, score.nll, score.top1)?;
+        writeln!(
+            text,
+            "| {} | {:.3} | {:.3} |",
+            score.level, score.nll, score.top1
+        )?;
     }
     if !facts.finished.gates.is_empty() {
-        writeln!(text, "\nMixed with the counts by the gates, which were fitted on these projects:\n")?;
-        writeln!(text, "| gate | loss | all parts alike | best part known |\n|---|---|---|---|")?;
+        writeln!(
+            text,
+            "\nMixed with the counts by the gates, which were fitted on these projects:\n"
+        )?;
+        writeln!(
+            text,
+            "| gate | loss | all parts alike | best part known |\n|---|---|---|---|"
+        )?;
         for gate in &facts.finished.gates {
             let (loss, uniform, best) = (gate.loss, gate.loss_uniform, gate.loss_best);
-            writeln!(text, "| {} | {loss:.3} | {uniform:.3} | {best:.3} |", gate.gate)?;
+            writeln!(
+                text,
+                "| {} | {loss:.3} | {uniform:.3} | {best:.3} |",
+                gate.gate
+            )?;
         }
     }
     writeln!(text)
@@ -82,9 +105,19 @@ fn write_scores(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
 
 fn write_data(text: &mut String, manifest: &Manifest) -> std::fmt::Result {
     writeln!(text, "## Data\n")?;
-    writeln!(text, "| source | role | licence | revision | files | distinct methods |\n|---|---|---|---|---|---|")?;
-    for source in manifest.sources.iter().filter(|source| source.role != Role::Dev) {
-        let revision = source.revision.as_deref().map_or("", |revision| revision.get(..12).unwrap_or(revision));
+    writeln!(
+        text,
+        "| source | role | licence | revision | files | distinct methods |\n|---|---|---|---|---|---|"
+    )?;
+    for source in manifest
+        .sources
+        .iter()
+        .filter(|source| source.role != Role::Dev)
+    {
+        let revision = source
+            .revision
+            .as_deref()
+            .map_or("", |revision| revision.get(..12).unwrap_or(revision));
         writeln!(
             text,
             "| {} | {} | {} | {revision} | {} | {} |",

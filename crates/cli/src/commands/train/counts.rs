@@ -12,7 +12,12 @@ use nestor_cache::{CorpusBuildOptions, CorpusBuilder, CorpusNgram};
 use nestor_corpus::{Corpus, CorpusError, FileRecord, Role, sample};
 
 /// Counts the training text of a corpus, or of `samples` methods drawn with `seed`.
-pub fn count(corpus: &Corpus, samples: Option<usize>, seed: u64, terminal: &Terminal) -> Outcome<CorpusNgram> {
+pub fn count(
+    corpus: &Corpus,
+    samples: Option<usize>,
+    seed: u64,
+    terminal: &Terminal,
+) -> Outcome<CorpusNgram> {
     let messages = &terminal.messages;
     let vocab_size = corpus.tokenizer().vocab_size();
     let builder = CorpusBuilder::new(vocab_size, CorpusBuildOptions::default());
@@ -30,8 +35,17 @@ pub fn count(corpus: &Corpus, samples: Option<usize>, seed: u64, terminal: &Term
     counts.map_err(Failure::internal)
 }
 
-fn add_projects(corpus: &Corpus, builder: &mut CorpusBuilder, bar: &ProgressBar) -> Result<(), CorpusError> {
-    let projects = || corpus.projects().iter().filter(|project| project.role == Role::Train);
+fn add_projects(
+    corpus: &Corpus,
+    builder: &mut CorpusBuilder,
+    bar: &ProgressBar,
+) -> Result<(), CorpusError> {
+    let projects = || {
+        corpus
+            .projects()
+            .iter()
+            .filter(|project| project.role == Role::Train)
+    };
     bar.set_length(projects().map(|project| project.files.len() as u64).sum());
     for file_idx in projects().flat_map(|project| project.files.clone()) {
         let file = corpus.file(file_idx)?;
@@ -92,5 +106,7 @@ fn first_occurrences(file: &FileRecord) -> Vec<&[u32]> {
 
 fn add(builder: &mut CorpusBuilder, stream: &[u32]) -> Result<(), CorpusError> {
     // The corpus checks its tokens against its own vocabulary, so this cannot fail for a corpus that opened.
-    builder.add(stream).map_err(|error| CorpusError::Training(error.to_string()))
+    builder
+        .add(stream)
+        .map_err(|error| CorpusError::Training(error.to_string()))
 }

@@ -3,7 +3,7 @@
 //! `nestor-train` leaves weights, tokenizer and hashes of methods. What is added here needs the assistant, which `train`
 //! must not know.
 
-use super::{card, counts};
+use super::{Run, card, counts};
 use crate::commands::corpus;
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -11,7 +11,6 @@ use crate::terminal::Terminal;
 use nestor_assist::gates::{FitProgress, GateFitOptions, GateReport, WithheldProject, fit_gates};
 use nestor_assist::{Assistant, LearnFile};
 use nestor_corpus::{Corpus, Role};
-use nestor_train::{Summary, TrainConfig};
 use serde::Serialize;
 use std::path::Path;
 
@@ -54,18 +53,25 @@ impl From<GateReport> for FittedGate {
 }
 
 /// Adds what a trained folder lacks.
-pub fn finish(config: &TrainConfig, summary: &Summary, terminal: &Terminal) -> Outcome<Finished> {
+pub fn finish(run: &Run, terminal: &Terminal) -> Outcome<Finished> {
+    let Run { config, summary } = run;
     let messages = &terminal.messages;
     let corpus = corpus::open(&config.corpus, messages)?;
     let ngram = counts::count(&corpus, config.samples, config.loader.seed, terminal)?;
-    ngram.save(&config.out.join("ngram.bin")).map_err(Failure::about_input)?;
-    let mut finished =
-        Finished { ngrams: ngram.entries(), counted_tokens: ngram.corpus_tokens(), gates: Vec::new() };
+    ngram
+        .save(&config.out.join("ngram.bin"))
+        .map_err(Failure::about_input)?;
+    let mut finished = Finished {
+        ngrams: ngram.entries(),
+        counted_tokens: ngram.corpus_tokens(),
+        gates: Vec::new(),
+    };
     drop(ngram);
 
     // Gates of an earlier end of this run were fitted to other weights.
     remove(&config.out.join("gate.json"))?;
-    let assistant = Assistant::open(&config.out).map_err(|error| explain::assist(messages, &error))?;
+    let assistant =
+        Assistant::open(&config.out).map_err(|error| explain::assist(messages, &error))?;
     let withheld = withheld_projects(&corpus).map_err(|error| explain::corpus(messages, &error))?;
     if withheld.is_empty() {
         terminal.note(&messages.text("train-no-withheld"));
@@ -93,33 +99,51 @@ fn fit(
 ) -> Outcome<Vec<FittedGate>> {
     let messages = &terminal.messages;
     let bar = terminal.bar(0, &messages.text("train-fitting"));
-    let fitted = fit_gates(assistant, withheld, &GateFitOptions::default(), &mut |progress: FitProgress| {
-        bar.set_length(progress.n_files as u64);
-        bar.set_position(progress.files as u64);
-    });
+    let fitted = fit_gates(
+        assistant,
+        withheld,
+        &GateFitOptions::default(),
+        &mut |progress: FitProgress| {
+            bar.set_length(progress.n_files as u64);
+            bar.set_position(progress.files as u64);
+        },
+    );
     bar.finish_and_clear();
     let (gates, reports) = fitted.map_err(|error| explain::assist(messages, &error))?;
-    gates.save(&out.join("gate.json")).map_err(Failure::about_input)?;
+    gates
+        .save(&out.join("gate.json"))
+        .map_err(Failure::about_input)?;
     Ok(reports.into_iter().map(FittedGate::from).collect())
 }
 
 /// The projects that the weights have not seen.
 fn withheld_projects(corpus: &Corpus) -> Result<Vec<WithheldProject>, nestor_corpus::CorpusError> {
-    let withheld = corpus.projects().iter().filter(|project| project.role == Role::Withheld);
+    let withheld = corpus
+        .projects()
+        .iter()
+        .filter(|project| project.role == Role::Withheld);
     withheld
         .map(|project| {
             let files = project.files.clone().map(|file_idx| {
                 let path = corpus.files()[file_idx].path.clone();
-                Ok(LearnFile { path, text: corpus.text(file_idx)? })
+                Ok(LearnFile {
+                    path,
+                    text: corpus.text(file_idx)?,
+                })
             });
-            Ok(WithheldProject { name: project.name.clone(), files: files.collect::<Result<_, _>>()? })
+            Ok(WithheldProject {
+                name: project.name.clone(),
+                files: files.collect::<Result<_, _>>()?,
+            })
         })
         .collect()
 }
 
 fn remove(path: &Path) -> Outcome {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_failure(path, &error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(file_failure(path, &error))
+        }
         _ => Ok(()),
     }
 }

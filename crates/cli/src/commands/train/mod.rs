@@ -6,6 +6,7 @@
 mod card;
 mod counts;
 mod finish;
+mod record;
 mod view;
 
 use crate::explain;
@@ -42,6 +43,8 @@ pub struct Typed {
     device: DeviceTyped,
     #[arg(long)]
     resume: bool,
+    #[arg(long, conflicts_with_all = ["resume", "epochs", "minutes", "max_tokens", "samples"])]
+    finish: bool,
     #[arg(long, value_name = "N")]
     seq_len: Option<usize>,
     #[arg(long, value_name = "N")]
@@ -66,21 +69,53 @@ enum DeviceTyped {
 
 /// Runs the command.
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
+    let trained = if typed.finish {
+        Box::new(record::read(&typed.out, typed.corpus, &terminal.messages)?)
+    } else {
+        match train(typed, terminal)? {
+            Trained::Whole(run) => run,
+            Trained::Stopped(summary) => return terminal.result(&summary, String::new),
+        }
+    };
+    let finished = finish::finish(&trained, terminal)?;
+    let document = serde_json::json!({ "summary": trained.summary, "mixture": finished });
+    terminal.result(&document, || summary_text(&trained, &terminal.messages))
+}
+
+/// A run that has weights to go on with.
+pub struct Run {
+    /// What it was told.
+    pub config: TrainConfig,
+    /// How it ended.
+    pub summary: Summary,
+}
+
+enum Trained {
+    Whole(Box<Run>),
+    Stopped(Box<Summary>),
+}
+
+fn train(typed: Typed, terminal: &Terminal) -> Outcome<Trained> {
     let resume = typed.resume;
     let config = resolve(typed, &terminal.messages)?;
-    let control = Control { resume, stop: stop_on_interrupt()? };
+    let control = Control {
+        resume,
+        stop: stop_on_interrupt()?,
+    };
     let mut view = View::new(terminal, config.levels);
     let trained = nestor_train::run(&config, &control, &mut |event| view.show(event));
     view.clear();
     let summary = trained.map_err(|error| explain::train(&terminal.messages, &error))?;
     if summary.stopped {
         let out = config.out.display().to_string();
-        terminal.note(&terminal.messages.with("train-stopped", &[("path", out.into())]));
-        return terminal.result(&summary, String::new);
+        terminal.note(
+            &terminal
+                .messages
+                .with("train-stopped", &[("path", out.into())]),
+        );
+        return Ok(Trained::Stopped(Box::new(summary)));
     }
-    let finished = finish::finish(&config, &summary, terminal)?;
-    let document = serde_json::json!({ "summary": summary, "mixture": finished });
-    terminal.result(&document, || summary_text(&config, &summary, &terminal.messages))
+    Ok(Trained::Whole(Box::new(Run { config, summary })))
 }
 
 /// What was typed as a configuration of the run.
@@ -115,7 +150,9 @@ fn resolve(typed: Typed, messages: &Messages) -> Outcome<TrainConfig> {
     if config.budget.is_unlimited() {
         return Err(Failure::usage(messages, "train-no-budget", &[]));
     }
-    config.validate().map_err(|error| explain::train(messages, &error))?;
+    config
+        .validate()
+        .map_err(|error| explain::train(messages, &error))?;
     Ok(config)
 }
 
@@ -132,19 +169,32 @@ fn stop_on_interrupt() -> Outcome<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn summary_text(config: &TrainConfig, summary: &Summary, messages: &Messages) -> String {
+fn summary_text(run: &Run, messages: &Messages) -> String {
+    let Run { config, summary } = run;
     let values = [
         ("steps", messages.count(summary.step).into()),
         ("tokens", messages.count(summary.tokens).into()),
         ("time", messages.duration(summary.elapsed_s).into()),
-        ("rate", messages.count(summary.tokens_per_s.max(0.0) as u64).into()),
-        ("memory", summary.peak_bytes.map_or_else(|| "–".to_owned(), |bytes| messages.bytes(bytes)).into()),
+        (
+            "rate",
+            messages.count(summary.tokens_per_s.max(0.0) as u64).into(),
+        ),
+        (
+            "memory",
+            summary
+                .peak_bytes
+                .map_or_else(|| "–".to_owned(), |bytes| messages.bytes(bytes))
+                .into(),
+        ),
     ];
     let mut text = format!("{}\n", messages.with("train-done", &values));
     for score in &summary.levels {
         text.push_str(&format!("  {}\n", view::level_line(messages, score)));
     }
     let path = config.out.display().to_string();
-    text.push_str(&format!("{}\n", messages.with("train-model-at", &[("path", path.into())])));
+    text.push_str(&format!(
+        "{}\n",
+        messages.with("train-model-at", &[("path", path.into())])
+    ));
     text
 }

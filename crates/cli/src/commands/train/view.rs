@@ -39,7 +39,14 @@ impl<'a> View<'a> {
         let state = plain();
         let levels = (0..n_levels).map(|_| plain()).collect();
         let validation = plain();
-        Self { terminal, progress, state, levels, validation, last_log: None }
+        Self {
+            terminal,
+            progress,
+            state,
+            levels,
+            validation,
+            last_log: None,
+        }
     }
 
     /// Shows an event.
@@ -76,7 +83,10 @@ impl<'a> View<'a> {
         let values = [
             ("model", header.config.size.name().into()),
             ("levels", header.config.levels.into()),
-            ("parameters", messages.count(header.parameters as u64).into()),
+            (
+                "parameters",
+                messages.count(header.parameters as u64).into(),
+            ),
             ("tokens", messages.count(header.corpus_tokens).into()),
             ("device", header.config.device.name().into()),
             ("threads", header.threads.into()),
@@ -93,24 +103,41 @@ impl<'a> View<'a> {
         let state = state_line(messages, step);
         let left = left(messages, step);
         if self.terminal.is_live() {
-            self.progress.set_position((step.progress * WHOLE as f64) as u64);
+            self.progress
+                .set_position((step.progress * WHOLE as f64) as u64);
             self.progress.set_message(left);
             self.state.set_message(state);
             for (line, score) in self.levels.iter().zip(&step.levels) {
                 line.set_message(level_line(messages, score));
             }
-        } else if self.last_log.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
+        } else if self
+            .last_log
+            .is_none_or(|last| last.elapsed() >= LOG_INTERVAL)
+        {
             self.last_log = Some(Instant::now());
-            let levels: Vec<String> = step.levels.iter().map(|score| level_line(messages, score)).collect();
+            let levels: Vec<String> = step
+                .levels
+                .iter()
+                .map(|score| level_line(messages, score))
+                .collect();
             let percent = messages.percent(step.progress);
-            self.terminal.note(&format!("{percent}% {left}; {state}; {}", levels.join("; ")));
+            self.terminal.note(&format!(
+                "{percent}% {left}; {state}; {}",
+                levels.join("; ")
+            ));
         }
     }
 
     fn validation(&mut self, step: u64, scores: &[LevelScore]) {
         let messages = &self.terminal.messages;
-        let levels: Vec<String> = scores.iter().map(|score| level_line(messages, score)).collect();
-        let values = [("step", messages.count(step).into()), ("levels", levels.join("; ").into())];
+        let levels: Vec<String> = scores
+            .iter()
+            .map(|score| level_line(messages, score))
+            .collect();
+        let values = [
+            ("step", messages.count(step).into()),
+            ("levels", levels.join("; ").into()),
+        ];
         let text = messages.with("train-validation", &values);
         if self.terminal.is_live() {
             self.validation.set_message(text);
@@ -121,12 +148,17 @@ impl<'a> View<'a> {
 }
 
 fn state_line(messages: &Messages, step: &Step) -> String {
-    let memory = step.resident_bytes.map_or_else(|| "–".to_owned(), |bytes| messages.bytes(bytes));
+    let memory = step
+        .resident_bytes
+        .map_or_else(|| "–".to_owned(), |bytes| messages.bytes(bytes));
     let values = [
         ("step", messages.count(step.step).into()),
         ("tokens", messages.count(step.tokens).into()),
         ("loss", messages.decimal(step.loss, 3).into()),
-        ("rate", messages.count(step.tokens_per_s.max(0.0) as u64).into()),
+        (
+            "rate",
+            messages.count(step.tokens_per_s.max(0.0) as u64).into(),
+        ),
         ("memory", memory.into()),
     ];
     messages.with("train-state", &values)

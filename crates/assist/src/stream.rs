@@ -7,7 +7,6 @@
 //!
 //! Letters: V vocabulary, d width.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,7 +17,8 @@ use rayon::prelude::*;
 
 use crate::document::{Borders, MIN_CONTEXT, file_pieces, opening_pieces};
 use crate::error::AssistError;
-use crate::mixture::{Mixer, RowGate, SlotTable};
+use crate::lookahead::Lookahead;
+use crate::mixture::SlotTable;
 
 /// Places whose distributions are computed together.
 const BATCH: usize = 64;
@@ -83,7 +83,7 @@ impl FileStream {
     }
 
     /// What stands before a place, from the file's start.
-    fn before(&self, place: usize) -> &[u32] {
+    pub(crate) fn before(&self, place: usize) -> &[u32] {
         &self.tokens[..self.n_opening + place]
     }
 
@@ -103,7 +103,7 @@ impl FileStream {
 /// One state of the cache that the file is scored with.
 #[derive(Clone, Debug)]
 pub struct View {
-    cache: NestedCache,
+    pub(crate) cache: NestedCache,
     learns_file: bool,
     n_learned: usize,
 }
@@ -146,7 +146,7 @@ pub struct Moment<'a> {
 /// Runs files through a model.
 pub struct Stream<'a> {
     model: &'a Arc<Model>,
-    slots: &'a SlotTable,
+    pub(crate) slots: &'a SlotTable,
 }
 
 impl<'a> Stream<'a> {
@@ -267,11 +267,11 @@ pub struct Walked<A, R> {
 }
 
 /// A session that stands at a place of a file.
-struct Cursor {
-    session: Session,
-    place: usize,
+pub(crate) struct Cursor {
+    pub(crate) session: Session,
+    pub(crate) place: usize,
     /// The exits' rows there, `[exits][d]`.
-    rows: Vec<Vec<f32>>,
+    pub(crate) rows: Vec<Vec<f32>>,
 }
 
 impl Cursor {
@@ -342,8 +342,8 @@ impl Cursor {
 }
 
 /// Distributions of all exits at some places.
-struct Exits {
-    vocab: usize,
+pub(crate) struct Exits {
+    pub(crate) vocab: usize,
     /// `[exits][places * V]`
     probs: Vec<Vec<f32>>,
     /// `[exits][places]`
@@ -351,7 +351,7 @@ struct Exits {
 }
 
 impl Exits {
-    fn new(session: &Session, rows: &[Vec<f32>]) -> Result<Self, AssistError> {
+    pub(crate) fn new(session: &Session, rows: &[Vec<f32>]) -> Result<Self, AssistError> {
         let config = session.model().config();
         let mut exits = Self {
             vocab: config.vocab,
@@ -368,7 +368,7 @@ impl Exits {
         Ok(exits)
     }
 
-    fn at(&self, idx: usize) -> Vec<ExitDistribution<'_>> {
+    pub(crate) fn at(&self, idx: usize) -> Vec<ExitDistribution<'_>> {
         let row = idx * self.vocab..(idx + 1) * self.vocab;
         self.probs
             .iter()
@@ -378,112 +378,5 @@ impl Exits {
                 summary: summaries[idx],
             })
             .collect()
-    }
-}
-
-/// Looks at what would be predicted after pieces that the file does not have. Nothing is learned from them.
-pub struct Lookahead<'a> {
-    stream: &'a Stream<'a>,
-    views: &'a [View],
-    before: &'a [u32],
-    base: &'a Cursor,
-    nodes: HashMap<Vec<u32>, Node>,
-}
-
-struct Node {
-    /// `None` at the place itself, whose session is the cursor's.
-    session: Option<Session>,
-    exits: Exits,
-    nests: Vec<NestPrediction>,
-    mixed: HashMap<(usize, usize), Arc<[f32]>>,
-}
-
-impl<'a> Lookahead<'a> {
-    fn new(
-        stream: &'a Stream<'a>,
-        file: &'a FileStream,
-        base: &'a Cursor,
-        views: &'a [View],
-    ) -> Self {
-        Self {
-            stream,
-            views,
-            before: file.before(base.place),
-            base,
-            nodes: HashMap::new(),
-        }
-    }
-
-    /// The mixture of a row (by index, for the memo) in a view after `pieces`.
-    ///
-    /// # Errors
-    /// Those of the network and the cache.
-    pub fn mixture(
-        &mut self,
-        pieces: &[u32],
-        view_idx: usize,
-        rows: &[RowGate],
-        row_idx: usize,
-    ) -> Result<Arc<[f32]>, AssistError> {
-        self.make(pieces)?;
-        let slot = self
-            .stream
-            .slots
-            .after(*pieces.last().or(self.before.last()).unwrap_or(&0));
-        let node = self.nodes.get_mut(pieces).expect("made above");
-        if let Some(mixed) = node.mixed.get(&(view_idx, row_idx)) {
-            return Ok(Arc::clone(mixed));
-        }
-        let row = &rows[row_idx];
-        let mut out = vec![0.0; node.exits.vocab];
-        Mixer::default().mix(
-            row,
-            &node.exits.at(0),
-            &node.nests[view_idx],
-            slot,
-            &mut out,
-        )?;
-        let mixed: Arc<[f32]> = out.into();
-        node.mixed.insert((view_idx, row_idx), Arc::clone(&mixed));
-        Ok(mixed)
-    }
-
-    fn make(&mut self, pieces: &[u32]) -> Result<(), AssistError> {
-        if self.nodes.contains_key(pieces) {
-            return Ok(());
-        }
-        let (session, exits) = match pieces.split_last() {
-            None => (None, Exits::new(&self.base.session, &self.base.rows)?),
-            Some((last, parent)) => {
-                self.make(parent)?;
-                let parent = self.nodes[parent].session.as_ref();
-                let mut session = parent.unwrap_or(&self.base.session).clone().with_threads(1);
-                let states = session.forward(&[*last])?;
-                let rows: Vec<Vec<f32>> = (0..states.exits())
-                    .map(|exit| states.rows(exit).to_vec())
-                    .collect();
-                let exits = Exits::new(&session, &rows)?;
-                (Some(session), exits)
-            }
-        };
-        let mut context = self.before[self.before.len().saturating_sub(64)..].to_vec();
-        context.extend_from_slice(pieces);
-        let nests = self
-            .views
-            .par_iter()
-            .map(|view| {
-                let mut nests = NestPrediction::new(view.cache.vocab_size());
-                view.cache.predict(&context, &mut nests);
-                nests
-            })
-            .collect();
-        let node = Node {
-            session,
-            exits,
-            nests,
-            mixed: HashMap::new(),
-        };
-        self.nodes.insert(pieces.to_vec(), node);
-        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::corpus_ngram::{
 };
 use crate::error::CacheError;
 use crate::ngram::{check_tokens, check_vocab_size};
-use crate::smoothing::corpus_escape;
+use crate::smoothing::{Source, trust};
 
 /// How a corpus model is built.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -308,9 +308,13 @@ impl Counted {
 
     /// Share of a continuation seen `count` times, and the share left to shorter contexts.
     fn shares(&self, node: &RawNode, count: u32) -> (f32, f32) {
-        let escape = corpus_escape(usize::from(node.depth), node.distinct);
-        let denominator = node.total as f32 + escape;
-        (count as f32 / denominator, escape / denominator)
+        let trust = trust(
+            Source::Corpus,
+            usize::from(node.depth),
+            node.total,
+            node.distinct,
+        );
+        (trust * count as f32 / node.total as f32, 1.0 - trust)
     }
 
     /// The model of all n-grams whose gain passes `threshold`, with the contexts that lead to them.

@@ -84,8 +84,10 @@ impl CorpusNgram {
                     // Orders up to 7 are levels of their own.
                     level: index + 1,
                     total: self.nodes[node].total,
+                    kept: self.entry_counts[start..end].iter().sum(),
                     distinct: self.nodes[node].distinct,
                     entries: Entries::Corpus { start, end },
+                    newest: None,
                 });
             }
         }

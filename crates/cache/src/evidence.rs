@@ -26,9 +26,13 @@ pub(crate) struct Level {
     pub(crate) level: usize,
     /// Occurrences of the context.
     pub(crate) total: u32,
+    /// Occurrences whose continuation is among the entries: all but what was pruned from the corpus model.
+    pub(crate) kept: u32,
     /// Different continuations.
     pub(crate) distinct: u32,
     pub(crate) entries: Entries,
+    /// What followed the most recent occurrence, where occurrences are looked at one by one.
+    pub(crate) newest: Option<u16>,
 }
 
 /// Where the counts of a level stand.
@@ -51,11 +55,20 @@ pub(crate) struct Evidence {
     pub(crate) counts: Vec<u32>,
     /// Longest match in tokens, up to `MAX_ORDER`.
     pub(crate) matched_order: usize,
-    occurrences: Vec<(u8, u16)>,
+    occurrences: Vec<Occurrence>,
     seen_tokens: Vec<u16>,
     seen_counts: Vec<u32>,
+    /// Position and continuation of the most recent occurrence seen.
+    newest: Option<(u32, u16)>,
     /// Per token: its index in `seen_tokens` plus one, 0 for none.
     seen_index: Vec<u16>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Occurrence {
+    level: u8,
+    token: u16,
+    position: u32,
 }
 
 impl Evidence {
@@ -78,6 +91,7 @@ impl Evidence {
             return;
         }
         self.seen_index.resize(ngram.vocab_size(), 0);
+        self.newest = None;
         let hashes = chain_hashes(ngram.chains(), context);
         let mut upper = usize::MAX;
         for index in (0..ngram.chains().len()).rev() {
@@ -136,8 +150,11 @@ impl Evidence {
             let length = match_length(stream, position, context, chain.order(), ngram.max_order());
             if length < upper {
                 self.matched_order = self.matched_order.max(length);
-                self.occurrences
-                    .push((LEVEL_OF_LENGTH[length], stream[position]));
+                self.occurrences.push(Occurrence {
+                    level: LEVEL_OF_LENGTH[length],
+                    token: stream[position],
+                    position: position as u32,
+                });
             }
         }
     }
@@ -152,15 +169,18 @@ impl Evidence {
                 continue;
             }
             let mut added = false;
-            for &(_, token) in self
-                .occurrences
-                .iter()
-                .filter(|(of, _)| usize::from(*of) == level)
-            {
+            let here = |found: &&Occurrence| usize::from(found.level) == level;
+            for found in self.occurrences.iter().filter(here) {
                 added = true;
-                let index = &mut self.seen_index[usize::from(token)];
+                if self
+                    .newest
+                    .is_none_or(|(position, _)| position < found.position)
+                {
+                    self.newest = Some((found.position, found.token));
+                }
+                let index = &mut self.seen_index[usize::from(found.token)];
                 if *index == 0 {
-                    self.seen_tokens.push(token);
+                    self.seen_tokens.push(found.token);
                     self.seen_counts.push(0);
                     *index = self.seen_tokens.len() as u16;
                 }
@@ -170,14 +190,17 @@ impl Evidence {
                 let start = self.tokens.len();
                 self.tokens.extend_from_slice(&self.seen_tokens);
                 self.counts.extend_from_slice(&self.seen_counts);
+                let total = self.seen_counts.iter().sum();
                 self.levels.push(Level {
                     level,
-                    total: self.seen_counts.iter().sum(),
+                    total,
+                    kept: total,
                     distinct: self.seen_tokens.len() as u32,
                     entries: Entries::Buffered {
                         start,
                         end: self.tokens.len(),
                     },
+                    newest: self.newest.map(|(_, token)| token),
                 });
             }
         }
@@ -197,8 +220,10 @@ impl Evidence {
         let mut level = Level {
             level: order,
             total: list.total,
+            kept: list.total,
             distinct: list.tokens.len() as u32,
             entries: Entries::Counted { order },
+            newest: None,
         };
         if let Some(minus) = minus {
             let start = self.tokens.len();
@@ -214,6 +239,7 @@ impl Evidence {
                 }
             }
             level.total -= minus.total;
+            level.kept = level.total;
             level.distinct = (self.tokens.len() - start) as u32;
             level.entries = Entries::Buffered {
                 start,

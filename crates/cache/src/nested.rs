@@ -11,7 +11,7 @@ use crate::corpus_ngram::CorpusNgram;
 use crate::error::CacheError;
 use crate::evidence::{Entries, Evidence, LEVEL_ORDERS};
 use crate::ngram::{MAX_ORDER, Ngram, check_vocab_size};
-use crate::smoothing::{SOURCES, Source, escape};
+use crate::smoothing::{SOURCES, Source, newest_share, trust};
 use crate::subtraction::Subtraction;
 use crate::summary::{Summary, summarise};
 
@@ -209,12 +209,23 @@ pub struct NestPrediction {
     summaries: [Summary; 3],
     matches: [SourceMatch; 4],
     evidence: [Evidence; 4],
-    /// Per source: weight of one count at each of its levels, for the nest being computed.
-    weights: [Vec<f32>; 4],
+    /// Per source: trust in each of its levels.
+    trusts: [Vec<f32>; 4],
+    /// Per source: weights of its levels for the nest being computed.
+    weights: [Vec<LevelWeight>; 4],
     /// Per source: weight of one single-token count.
     unigram_weights: [f32; 4],
     /// What is left for the floor.
     floor_weight: f32,
+}
+
+/// What a level adds to a distribution.
+#[derive(Clone, Copy, Debug)]
+struct LevelWeight {
+    /// Per count of a continuation.
+    each: f32,
+    /// To what followed the most recent occurrence.
+    newest: f32,
 }
 
 impl NestPrediction {
@@ -226,6 +237,7 @@ impl NestPrediction {
             summaries: Default::default(),
             matches: Default::default(),
             evidence: Default::default(),
+            trusts: Default::default(),
             weights: Default::default(),
             unigram_weights: [0.0; 4],
             floor_weight: 1.0,
@@ -262,6 +274,14 @@ impl NestPrediction {
                     }
                 }
             }
+            let trusts = &mut self.trusts[source as usize];
+            trusts.clear();
+            trusts.extend(
+                evidence
+                    .levels
+                    .iter()
+                    .map(|found| trust(source, found.level, found.total, found.distinct)),
+            );
             let longest = evidence.levels.first();
             self.matches[source as usize] = SourceMatch {
                 matched_order: evidence.matched_order,
@@ -273,7 +293,7 @@ impl NestPrediction {
 
     /// Shares the probability mass of a nest among its levels, longest match first, inner source first.
     fn weigh(&mut self, cache: &NestedCache, nest: Nest) {
-        let mut left = 1.0f32;
+        let mut left = 1.0 - FLOOR;
         let mut next = [0usize; 4];
         for weights in &mut self.weights {
             weights.clear();
@@ -281,18 +301,21 @@ impl NestPrediction {
         for level in (1..LEVEL_ORDERS.len()).rev() {
             for &source in sources_of(nest).iter().rev() {
                 let index = source as usize;
-                let Some(found) = self.evidence[index].levels.get(next[index]) else {
+                let Some(&found) = self.evidence[index].levels.get(next[index]) else {
                     continue;
                 };
                 if found.level != level {
                     continue;
                 }
+                let trusted = left * self.trusts[index][next[index]];
                 next[index] += 1;
-                let kappa = escape(source, level, found.distinct);
-                let denominator = found.total as f32 + kappa;
-                self.weights[index].push(left / denominator);
-                let kept = self.evidence[index].kept(found, cache);
-                left *= 1.0 - kept as f32 / denominator;
+                let newest = found.newest.map_or(0.0, |_| newest_share(source, level));
+                let each = trusted * (1.0 - newest) / found.total as f32;
+                self.weights[index].push(LevelWeight {
+                    each,
+                    newest: trusted * newest,
+                });
+                left -= (each * found.kept as f32 + trusted * newest).min(left);
             }
         }
         self.unigram_weights = [0.0; 4];
@@ -305,22 +328,21 @@ impl NestPrediction {
             if total == 0 || left < NEGLIGIBLE {
                 continue;
             }
-            let kappa = escape(source, 0, ngram.counts().distinct());
-            let denominator = total as f32 + kappa;
-            self.unigram_weights[source as usize] = left / denominator;
-            left *= kappa / denominator;
+            let trusted = left * trust(source, 0, total, ngram.counts().distinct());
+            self.unigram_weights[source as usize] = trusted / total as f32;
+            left -= trusted.min(left);
         }
-        self.floor_weight = left;
+        self.floor_weight = left + FLOOR;
     }
 
     fn fill(&mut self, cache: &NestedCache, nest: Nest, context: &[u32]) {
         let out = &mut self.distributions[nest as usize];
         match &cache.corpus {
-            Some(corpus) => {
-                for (p, &base) in out.iter_mut().zip(&corpus.base) {
-                    *p = self.floor_weight * base;
-                }
-            }
+            Some(corpus) => pulp::Arch::new().dispatch(SetScaled {
+                out: &mut *out,
+                weight: self.floor_weight,
+                values: &corpus.base,
+            }),
             None => out.fill(self.floor_weight / cache.vocab_size as f32),
         }
         for &source in sources_of(nest) {
@@ -333,9 +355,10 @@ impl NestPrediction {
             }
             let evidence = &self.evidence[source as usize];
             for (found, &weight) in evidence.levels.iter().zip(&self.weights[source as usize]) {
-                if weight * (found.total as f32) < NEGLIGIBLE * NEGLIGIBLE {
-                    continue;
+                if let Some(token) = found.newest {
+                    out[usize::from(token)] += weight.newest;
                 }
+                let weight = weight.each;
                 match found.entries {
                     Entries::Buffered { start, end } => add(
                         out,
@@ -367,20 +390,11 @@ impl NestPrediction {
     }
 }
 
+/// Mass of the corpus' single-token probabilities whatever the evidence says: no token is ever impossible.
+const FLOOR: f32 = 1e-5;
+
 /// Below this much mass left, single-token counts are not worth a pass over the vocabulary.
 const NEGLIGIBLE: f32 = 1e-4;
-
-impl Evidence {
-    /// Occurrences whose continuation is in the entries: all of them, but for the pruned corpus model.
-    fn kept(&self, level: &crate::evidence::Level, cache: &NestedCache) -> u32 {
-        match (level.entries, &cache.corpus) {
-            (Entries::Corpus { start, end }, Some(corpus)) => {
-                corpus.entry_counts[start..end].iter().sum()
-            }
-            _ => level.total,
-        }
-    }
-}
 
 /// Sources of a nest, outermost first.
 fn sources_of(nest: Nest) -> &'static [Source] {
@@ -400,11 +414,52 @@ fn add(out: &mut [f32], weight: f32, tokens: &[u16], counts: &[u32]) {
 }
 
 fn add_unigrams(out: &mut [f32], weight: f32, counts: &[i32], hidden: Option<&[i32]>) {
-    for (p, &count) in out.iter_mut().zip(counts) {
-        *p += weight * count as f32;
+    let arch = pulp::Arch::new();
+    arch.dispatch(AddScaled {
+        out,
+        weight,
+        counts,
+    });
+    arch.dispatch(AddScaled {
+        out,
+        weight: -weight,
+        counts: hidden.unwrap_or_default(),
+    });
+}
+
+/// `out += weight * counts`.
+struct AddScaled<'a> {
+    out: &'a mut [f32],
+    weight: f32,
+    counts: &'a [i32],
+}
+
+impl pulp::NullaryFnOnce for AddScaled<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (p, &count) in self.out.iter_mut().zip(self.counts) {
+            *p += self.weight * count as f32;
+        }
     }
-    for (p, &count) in out.iter_mut().zip(hidden.unwrap_or_default()) {
-        *p -= weight * count as f32;
+}
+
+/// `out = weight * values`.
+struct SetScaled<'a> {
+    out: &'a mut [f32],
+    weight: f32,
+    values: &'a [f32],
+}
+
+impl pulp::NullaryFnOnce for SetScaled<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (p, &value) in self.out.iter_mut().zip(self.values) {
+            *p = self.weight * value;
+        }
     }
 }
 

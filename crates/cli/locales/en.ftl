@@ -79,6 +79,8 @@ help-eval-example =
     {"  "}nestor eval ../my-configuration --baseline ngram --baseline-corpus data/corpus
     {"  "}nestor eval data/corpus --protocol samples --samples 500
 help-eval-sources = Codebases; for the protocol "samples" a corpus folder. Of a corpus the dev projects are measured, else the withheld ones
+help-eval-list = Table of repositories (columns repository, role, licence, note); those of role dev are measured
+help-eval-mirrors = Folder with the repositories of the table: owner/name lies in owner+name/repo
 help-eval-protocol = How the scored code is chosen
 help-eval-levels = Levels to score, such as 0,1,2,3,all or 1..3
 help-eval-baseline = Score a baseline beside the model
@@ -207,6 +209,7 @@ corpus-error-too-few-methods = {$asked} samples are asked for, the corpus has {$
 model-error-file = {$path} cannot be used: {$reason}; see "nestor models list" for models that are whole.
 model-error-version = {$path}: format_version is {$found}, this program reads {$supported}; use a program and a model of the same version.
 model-error-hash = {$path} is damaged or belongs to another model: sha256 is {$found}, model.json says {$field} = {$expected}; copy the model folder again.
+model-error-corrupt = {$what} is corrupt: {$reason}; copy the model folder again.
 model-error-tensor = {$path} is damaged: tensor {$tensor}: {$reason}; copy the model folder again.
 train-error-occupied = {$path} already holds a training run; go on with --resume, or choose another folder.
 train-error-checkpoint = checkpoint {$path} cannot be used: {$reason}; choose another folder, or delete the checkpoint.
@@ -215,9 +218,9 @@ train-error-not-finite = step {$step}: {$place} is not finite; go on from the la
 
 ## Learning and completing
 
-learning = learning
-reading = reading
-learned = Learned {$files} files, {$size}, {$pieces} pieces in {$time}; left out: {$skipped}.
+learning-bar = learning
+reading-bar = reading
+learned-files = Learned {$files} files, {$size}, {$pieces} pieces in {$time}; left out: {$skipped}.
 file-skipped = left out: {$path}: {$reason}
 file-unreadable = {$path} cannot be read: {$reason}; check the path.
 file-no-text = {$path} is no source text: {$reason}; Nestor reads .bsl and .os files in UTF-8.
@@ -249,6 +252,7 @@ accuracy-legend =
     What may have been learned grows from left to right; the project's files are learned in path order, each after it was scored.
 eval-progress = {$files}/{$of} files
 eval-source = {$name}: {$files} files, {$tokens} code tokens, {$own} of them not in the training data, {$scored} scored
+eval-mean = mean over the sources
 eval-needs-corpus = {$path} is no corpus; the protocol "samples" needs a folder that "nestor corpus build" wrote.
 eval-nothing-withheld = corpus {$path} has no project of role dev or withheld; give a codebase, or build the corpus with --withhold.
 eval-baseline-untaught = The baseline knows no training corpus (--baseline-corpus): it counts the measured code only.

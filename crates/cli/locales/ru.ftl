@@ -79,6 +79,8 @@ help-eval-example =
     {"  "}nestor eval ../my-configuration --baseline ngram --baseline-corpus data/corpus
     {"  "}nestor eval data/corpus --protocol samples --samples 500
 help-eval-sources = Исходный код; для протокола «samples» — папка корпуса. В корпусе оцениваются проекты dev, а если их нет — отложенные
+help-eval-list = Таблица репозиториев (столбцы repository, role, licence, note); оцениваются те, что с ролью dev
+help-eval-mirrors = Папка с репозиториями таблицы: owner/name лежит в owner+name/repo
 help-eval-protocol = Как выбран оцениваемый код
 help-eval-levels = Какие уровни оценить: например, 0,1,2,3,all или 1..3
 help-eval-baseline = Оценить рядом с моделью точку отсчёта
@@ -207,6 +209,7 @@ corpus-error-too-few-methods = запрошено методов: {$asked}, а �
 model-error-file = {$path} использовать нельзя: {$reason}; целые модели покажет «nestor models list».
 model-error-version = {$path}: format_version — {$found}, а программа читает {$supported}; возьмите программу и модель одной версии.
 model-error-hash = {$path} повреждён или взят от другой модели: sha256 — {$found}, а в model.json {$field} = {$expected}; скопируйте папку модели заново.
+model-error-corrupt = {$what}: файл повреждён ({$reason}); скопируйте папку модели заново.
 model-error-tensor = {$path} повреждён: тензор {$tensor}: {$reason}; скопируйте папку модели заново.
 train-error-occupied = в {$path} уже есть обучение; продолжите его с --resume или выберите другую папку.
 train-error-checkpoint = контрольную точку {$path} использовать нельзя: {$reason}; выберите другую папку или удалите её.
@@ -215,9 +218,9 @@ train-error-not-finite = шаг {$step}: {$place} — не конечное чи
 
 ## Обучение и дополнение
 
-learning = обучение
-reading = чтение
-learned = Выучено файлов: {$files}, {$size}, токенов: {$pieces}, за {$time}; пропущено: {$skipped}.
+learning-bar = обучение
+reading-bar = чтение
+learned-files = Выучено файлов: {$files}, {$size}, токенов: {$pieces}, за {$time}; пропущено: {$skipped}.
 file-skipped = пропущен {$path}: {$reason}
 file-unreadable = {$path} не читается: {$reason}; проверьте путь.
 file-no-text = {$path} — не текст модуля: {$reason}; Nestor читает файлы .bsl и .os в UTF-8.
@@ -249,6 +252,7 @@ accuracy-legend =
     Слева направо растёт то, что можно было выучить; файлы проекта учатся в порядке путей, каждый — после своей оценки.
 eval-progress = файлов {$files}/{$of}
 eval-source = {$name}: файлов {$files}, лексем кода {$tokens}, из них вне обучающих данных {$own}, оценено {$scored}
+eval-mean = среднее по источникам
 eval-needs-corpus = {$path} — не корпус; протоколу «samples» нужна папка, которую записал «nestor corpus build».
 eval-nothing-withheld = в корпусе {$path} нет проектов с ролью dev или withheld; укажите исходный код или соберите корпус с --withhold.
 eval-baseline-untaught = Точка отсчёта не знает обучающего корпуса (--baseline-corpus): она считает только измеряемый код.

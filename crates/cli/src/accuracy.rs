@@ -74,6 +74,50 @@ pub fn table(evaluation: &Evaluation, source: &str, messages: &Messages) -> Stri
     table.render()
 }
 
+/// The mean over sources, each weighing the same, as rows of a source named `name`. It has no interval: the
+/// bounds are not numbers, which JSON shows as `null`.
+pub fn mean(evaluation: &Evaluation, name: &str) -> Evaluation {
+    let mut results: Vec<LevelResult> = Vec::new();
+    for first in &evaluation.results {
+        let is_same =
+            |row: &&LevelResult| row.level == first.level && row.adaptation == first.adaptation;
+        if results.iter().any(|row| is_same(&row)) {
+            continue;
+        }
+        let rows: Vec<&LevelResult> = evaluation.results.iter().filter(is_same).collect();
+        let over = |of: &dyn Fn(&LevelResult) -> f64| {
+            rows.iter().map(|row| of(row)).sum::<f64>() / rows.len() as f64
+        };
+        let over_known = |of: fn(&LevelResult) -> Option<f64>| {
+            let known: Vec<f64> = rows.iter().filter_map(|row| of(row)).collect();
+            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+        };
+        results.push(LevelResult {
+            source: name.to_owned(),
+            strict_top1: over(&|row| row.strict_top1),
+            low: f64::NAN,
+            high: f64::NAN,
+            positions: rows.iter().map(|row| row.positions).sum(),
+            files: rows.iter().map(|row| row.files).sum(),
+            slots: Vec::new(),
+            strict_top5: over_known(|row| row.strict_top5),
+            identifier_mrr: over_known(|row| row.identifier_mrr),
+            bits_per_char: over_known(|row| row.bits_per_char),
+            token_top1: over_known(|row| row.token_top1),
+            identifier_top1: over_known(|row| row.identifier_top1),
+            mrr: over_known(|row| row.mrr),
+            folded_top1: over(&|row| row.folded_top1),
+            codexglue_top1: over(&|row| row.codexglue_top1),
+            ranked_positions: rows.iter().map(|row| row.ranked_positions).sum(),
+            ..first.clone()
+        });
+    }
+    Evaluation {
+        results,
+        sources: Vec::new(),
+    }
+}
+
 /// A figure beside the strict accuracy; its column is left out where nothing has it.
 struct Figure {
     heading: &'static str,
@@ -103,6 +147,9 @@ const FIGURES: [Figure; 3] = [
 fn strict(row: Option<&LevelResult>, messages: &Messages) -> String {
     row.map_or_else(String::new, |row| {
         let share = messages.percent(row.strict_top1);
+        if row.low.is_nan() {
+            return share;
+        }
         format!(
             "{share} [{}–{}]",
             messages.percent(row.low),

@@ -205,10 +205,11 @@ mod tests {
         walk(&command(&messages), "help", &mut |command, key| {
             known.push(key.to_owned());
             known.push(format!("{key}-example"));
+            let id = |arg: &Arg| arg.get_id().as_str().replace('_', "-");
             known.extend(
                 command
                     .get_arguments()
-                    .map(|arg| format!("{key}-{}", arg.get_id())),
+                    .map(|arg| format!("{key}-{}", id(arg))),
             );
         });
         for line in include_str!("../locales/en.ftl")

@@ -6,6 +6,7 @@
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use nestor_assist::AssistError;
+use nestor_cache::CacheError;
 use nestor_corpus::CorpusError;
 use nestor_engine::EngineError;
 use nestor_eval::EvalError;
@@ -105,8 +106,32 @@ pub fn engine(messages: &Messages, error: &EngineError) -> Failure {
             ];
             (Kind::Input, messages.with("model-error-tensor", &values))
         }
-        EngineError::Config { .. } => (Kind::Input, error.to_string()),
+        EngineError::Cache(error) => return cache(messages, error),
+        EngineError::Config { .. } | EngineError::Gate { .. } => (Kind::Input, error.to_string()),
         EngineError::Request { .. } => (Kind::Usage, error.to_string()),
+        _ => (Kind::Internal, error.to_string()),
+    };
+    Failure { kind, message }
+}
+
+/// An error of counts or gates.
+pub fn cache(messages: &Messages, error: &CacheError) -> Failure {
+    let (kind, message) = match error {
+        CacheError::Corrupt { what, reason } => {
+            let values = [
+                ("what", what.as_str().into()),
+                ("reason", reason.as_str().into()),
+            ];
+            (Kind::Input, messages.with("model-error-corrupt", &values))
+        }
+        CacheError::Io { path, source, .. } => {
+            let values = [
+                ("path", shown(path).into()),
+                ("reason", source.to_string().into()),
+            ];
+            (Kind::Input, messages.with("error-file", &values))
+        }
+        CacheError::VocabularyMismatch { .. } => (Kind::Input, error.to_string()),
         _ => (Kind::Internal, error.to_string()),
     };
     Failure { kind, message }
@@ -116,6 +141,7 @@ pub fn engine(messages: &Messages, error: &EngineError) -> Failure {
 pub fn assist(messages: &Messages, error: &AssistError) -> Failure {
     let (kind, message) = match error {
         AssistError::Engine(error) => return engine(messages, error),
+        AssistError::Cache(error) => return cache(messages, error),
         AssistError::ModelFile { path, reason } => {
             let values = [
                 ("path", shown(path).into()),

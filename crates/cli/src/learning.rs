@@ -60,7 +60,7 @@ pub fn learn(assistant: &mut Assistant, path: &Path, terminal: &Terminal) -> Out
         seconds: 0.0,
         skipped: Vec::new(),
     };
-    let bar = terminal.bar(source.size().1, &messages.text("learning"));
+    let bar = terminal.bar(source.size().1, &messages.text("learning-bar"));
     let mut batch: Vec<LearnFile> = Vec::with_capacity(BATCH);
     let mut teach =
         |batch: &mut Vec<LearnFile>, learned: &mut Learned| -> Result<(), AssistError> {
@@ -109,10 +109,10 @@ pub fn learn(assistant: &mut Assistant, path: &Path, terminal: &Terminal) -> Out
 }
 
 /// All files of the source at `path` in path order, for the evaluation.
-pub fn read_all(path: &Path, terminal: &Terminal) -> Outcome<(String, Vec<ProjectFile>)> {
+pub fn read_all(path: &Path, terminal: &Terminal) -> Outcome<Vec<ProjectFile>> {
     let messages = &terminal.messages;
     let source = open(path, terminal)?;
-    let bar = terminal.bar(source.size().1, &messages.text("reading"));
+    let bar = terminal.bar(source.size().1, &messages.text("reading-bar"));
     let mut files = Vec::with_capacity(source.size().0);
     let read = source.read(&mut |file| {
         bar.inc(file.text.len() as u64);
@@ -131,7 +131,7 @@ pub fn read_all(path: &Path, terminal: &Terminal) -> Outcome<(String, Vec<Projec
         ];
         terminal.note(&messages.with("file-skipped", &values));
     }
-    Ok((source.name().to_owned(), files))
+    Ok(files)
 }
 
 /// The sentence that tells what was learned.
@@ -144,5 +144,5 @@ pub fn sentence(learned: &Learned, terminal: &Terminal) -> String {
         ("time", messages.duration(learned.seconds).into()),
         ("skipped", learned.skipped.len().into()),
     ];
-    messages.with("learned", &values)
+    messages.with("learned-files", &values)
 }

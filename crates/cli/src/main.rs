@@ -11,6 +11,7 @@ mod failure;
 mod home;
 mod learning;
 mod messages;
+mod sources;
 mod table;
 mod terminal;
 mod wrong_use;

@@ -267,8 +267,8 @@ mod tests {
             messages
         };
         assert_eq!(
-            variables(ru.language().source()),
-            variables(en.language().source())
+            variables(Language::Ru.source()),
+            variables(Language::En.source())
         );
     }
 
@@ -292,7 +292,7 @@ mod tests {
         );
         let unused: Vec<_> = known
             .difference(&used)
-            .filter(|key| !key.starts_with("help-"))
+            .filter(|key| !key.starts_with("help"))
             .collect();
         assert_eq!(
             unused,

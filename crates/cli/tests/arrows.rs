@@ -1,5 +1,10 @@
 //! The workspace keeps the arrows of DESIGN 3 and its lints: who may use whom, and where `unsafe` may stand.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

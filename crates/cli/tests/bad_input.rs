@@ -1,5 +1,10 @@
 //! Bad input, one test a kind: exit code 3, a text that names what is wrong, nothing half-written left behind.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,10 @@
 //! The binary from outside: results as JSON, help in both languages, wrong use.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
 mod support;
 
 use serde_json::Value;
@@ -467,6 +472,34 @@ fn an_evaluation_has_a_row_for_every_level() {
             .unwrap()
             .iter()
             .all(|row| row["source"] == "ext" && row["level"] != "2")
+    );
+
+    let (one, two) = (
+        format!("one={}", path(&source)),
+        format!("two={}", path(&source)),
+    );
+    let both = [
+        "eval",
+        &one,
+        &two,
+        "--levels",
+        "all",
+        "--max-positions",
+        "64",
+        "--model",
+        model,
+    ];
+    let text = nestor(&both).stdout;
+    assert!(
+        text.contains("mean over the sources") && text.contains("one:"),
+        "{text}"
+    );
+    let same = nestor(&["eval", &one, &one, "--model", model]);
+    assert_eq!(same.code, 2, "{}", same.stderr);
+    assert!(
+        same.stderr.contains("two sources are named \"one\""),
+        "{}",
+        same.stderr
     );
 
     let ran = nestor(&[

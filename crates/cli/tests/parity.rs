@@ -1,6 +1,11 @@
 //! The network in Burn and the network in the engine: the same weights and tokens give the same
 //! logits at every exit, whole, in pieces and token by token.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
 use burn::tensor::{Int, Tensor, TensorData};
 use nestor_engine::{Model, Session};
 use nestor_model::{Cpu, Network, NetworkConfig, WeightType, named_tensors, save_weights};

@@ -36,18 +36,12 @@ impl NgramBaseline {
 
     /// Learns files of the training rows. A method that was learned before (same hash) is context only.
     pub fn learn_train<T: AsRef<str> + Sync>(&mut self, texts: &[T]) {
-        let read: Vec<(Vec<CodeToken>, Vec<(Range<usize>, u64)>)> = texts
+        let read: Vec<Read> = texts
             .par_iter()
-            .map(|text| {
-                let text = text.as_ref();
-                let hashed = methods(text)
-                    .into_iter()
-                    .map(|method| (method.span.clone(), method_hash(&text[method.span])));
-                (code_tokens(text), hashed.collect())
-            })
+            .map(|text| Read::new(text.as_ref()))
             .collect();
         let mut batch = Vec::new();
-        for (text, (code, methods)) in texts.iter().zip(&read) {
+        for (text, Read { code, methods }) in texts.iter().zip(&read) {
             let tokens = intern(&mut self.vocabulary, text.as_ref(), code);
             let mut fresh = vec![true; code.len()];
             for (span, hash) in methods {
@@ -176,6 +170,25 @@ impl NgramBaseline {
             bits: -prediction.probability(truth, spelled).log2(),
             n_chars: question.text[token.scored.clone()].chars().count() as u64,
             rank: Some(Rank::of(&truth, &ranking)),
+        }
+    }
+}
+
+/// A training file, cut.
+struct Read {
+    code: Vec<CodeToken>,
+    /// Where its methods stand, with their hashes.
+    methods: Vec<(Range<usize>, u64)>,
+}
+
+impl Read {
+    fn new(text: &str) -> Self {
+        let hashed = methods(text)
+            .into_iter()
+            .map(|method| (method.span.clone(), method_hash(&text[method.span])));
+        Self {
+            methods: hashed.collect(),
+            code: code_tokens(text),
         }
     }
 }

@@ -1,26 +1,21 @@
 //! An evaluation from files to rows: chooses what is scored, asks the model and the baseline, adds up.
 //!
 //! Called by `nestor eval`, `quickstart` and the trainer's report. Both the model and the baseline answer the same
-//! positions and know the same files. Files are scored one after the other because each may be learned before the next;
-//! positions within a file are answered in parallel.
+//! positions and know the same files.
 
-use nestor_assist::mixture::{Mixer, RowGate};
-use nestor_assist::stream::{FileStream, Lookahead, Moment, View};
-use nestor_assist::{AssistError, Assistant, ProjectMemory};
+use nestor_assist::Assistant;
 use rustc_hash::FxHashSet;
 
+use crate::asked::Asked;
 use crate::baseline::NgramBaseline;
-use crate::beam::ranking;
 use crate::error::EvalError;
-use crate::own_code::{OwnCode, Plan, ProjectFile};
+use crate::own_code::{Plan, ProjectFile};
 use crate::results::{
     Adaptation, Evaluation, Level, Protocol, RowLabel, SourceSummary, level_result,
 };
-use crate::rounds::{self, Round};
-use crate::strict::{
-    Answer, Masks, Position, TokenQuestion, TokenText, answer, positions, questions, verdict,
-};
-use crate::tally::{Rank, Tally};
+use crate::rounds;
+use crate::strict::Masks;
+use crate::tally::Tally;
 
 /// What is measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,245 +200,5 @@ fn summary(source: &Source, plan: &Plan) -> SourceSummary {
         code_tokens: plan.n_tokens.iter().sum(),
         own_code_tokens,
         scored_code_tokens: plan.subset.len(),
-    }
-}
-
-/// Questions that are answered in one walk: bounds the memory for answers.
-const QUESTIONS_AT_ONCE: usize = 4096;
-
-struct Asked<'a> {
-    assistant: &'a Assistant,
-    rows: Vec<RowGate>,
-    masks: Masks,
-    config: &'a EvalConfig,
-}
-
-impl Asked<'_> {
-    /// Tallies by file and, within one, by view and row. `step` is told the tokens of each scored file.
-    fn score_rounds(
-        &self,
-        source: &Source,
-        rounds: &[Round],
-        plan: &Plan,
-        train_methods: &FxHashSet<u64>,
-        step: &mut dyn FnMut(u64),
-    ) -> Result<Vec<Vec<Tally>>, EvalError> {
-        let n_tallies = self.config.adaptations.len() * self.rows.len();
-        let mut tallies = vec![vec![Tally::default(); n_tallies]; source.files.len()];
-        let learns = self.config.adaptations.contains(&Adaptation::Dynamic);
-        let mut n_scored = 0;
-        for round in rounds {
-            let mut memory = self.assistant.empty_memory()?;
-            for file in round
-                .learn
-                .iter()
-                .filter(|_| learns)
-                .map(|idx| &source.files[*idx])
-            {
-                memory.learn(&file.path, self.stream_of(file).tokens())?;
-            }
-            for &file_idx in &round.score {
-                let file = &source.files[file_idx];
-                let learned_after = learns && round.learn_scored;
-                // A file outside the subset is only learned, and not even that without a project.
-                let code = OwnCode::find(&file.text, train_methods);
-                let scored = plan.scored(file_idx, &code);
-                let n_tokens = scored.iter().filter(|scored| **scored).count() as u64;
-                if n_tokens == 0 && !learned_after {
-                    step(0);
-                    continue;
-                }
-                let stream = self.stream_of(file);
-                let asked = questions(
-                    stream.text(),
-                    &code.tokens,
-                    &scored,
-                    stream.pieces(),
-                    &self.masks,
-                );
-                self.score_file(
-                    &file.path,
-                    &stream,
-                    &code,
-                    &asked,
-                    &memory,
-                    n_scored,
-                    &mut tallies[file_idx],
-                )?;
-                n_scored += n_tokens;
-                if learned_after {
-                    memory.learn(&file.path, stream.tokens())?;
-                }
-                step(n_tokens);
-            }
-        }
-        Ok(tallies)
-    }
-
-    fn stream_of(&self, file: &ProjectFile) -> FileStream {
-        FileStream::new(self.assistant.tokenizer(), &file.path, file.text.clone())
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one file, what is known of it and where its tallies go"
-    )]
-    fn score_file(
-        &self,
-        path: &str,
-        stream: &FileStream,
-        code: &OwnCode,
-        asked: &[TokenQuestion],
-        memory: &ProjectMemory,
-        n_before: u64,
-        tallies: &mut [Tally],
-    ) -> Result<(), EvalError> {
-        let mut views = self.views(path, memory)?;
-        let every = self.config.rank_every;
-        let is_ranked = |idx: usize| every > 0 && (n_before + idx as u64) % every == every / 2;
-        for (chunk_idx, chunk) in asked.chunks(QUESTIONS_AT_ONCE).enumerate() {
-            let first = chunk_idx * QUESTIONS_AT_ONCE;
-            let ranked: Vec<&TokenQuestion> = chunk
-                .iter()
-                .enumerate()
-                .filter(|(idx, _)| is_ranked(first + idx))
-                .map(|(_, question)| question)
-                .collect();
-            let answers = self.ask(stream, code, &mut views, chunk, &ranked)?;
-            for (idx, question) in chunk.iter().enumerate() {
-                let rank_idx = ranked
-                    .binary_search_by_key(&question.token_idx, |ranked| ranked.token_idx)
-                    .ok();
-                let token = TokenText {
-                    text: stream.text(),
-                    token: &code.tokens[question.token_idx],
-                    pieces: stream.pieces(),
-                };
-                debug_assert_eq!(rank_idx.is_some(), is_ranked(first + idx));
-                for (tally_idx, tally) in tallies.iter_mut().enumerate() {
-                    tally.add(&verdict(
-                        question,
-                        token,
-                        self.masks.tokenizer(),
-                        |place| answers.at(place, tally_idx),
-                        rank_idx.map(|rank| answers.ranks[rank][tally_idx]),
-                    ));
-                }
-            }
-            for (place_idx, (_, position)) in answers.positions.iter().enumerate() {
-                if position.counts {
-                    for (tally, answer) in tallies.iter_mut().zip(&answers.answers[place_idx]) {
-                        tally.pieces.add(Some(answer.top) == position.truth);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn views(&self, path: &str, memory: &ProjectMemory) -> Result<Vec<View>, AssistError> {
-        self.config
-            .adaptations
-            .iter()
-            .map(|adaptation| {
-                Ok(match adaptation {
-                    Adaptation::None => View::new(memory.without_project()?, false),
-                    Adaptation::File => View::new(memory.without_project()?, true),
-                    Adaptation::Dynamic => View::new(memory.cache_for(path)?, true),
-                })
-            })
-            .collect()
-    }
-
-    fn ask(
-        &self,
-        stream: &FileStream,
-        code: &OwnCode,
-        views: &mut [View],
-        asked: &[TokenQuestion],
-        ranked: &[&TokenQuestion],
-    ) -> Result<Answers, AssistError> {
-        let positions = positions(asked, stream.pieces());
-        let places: Vec<usize> = positions.iter().map(|item| item.0).collect();
-        let ranked_places: Vec<usize> = ranked.iter().map(|q| q.pieces.start).collect();
-        let n_views = views.len();
-        let vocab = self.assistant.model().config().vocab;
-        let mut next_ranked = ranked.iter();
-        let walked = self.assistant.stream().walk(
-            stream,
-            views,
-            &places,
-            &ranked_places,
-            |moment| self.answer(moment, &positions, vocab),
-            |_, lookahead| match next_ranked.next() {
-                Some(question) => self.rank(stream, code, question, n_views, lookahead),
-                None => Ok(Vec::new()),
-            },
-        )?;
-        Ok(Answers {
-            positions,
-            answers: walked
-                .answers
-                .into_iter()
-                .map(|of_views| of_views.into_iter().flatten().collect())
-                .collect(),
-            ranks: walked.ranks,
-        })
-    }
-
-    /// The answers of all rows in one view.
-    fn answer(
-        &self,
-        moment: &Moment<'_>,
-        positions: &[(usize, Position)],
-        vocab: usize,
-    ) -> Result<Vec<Answer>, AssistError> {
-        let at = positions.partition_point(|item| item.0 < moment.place);
-        let mut mixer = Mixer::default();
-        let mut probs = vec![0.0; vocab];
-        self.rows
-            .iter()
-            .map(|row| {
-                mixer.mix(row, moment.exits, moment.nests, moment.slot, &mut probs)?;
-                Ok(answer(&positions[at].1, &probs))
-            })
-            .collect()
-    }
-
-    /// The ranks of the true token by view and row.
-    fn rank(
-        &self,
-        stream: &FileStream,
-        code: &OwnCode,
-        question: &TokenQuestion,
-        n_views: usize,
-        lookahead: &mut Lookahead<'_>,
-    ) -> Result<Vec<Rank>, AssistError> {
-        let scored = code.tokens[question.token_idx].scored.clone();
-        let truth = stream.text()[scored].as_bytes().to_vec();
-        let mut ranks = Vec::with_capacity(n_views * self.rows.len());
-        for view_idx in 0..n_views {
-            for row_idx in 0..self.rows.len() {
-                let found = ranking(&self.masks, &question.first, |pieces| {
-                    lookahead.mixture(pieces, view_idx, &self.rows, row_idx)
-                })?;
-                ranks.push(Rank::of(&truth, &found));
-            }
-        }
-        Ok(ranks)
-    }
-}
-
-/// Answers of a walk: by position, then by view and row.
-struct Answers {
-    positions: Vec<(usize, Position)>,
-    answers: Vec<Vec<Answer>>,
-    ranks: Vec<Vec<Rank>>,
-}
-
-impl Answers {
-    fn at(&self, place: usize, tally_idx: usize) -> &Answer {
-        let at = self.positions.partition_point(|item| item.0 < place);
-        &self.answers[at][tally_idx]
     }
 }

@@ -3,6 +3,7 @@
 //! The command line and the report call this crate. It is pure: no printing, no clock, no files of its own; randomness
 //! is a seed that the caller gives.
 
+mod asked;
 pub mod baseline;
 pub mod beam;
 pub mod bootstrap;

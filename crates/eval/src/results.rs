@@ -116,7 +116,7 @@ pub struct LevelResult {
     pub token_top1: Option<f64>,
     /// Mean reciprocal rank (beam of five) over identifiers.
     pub identifier_mrr: Option<f64>,
-    /// -log2 p of the code tokens, white space given, by character.
+    /// -log2 p of the code tokens, white space given, by character; not measured for the baseline.
     pub bits_per_char: Option<f64>,
     /// Lower end of the 95 % interval of `strict_top1`, files resampled.
     pub low: f64,
@@ -220,7 +220,9 @@ pub fn level_result(label: RowLabel, files: &[Tally], seed: u64) -> LevelResult 
         strict_top5: total.top5.ratio(),
         token_top1: total.pieces.ratio(),
         identifier_mrr: mean(total.reciprocal_identifiers),
-        bits_per_char: (total.n_chars > 0).then(|| total.bits / total.n_chars as f64),
+        // The baseline spells tokens that it has never met at a flat 8 bits a character: no figure to compare with.
+        bits_per_char: (total.n_chars > 0 && label.level != Level::Ngram)
+            .then(|| total.bits / total.n_chars as f64),
         low,
         high,
         positions: total.strict.total,
@@ -301,6 +303,15 @@ mod tests {
         assert_eq!(json["slots"][0]["slot"], "after_dot");
         let back: LevelResult = serde_json::from_value(json).expect("its own shape");
         assert_eq!(back, row);
+    }
+
+    #[test]
+    fn every_slot_has_its_name() {
+        let names: Vec<String> = nestor_bsl::code_tokens::Slot::ALL
+            .iter()
+            .map(|slot| format!("{slot:?}").to_lowercase())
+            .collect();
+        assert_eq!(names, SLOT_NAMES.map(|name| name.replace('_', "")));
     }
 
     #[test]

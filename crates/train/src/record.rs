@@ -25,6 +25,10 @@ pub struct LevelScore {
 /// What a run tells while it goes; also the lines of its record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one header a call; a box would save nothing"
+)]
 pub enum Event {
     /// The beginning, once for every call.
     Header(Header),

@@ -188,7 +188,7 @@ impl Run<'_> {
             self.tokens += batch.tokens.len() as u64;
             log.add(result.loss, &result.levels);
             let step = self.step;
-            let every = |steps: u64| steps > 0 && step % steps == 0;
+            let every = |steps: u64| steps > 0 && step.is_multiple_of(steps);
             if every(self.config.intervals.log_steps) {
                 let finished = std::mem::replace(&mut log, Log::new(self.tokens));
                 self.emit(finished.event(self, factor, result.gradient_norm))?;

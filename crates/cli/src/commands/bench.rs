@@ -60,7 +60,7 @@ fn decode(typed: &DecodeTyped, terminal: &Terminal) -> Outcome {
     };
     let mut assistant = complete::open(&typed.model, messages)?;
     learning::learn(&mut assistant, &source, terminal)?;
-    let (_, files) = learning::read_all(&source, terminal)?;
+    let files = learning::read_all(&source, terminal)?;
     let places = places(&files, typed.requests.max(1));
     if places.is_empty() {
         let path = source.display().to_string();

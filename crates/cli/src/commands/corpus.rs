@@ -3,12 +3,13 @@
 use crate::explain;
 use crate::failure::{Failure, Outcome};
 use crate::messages::Messages;
+use crate::sources::SourcesTyped;
 use crate::table::{Emphasis, Table};
 use crate::terminal::{Terminal, style};
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use nestor_corpus::manifest::{Counts, Manifest, SourceEntry};
-use nestor_corpus::{BuildConfig, Corpus, Phase, Role, SourceSpec, Step, list, sample, stats};
+use nestor_corpus::{BuildConfig, Corpus, Phase, Role, Step, sample, stats};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -33,14 +34,10 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct BuildTyped {
-    #[arg(value_name = "SRC", required_unless_present = "list")]
-    sources: Vec<String>,
+    #[command(flatten)]
+    sources: SourcesTyped,
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    #[arg(long, value_name = "FILE", requires = "mirrors")]
-    list: Option<PathBuf>,
-    #[arg(long, value_name = "DIR", requires = "list")]
-    mirrors: Option<PathBuf>,
     #[arg(long, value_name = "NAME")]
     withhold: Vec<String>,
     #[arg(long, value_name = "N", default_value_t = 8192)]
@@ -103,12 +100,7 @@ fn build(typed: BuildTyped, terminal: &Terminal) -> Outcome {
 
 /// What was typed as a configuration of the build.
 fn resolve(typed: BuildTyped, messages: &Messages) -> Outcome<BuildConfig> {
-    let mut sources = Vec::new();
-    if let (Some(list), Some(mirrors)) = (&typed.list, &typed.mirrors) {
-        let listed = list::read_list(list, mirrors, &[]);
-        sources.extend(listed.map_err(|error| explain::corpus(messages, &error))?);
-    }
-    sources.extend(typed.sources.iter().map(|source| named_source(source)));
+    let mut sources = typed.sources.resolve(Role::Train, messages)?;
     for name in &typed.withhold {
         let source = sources.iter_mut().find(|source| &source.name == name);
         let source = source.ok_or_else(|| {
@@ -124,31 +116,6 @@ fn resolve(typed: BuildTyped, messages: &Messages) -> Outcome<BuildConfig> {
     config.vocab_size = typed.vocab;
     config.seed = typed.seed;
     Ok(config)
-}
-
-/// `NAME=PATH`, or a path that names itself by its last part.
-fn named_source(typed: &str) -> SourceSpec {
-    let (name, path) = match typed.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !name.contains(['/', '\\']) => (Some(name), path),
-        _ => (None, typed),
-    };
-    let path = PathBuf::from(path);
-    let name = name
-        .map(str::to_owned)
-        .or_else(|| last_part(&path))
-        .unwrap_or_else(|| typed.to_owned());
-    SourceSpec {
-        path,
-        name,
-        role: Role::Train,
-        licence: None,
-    }
-}
-
-fn last_part(path: &Path) -> Option<String> {
-    let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let name = whole.file_name()?.to_string_lossy().into_owned();
-    Some(name.strip_suffix(".git").map(str::to_owned).unwrap_or(name))
 }
 
 #[derive(Serialize)]
@@ -400,11 +367,8 @@ impl<'a> View<'a> {
             self.bar.set_message(line);
         } else if changed || logged.elapsed() >= LOG_INTERVAL {
             *logged = now;
-            self.terminal.note(
-                &format!("{} {line}", self.phase_name(step.phase))
-                    .trim_end()
-                    .to_owned(),
-            );
+            self.terminal
+                .note(format!("{} {line}", self.phase_name(step.phase)).trim_end());
         }
     }
 
@@ -443,27 +407,5 @@ impl<'a> View<'a> {
 
     fn clear(&self) {
         self.bar.finish_and_clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_may_be_given_a_name() {
-        for (typed, name, path) in [
-            ("erp=/src/one", "erp", "/src/one"),
-            ("/src/one", "one", "/src/one"),
-            ("/src/one.git", "one", "/src/one.git"),
-            ("/src/a=b", "a=b", "/src/a=b"),
-        ] {
-            let source = named_source(typed);
-            assert_eq!(
-                (source.name.as_str(), source.path.as_path()),
-                (name, Path::new(path)),
-                "{typed}"
-            );
-        }
     }
 }

@@ -10,21 +10,23 @@ use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::learning;
 use crate::messages::Messages;
+use crate::sources::SourcesTyped;
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
 use nestor_assist::Assistant;
-use nestor_corpus::{Corpus, Role, manifest, sample};
+use nestor_corpus::{Corpus, Role, SourceSpec, manifest, sample};
 use nestor_eval::{
     Contestants, EvalConfig, EvalProgress, Evaluation, Level, NgramBaseline, ProjectFile, Protocol,
     Source, evaluate,
 };
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `nestor eval`.
 #[derive(Debug, Args)]
 pub struct Typed {
-    #[arg(value_name = "SRC|CORPUS", required = true)]
-    sources: Vec<PathBuf>,
+    #[command(flatten)]
+    sources: SourcesTyped,
     #[arg(long, value_enum, default_value = "project")]
     protocol: ProtocolTyped,
     #[arg(long, value_name = "LEVELS", value_parser = levels)]
@@ -96,10 +98,13 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let messages = &terminal.messages;
     let config = resolve(&typed);
     let assistant = complete::open(&typed.model, messages)?;
-    let mut baseline = baseline(&typed, terminal)?;
+    let mut specs = typed.sources.resolve(Role::Dev, messages)?;
+    // A table also lists what models are trained on.
+    specs.retain(|spec| spec.role == Role::Dev);
+    let mut baseline = baseline(&typed, &specs, terminal)?;
     let mut evaluation = Evaluation::default();
-    for path in &typed.sources {
-        for source in sources(path, &typed, terminal)? {
+    for spec in &specs {
+        for source in sources(spec, &typed, terminal)? {
             let one = measure(&source, &assistant, baseline.as_mut(), &config, terminal)?;
             evaluation.extend(one);
         }
@@ -109,7 +114,12 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
             .results
             .retain(|row| row.level == Level::Ngram || levels.contains(&row.level));
     }
-    terminal.result(&evaluation, || text(&evaluation, messages))
+    let report = Report {
+        mean: (evaluation.sources.len() > 1)
+            .then(|| accuracy::mean(&evaluation, &messages.text("eval-mean"))),
+        evaluation,
+    };
+    terminal.result(&report, || text(&report, messages))
 }
 
 fn resolve(typed: &Typed) -> EvalConfig {
@@ -162,9 +172,10 @@ fn is_corpus(path: &Path) -> bool {
     path.join(manifest::MANIFEST_FILE).is_file() && path.join(manifest::SHARDS_FOLDER).is_dir()
 }
 
-/// What there is to measure at a path.
-fn sources(path: &Path, typed: &Typed, terminal: &Terminal) -> Outcome<Vec<Source>> {
+/// What there is to measure in a source.
+fn sources(spec: &SourceSpec, typed: &Typed, terminal: &Terminal) -> Outcome<Vec<Source>> {
     let messages = &terminal.messages;
+    let path = spec.path.as_path();
     let shown = || path.display().to_string();
     match (typed.protocol, is_corpus(path)) {
         (ProtocolTyped::Samples, false) => Err(Failure::input(
@@ -177,13 +188,16 @@ fn sources(path: &Path, typed: &Typed, terminal: &Terminal) -> Outcome<Vec<Sourc
             let drawn = sample::sample(&corpus, typed.samples, typed.seed)
                 .map_err(|error| explain::corpus(messages, &error))?;
             Ok(vec![Source {
-                name: last_part(path),
+                name: spec.name.clone(),
                 files: methods(&corpus, &drawn.test, messages)?,
             }])
         }
         (_, false) => {
-            let (name, files) = learning::read_all(path, terminal)?;
-            Ok(vec![Source { name, files }])
+            let files = learning::read_all(path, terminal)?;
+            Ok(vec![Source {
+                name: spec.name.clone(),
+                files,
+            }])
         }
         (_, true) => {
             let corpus = corpus::open(path, messages)?;
@@ -259,13 +273,20 @@ fn methods(
 const BASELINE_BATCH: usize = 256;
 
 /// The baseline, taught what the model was taught.
-fn baseline(typed: &Typed, terminal: &Terminal) -> Outcome<Option<NgramBaseline>> {
+fn baseline(
+    typed: &Typed,
+    specs: &[SourceSpec],
+    terminal: &Terminal,
+) -> Outcome<Option<NgramBaseline>> {
     if typed.baseline.is_none() {
         return Ok(None);
     }
     let messages = &terminal.messages;
     let mut baseline = NgramBaseline::new();
-    let of_sources = typed.sources.iter().find(|path| is_corpus(path));
+    let of_sources = specs
+        .iter()
+        .map(|spec| &spec.path)
+        .find(|path| is_corpus(path));
     let Some(path) = typed.baseline_corpus.as_ref().or(of_sources) else {
         terminal.note(&messages.text("eval-baseline-untaught"));
         return Ok(Some(baseline));
@@ -281,10 +302,14 @@ fn baseline(typed: &Typed, terminal: &Terminal) -> Outcome<Option<NgramBaseline>
             .collect();
         baseline.learn_train(&texts);
     } else {
+        // The baseline of DESIGN 6 knows everything that was not kept for measuring, also what only the mixture was fitted on.
+        let measures_corpus = specs.iter().any(|spec| is_corpus(&spec.path));
+        let is_known =
+            |role: Role| role == Role::Train || (role == Role::Withheld && !measures_corpus);
         let train = corpus
             .projects()
             .iter()
-            .filter(|project| project.role == Role::Train);
+            .filter(|project| is_known(project.role));
         let files: Vec<usize> = train.flat_map(|project| project.files.clone()).collect();
         bar.set_length(files.len() as u64);
         for batch in files.chunks(BASELINE_BATCH) {
@@ -301,7 +326,18 @@ fn baseline(typed: &Typed, terminal: &Terminal) -> Outcome<Option<NgramBaseline>
     Ok(Some(baseline))
 }
 
-fn text(evaluation: &Evaluation, messages: &Messages) -> String {
+/// The document of the command.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    /// Rows over several sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean: Option<Evaluation>,
+}
+
+fn text(report: &Report, messages: &Messages) -> String {
+    let evaluation = &report.evaluation;
     let mut text = String::new();
     for source in &evaluation.sources {
         let values = [
@@ -318,17 +354,14 @@ fn text(evaluation: &Evaluation, messages: &Messages) -> String {
         text.push_str(&accuracy::table(evaluation, &source.source, messages));
         text.push('\n');
     }
+    if let Some(mean) = &report.mean {
+        let name = messages.text("eval-mean");
+        text.push_str(&format!("{}\n\n", console::style(&name).bold()));
+        text.push_str(&accuracy::table(mean, &name, messages));
+        text.push('\n');
+    }
     text.push_str(&format!("{}\n", messages.text("accuracy-legend")));
     text
-}
-
-fn last_part(path: &Path) -> String {
-    let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    whole
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
 
 #[cfg(test)]

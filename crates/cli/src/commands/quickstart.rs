@@ -45,7 +45,7 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let mut assistant = complete::open(&typed.model, messages)?;
     terminal.part(&title(&typed.model, &assistant, messages))?;
 
-    let (_, files) = learning::read_all(&configuration, terminal)?;
+    let files = learning::read_all(&configuration, terminal)?;
     let place = Place::find(&files).ok_or_else(|| {
         let path = configuration.join(PLACE_FILE).display().to_string();
         Failure::input(messages, "quickstart-no-place", &[("path", path.into())])

@@ -18,10 +18,13 @@ pub mod special {
     pub const FIRST_BYTE: u32 = 8;
 }
 
+/// Cuts a text into pieces.
+type Encode = Box<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
+
 /// The tokenizer, reduced to what the loader needs.
 pub struct Pieces {
     bytes: Vec<Box<[u8]>>,
-    encode: Box<dyn Fn(&str) -> Vec<u32> + Send + Sync>,
+    encode: Encode,
 }
 
 impl std::fmt::Debug for Pieces {

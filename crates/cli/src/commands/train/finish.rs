@@ -60,7 +60,7 @@ pub fn finish(run: &Run, terminal: &Terminal) -> Outcome<Finished> {
     let ngram = counts::count(&corpus, config.samples, config.loader.seed, terminal)?;
     ngram
         .save(&config.out.join("ngram.bin"))
-        .map_err(Failure::about_input)?;
+        .map_err(|error| explain::cache(messages, &error))?;
     let mut finished = Finished {
         ngrams: ngram.entries(),
         counted_tokens: ngram.corpus_tokens(),
@@ -112,7 +112,7 @@ fn fit(
     let (gates, reports) = fitted.map_err(|error| explain::assist(messages, &error))?;
     gates
         .save(&out.join("gate.json"))
-        .map_err(Failure::about_input)?;
+        .map_err(|error| explain::cache(messages, &error))?;
     Ok(reports.into_iter().map(FittedGate::from).collect())
 }
 

@@ -1,0 +1,122 @@
+//! What a file's places would be followed by, some pieces ahead: for rankings of whole tokens.
+//!
+//! The scorer hands one out at a place; the evaluation's beam asks it. Pieces that are tried are read by a copy of the
+//! session and learned by nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use nestor_cache::NestPrediction;
+use nestor_engine::Session;
+use rayon::prelude::*;
+
+use crate::error::AssistError;
+use crate::mixture::{Mixer, RowGate};
+use crate::stream::{Cursor, Exits, FileStream, Stream, View};
+
+/// Looks at what would be predicted after pieces that the file does not have. Nothing is learned from them.
+pub struct Lookahead<'a> {
+    stream: &'a Stream<'a>,
+    views: &'a [View],
+    before: &'a [u32],
+    base: &'a Cursor,
+    nodes: HashMap<Vec<u32>, Node>,
+}
+
+struct Node {
+    /// `None` at the place itself, whose session is the cursor's.
+    session: Option<Session>,
+    exits: Exits,
+    nests: Vec<NestPrediction>,
+    mixed: HashMap<(usize, usize), Arc<[f32]>>,
+}
+
+impl<'a> Lookahead<'a> {
+    pub(crate) fn new(
+        stream: &'a Stream<'a>,
+        file: &'a FileStream,
+        base: &'a Cursor,
+        views: &'a [View],
+    ) -> Self {
+        Self {
+            stream,
+            views,
+            before: file.before(base.place),
+            base,
+            nodes: HashMap::new(),
+        }
+    }
+
+    /// The mixture of a row (by index, for the memo) in a view after `pieces`.
+    ///
+    /// # Errors
+    /// Those of the network and the cache.
+    pub fn mixture(
+        &mut self,
+        pieces: &[u32],
+        view_idx: usize,
+        rows: &[RowGate],
+        row_idx: usize,
+    ) -> Result<Arc<[f32]>, AssistError> {
+        self.make(pieces)?;
+        let slot = self
+            .stream
+            .slots
+            .after(*pieces.last().or(self.before.last()).unwrap_or(&0));
+        let node = self.nodes.get_mut(pieces).expect("made above");
+        if let Some(mixed) = node.mixed.get(&(view_idx, row_idx)) {
+            return Ok(Arc::clone(mixed));
+        }
+        let row = &rows[row_idx];
+        let mut out = vec![0.0; node.exits.vocab];
+        Mixer::default().mix(
+            row,
+            &node.exits.at(0),
+            &node.nests[view_idx],
+            slot,
+            &mut out,
+        )?;
+        let mixed: Arc<[f32]> = out.into();
+        node.mixed.insert((view_idx, row_idx), Arc::clone(&mixed));
+        Ok(mixed)
+    }
+
+    fn make(&mut self, pieces: &[u32]) -> Result<(), AssistError> {
+        if self.nodes.contains_key(pieces) {
+            return Ok(());
+        }
+        let (session, exits) = match pieces.split_last() {
+            None => (None, Exits::new(&self.base.session, &self.base.rows)?),
+            Some((last, parent)) => {
+                self.make(parent)?;
+                let parent = self.nodes[parent].session.as_ref();
+                let mut session = parent.unwrap_or(&self.base.session).clone().with_threads(1);
+                let states = session.forward(&[*last])?;
+                let rows: Vec<Vec<f32>> = (0..states.exits())
+                    .map(|exit| states.rows(exit).to_vec())
+                    .collect();
+                let exits = Exits::new(&session, &rows)?;
+                (Some(session), exits)
+            }
+        };
+        let mut context = self.before[self.before.len().saturating_sub(64)..].to_vec();
+        context.extend_from_slice(pieces);
+        let nests = self
+            .views
+            .par_iter()
+            .map(|view| {
+                let mut nests = NestPrediction::new(view.cache.vocab_size());
+                view.cache.predict(&context, &mut nests);
+                nests
+            })
+            .collect();
+        let node = Node {
+            session,
+            exits,
+            nests,
+            mixed: HashMap::new(),
+        };
+        self.nodes.insert(pieces.to_vec(), node);
+        Ok(())
+    }
+}

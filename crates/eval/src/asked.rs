@@ -1,0 +1,261 @@
+//! Asks the model: runs the rounds of a protocol over files and tallies what every level answers.
+//!
+//! Called by [`crate::evaluate()`]. Files go one after the other because each may be learned before the next; the places
+//! within a file are answered in parallel.
+
+use nestor_assist::lookahead::Lookahead;
+use nestor_assist::mixture::{Mixer, RowGate};
+use nestor_assist::stream::{FileStream, Moment, View};
+use nestor_assist::{AssistError, Assistant, ProjectMemory};
+use rustc_hash::FxHashSet;
+
+use crate::beam::ranking;
+use crate::error::EvalError;
+use crate::evaluate::{EvalConfig, Source};
+use crate::own_code::{OwnCode, Plan, ProjectFile};
+use crate::results::Adaptation;
+use crate::rounds::Round;
+use crate::strict::{
+    Answer, Masks, Position, TokenQuestion, TokenText, answer, positions, questions, verdict,
+};
+use crate::tally::{Rank, Tally};
+
+/// Questions that are answered in one walk: bounds the memory for answers.
+const QUESTIONS_AT_ONCE: usize = 4096;
+
+/// The model, asked.
+pub(crate) struct Asked<'a> {
+    pub(crate) assistant: &'a Assistant,
+    pub(crate) rows: Vec<RowGate>,
+    pub(crate) masks: Masks,
+    pub(crate) config: &'a EvalConfig,
+}
+
+impl Asked<'_> {
+    /// Tallies by file and, within one, by view and row. `step` is told the tokens of each scored file.
+    pub(crate) fn score_rounds(
+        &self,
+        source: &Source,
+        rounds: &[Round],
+        plan: &Plan,
+        train_methods: &FxHashSet<u64>,
+        step: &mut dyn FnMut(u64),
+    ) -> Result<Vec<Vec<Tally>>, EvalError> {
+        let n_tallies = self.config.adaptations.len() * self.rows.len();
+        let mut tallies = vec![vec![Tally::default(); n_tallies]; source.files.len()];
+        let learns = self.config.adaptations.contains(&Adaptation::Dynamic);
+        let mut n_scored = 0;
+        for round in rounds {
+            let mut memory = self.assistant.empty_memory()?;
+            for file in round
+                .learn
+                .iter()
+                .filter(|_| learns)
+                .map(|idx| &source.files[*idx])
+            {
+                memory.learn(&file.path, self.stream_of(file).tokens())?;
+            }
+            for &file_idx in &round.score {
+                let file = &source.files[file_idx];
+                let learned_after = learns && round.learn_scored;
+                // A file outside the subset is only learned, and not even that without a project.
+                let code = OwnCode::find(&file.text, train_methods);
+                let scored = plan.scored(file_idx, &code);
+                let n_tokens = scored.iter().filter(|scored| **scored).count() as u64;
+                if n_tokens == 0 && !learned_after {
+                    step(0);
+                    continue;
+                }
+                let stream = self.stream_of(file);
+                let asked = questions(
+                    stream.text(),
+                    &code.tokens,
+                    &scored,
+                    stream.pieces(),
+                    &self.masks,
+                );
+                let exam = Exam {
+                    stream: &stream,
+                    code: &code,
+                    asked: &asked,
+                    n_before: n_scored,
+                };
+                let mut views = self.views(&file.path, &memory)?;
+                self.score_file(&exam, &mut views, &mut tallies[file_idx])?;
+                drop(views);
+                n_scored += n_tokens;
+                if learned_after {
+                    memory.learn(&file.path, stream.tokens())?;
+                }
+                step(n_tokens);
+            }
+        }
+        Ok(tallies)
+    }
+
+    fn stream_of(&self, file: &ProjectFile) -> FileStream {
+        FileStream::new(self.assistant.tokenizer(), &file.path, file.text.clone())
+    }
+
+    fn score_file(
+        &self,
+        exam: &Exam<'_>,
+        views: &mut [View],
+        tallies: &mut [Tally],
+    ) -> Result<(), EvalError> {
+        let every = self.config.rank_every;
+        for (chunk_idx, chunk) in exam.asked.chunks(QUESTIONS_AT_ONCE).enumerate() {
+            let first = exam.n_before + (chunk_idx * QUESTIONS_AT_ONCE) as u64;
+            let ranked: Vec<&TokenQuestion> = (first..)
+                .zip(chunk)
+                .filter(|(idx, _)| every > 0 && idx % every == every / 2)
+                .map(|(_, question)| question)
+                .collect();
+            let answers = self.ask(exam, views, chunk, &ranked)?;
+            for question in chunk {
+                let rank_idx = ranked
+                    .binary_search_by_key(&question.token_idx, |ranked| ranked.token_idx)
+                    .ok();
+                let token = TokenText {
+                    text: exam.stream.text(),
+                    token: &exam.code.tokens[question.token_idx],
+                    pieces: exam.stream.pieces(),
+                };
+                for (tally_idx, tally) in tallies.iter_mut().enumerate() {
+                    tally.add(&verdict(
+                        question,
+                        token,
+                        self.masks.tokenizer(),
+                        |place| answers.at(place, tally_idx),
+                        rank_idx.map(|rank| answers.ranks[rank][tally_idx]),
+                    ));
+                }
+            }
+            answers.count_pieces(tallies);
+        }
+        Ok(())
+    }
+
+    fn views(&self, path: &str, memory: &ProjectMemory) -> Result<Vec<View>, AssistError> {
+        self.config
+            .adaptations
+            .iter()
+            .map(|adaptation| {
+                Ok(match adaptation {
+                    Adaptation::None => View::new(memory.without_project()?, false),
+                    Adaptation::File => View::new(memory.without_project()?, true),
+                    Adaptation::Dynamic => View::new(memory.cache_for(path)?, true),
+                })
+            })
+            .collect()
+    }
+
+    fn ask(
+        &self,
+        exam: &Exam<'_>,
+        views: &mut [View],
+        asked: &[TokenQuestion],
+        ranked: &[&TokenQuestion],
+    ) -> Result<Answers, AssistError> {
+        let positions = positions(asked, exam.stream.pieces());
+        let places: Vec<usize> = positions.iter().map(|item| item.0).collect();
+        let ranked_places: Vec<usize> = ranked.iter().map(|q| q.pieces.start).collect();
+        let n_views = views.len();
+        let vocab = self.assistant.model().config().vocab;
+        let mut next_ranked = ranked.iter();
+        let walked = self.assistant.stream().walk(
+            exam.stream,
+            views,
+            &places,
+            &ranked_places,
+            |moment| self.answer(moment, &positions, vocab),
+            |_, lookahead| match next_ranked.next() {
+                Some(question) => self.rank(exam, question, n_views, lookahead),
+                None => Ok(Vec::new()),
+            },
+        )?;
+        Ok(Answers {
+            positions,
+            answers: walked
+                .answers
+                .into_iter()
+                .map(|of_views| of_views.into_iter().flatten().collect())
+                .collect(),
+            ranks: walked.ranks,
+        })
+    }
+
+    /// The answers of all rows in one view.
+    fn answer(
+        &self,
+        moment: &Moment<'_>,
+        positions: &[(usize, Position)],
+        vocab: usize,
+    ) -> Result<Vec<Answer>, AssistError> {
+        let at = positions.partition_point(|item| item.0 < moment.place);
+        let mut mixer = Mixer::default();
+        let mut probs = vec![0.0; vocab];
+        self.rows
+            .iter()
+            .map(|row| {
+                mixer.mix(row, moment.exits, moment.nests, moment.slot, &mut probs)?;
+                Ok(answer(&positions[at].1, &probs))
+            })
+            .collect()
+    }
+
+    /// The ranks of the true token by view and row.
+    fn rank(
+        &self,
+        exam: &Exam<'_>,
+        question: &TokenQuestion,
+        n_views: usize,
+        lookahead: &mut Lookahead<'_>,
+    ) -> Result<Vec<Rank>, AssistError> {
+        let scored = exam.code.tokens[question.token_idx].scored.clone();
+        let truth = exam.stream.text()[scored].as_bytes().to_vec();
+        let mut ranks = Vec::with_capacity(n_views * self.rows.len());
+        for view_idx in 0..n_views {
+            for row_idx in 0..self.rows.len() {
+                let found = ranking(&self.masks, &question.first, |pieces| {
+                    lookahead.mixture(pieces, view_idx, &self.rows, row_idx)
+                })?;
+                ranks.push(Rank::of(&truth, &found));
+            }
+        }
+        Ok(ranks)
+    }
+}
+
+/// A file with its questions.
+struct Exam<'a> {
+    stream: &'a FileStream,
+    code: &'a OwnCode,
+    asked: &'a [TokenQuestion],
+    /// Code tokens scored before this file: which tokens get a beam goes on over files.
+    n_before: u64,
+}
+
+/// Answers of a walk: by position, then by view and row.
+struct Answers {
+    positions: Vec<(usize, Position)>,
+    answers: Vec<Vec<Answer>>,
+    ranks: Vec<Vec<Rank>>,
+}
+
+impl Answers {
+    fn count_pieces(&self, tallies: &mut [Tally]) {
+        for ((_, position), answers) in self.positions.iter().zip(&self.answers) {
+            if position.counts {
+                for (tally, answer) in tallies.iter_mut().zip(answers) {
+                    tally.pieces.add(Some(answer.top) == position.truth);
+                }
+            }
+        }
+    }
+
+    fn at(&self, place: usize, tally_idx: usize) -> &Answer {
+        let at = self.positions.partition_point(|item| item.0 < place);
+        &self.answers[at][tally_idx]
+    }
+}

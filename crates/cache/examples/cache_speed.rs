@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nestor_cache::{CorpusBuildOptions, CorpusBuilder, MAX_ORDER, NestPrediction, NestedCache, Ngram};
+use nestor_cache::{
+    CorpusBuildOptions, CorpusBuilder, MAX_ORDER, NestPrediction, NestedCache, Ngram,
+};
 
 const VOCAB: usize = 8192;
 const FILE_LEN: usize = 4000;
@@ -57,7 +59,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => 5_000_000,
     };
     let mut writer = Writer { state: 42 };
-    let files: Vec<Vec<u32>> = (0..tokens / FILE_LEN).map(|_| writer.file(FILE_LEN)).collect();
+    let files: Vec<Vec<u32>> = (0..tokens / FILE_LEN)
+        .map(|_| writer.file(FILE_LEN))
+        .collect();
 
     let start = Instant::now();
     let mut project = Ngram::new(VOCAB, MAX_ORDER)?;
@@ -66,14 +70,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let bulk = start.elapsed();
     println!("learn, bulk:           {}", rate(project.len(), bulk));
-    println!("memory:                {:.1} bytes a token", project.bytes() as f64 / project.len() as f64);
+    println!(
+        "memory:                {:.1} bytes a token",
+        project.bytes() as f64 / project.len() as f64
+    );
 
     let start = Instant::now();
     let mut stepwise = Ngram::new(VOCAB, MAX_ORDER)?;
     for &token in files.iter().take(250).flatten() {
         stepwise.push(token)?;
     }
-    println!("learn, token by token: {}", rate(stepwise.len(), start.elapsed()));
+    println!(
+        "learn, token by token: {}",
+        rate(stepwise.len(), start.elapsed())
+    );
 
     let start = Instant::now();
     let mut builder = CorpusBuilder::new(VOCAB, CorpusBuildOptions::default())?;
@@ -105,7 +115,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     times.sort_unstable();
     let percentile = |p: usize| times[(times.len() - 1) * p / 100];
-    println!("predict, 3 nests:      median {:.1?}, 99 % {:.1?}", percentile(50), percentile(99));
+    println!(
+        "predict, 3 nests:      median {:.1?}, 99 % {:.1?}",
+        percentile(50),
+        percentile(99)
+    );
     Ok(())
 }
 

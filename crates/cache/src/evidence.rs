@@ -4,7 +4,7 @@
 //! by `nested`; decides nothing about weights.
 
 use crate::chain::{Chain, ContextHash, NONE};
-use crate::ngram::{MAX_ORDER, Ngram};
+use crate::ngram::{CHAIN_ORDERS, MAX_ORDER, Ngram};
 use crate::subtraction::Subtraction;
 
 /// Context order of each level; a match of length `n` counts in every level of at most `n`.
@@ -14,7 +14,7 @@ pub(crate) const LEVEL_ORDERS: [usize; 15] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12,
 pub(crate) const LEVELS: usize = LEVEL_ORDERS.len();
 
 /// Most recent occurrences looked at per chain, shortest order first (beside `ngram::CHAIN_ORDERS`).
-const CHAIN_BUDGETS: [usize; 4] = [64, 48, 32, 32];
+const CHAIN_BUDGETS: [usize; CHAIN_ORDERS.len()] = [32, 32, 32];
 
 /// Forgotten occurrences cost steps too; a walk gives up after this multiple of its budget.
 const DEAD_STEPS: usize = 4;
@@ -273,8 +273,8 @@ fn match_length(
     length
 }
 
-fn chain_hashes(chains: &[Chain], context: &[u32]) -> [u64; 4] {
-    let mut hashes = [0; 4];
+fn chain_hashes(chains: &[Chain], context: &[u32]) -> [u64; CHAIN_ORDERS.len()] {
+    let mut hashes = [0; CHAIN_ORDERS.len()];
     let mut hash = ContextHash::default();
     let mut next = 0;
     for (index, &token) in context.iter().rev().enumerate() {

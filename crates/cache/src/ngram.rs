@@ -13,7 +13,7 @@ use crate::counts::LowOrderCounts;
 use crate::error::CacheError;
 
 /// Context orders with posting chains; every length between them is found by comparing the tokens further back.
-pub(crate) const CHAIN_ORDERS: [usize; 4] = [3, 5, 9, 16];
+pub(crate) const CHAIN_ORDERS: [usize; 3] = [3, 6, 12];
 
 /// Longest context that is ever compared.
 pub const MAX_ORDER: usize = 32;

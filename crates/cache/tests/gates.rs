@@ -124,7 +124,10 @@ fn a_loaded_set_is_the_set_and_a_broken_one_is_named() {
             text.replacen("\"format_version\":1", "\"format_version\":2", 1),
             "version 2",
         ),
-        (text.replacen("\"means\":[", "\"means\":[0.5,", 1), "scales has 4"),
+        (
+            text.replacen("\"means\":[", "\"means\":[0.5,", 1),
+            "scales has 4",
+        ),
         (text.replacen("\"scales\"", "\"scale\"", 1), "scale"),
         (text[..text.len() / 2].to_owned(), "EOF"),
     ] {

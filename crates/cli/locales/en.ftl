@@ -197,6 +197,7 @@ corpus-phase-finishing = finishing
 
 ## Errors
 
+error-panic = Nestor broke one of its own rules; please report the lines above with the command.
 error-file = {$path}: {$reason}.
 corpus-error-missing = {$path} does not exist; check the path.
 corpus-error-no-modules = {$path} holds no .bsl or .os file; give a folder, dump, EDT project or git repository with modules.

@@ -197,6 +197,7 @@ corpus-phase-finishing = завершение
 
 ## Ошибки
 
+error-panic = Nestor нарушил собственное правило; пожалуйста, сообщите строки выше вместе с командой.
 error-file = {$path}: {$reason}.
 corpus-error-missing = {$path} не существует; проверьте путь.
 corpus-error-no-modules = в {$path} нет ни одного файла .bsl или .os; укажите папку, выгрузку, проект EDT или репозиторий git с модулями.

@@ -17,8 +17,9 @@ mod terminal;
 mod wrong_use;
 
 use arguments::Arguments;
-use failure::Outcome;
+use failure::{Failure, Outcome};
 use messages::Messages;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use terminal::Terminal;
 
@@ -41,7 +42,11 @@ fn main() -> ExitCode {
         }
     };
     let terminal = Terminal::new(messages, parsed.json);
-    match run(parsed, &terminal) {
+    // A broken invariant has told its place on stderr by then; it must not look like a failure of another kind.
+    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| run(parsed, &terminal)));
+    let ended =
+        ran.unwrap_or_else(|_| Err(Failure::internal(terminal.messages.text("error-panic"))));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             terminal.failure(&failure);

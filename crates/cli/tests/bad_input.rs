@@ -312,3 +312,97 @@ fn a_home_that_is_none_is_named() {
     assert_eq!(ran.code, 3);
     assert!(ran.stderr.contains("nano"), "{}", ran.stderr);
 }
+
+/// Runs under a limit on the size of files, which writes meet as they meet a full disk.
+#[cfg(unix)]
+fn with_little_room(arguments: &[&str]) -> support::Ran {
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" --lang=en \"$@\"";
+    support::run(
+        std::process::Command::new("sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_nestor")])
+            .args(arguments)
+            .current_dir(support::workspace()),
+    )
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing_half_written() {
+    let made = made("bad_input");
+    let dir = folder(&[]);
+    let source = configuration();
+    let corpus = dir.path().join("corpus");
+    let ran = with_little_room(&["corpus", "build", path(&source), "--out", path(&corpus)]);
+    assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stderr.contains(path(dir.path())),
+        "the file is not named: {}",
+        ran.stderr
+    );
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "something was left behind"
+    );
+
+    let model = dir.path().join("model");
+    let train = [
+        "train",
+        "--max-tokens",
+        "64",
+        "--batch",
+        "1",
+        "--seq-len",
+        "64",
+        "--device",
+        "cpu",
+    ];
+    let places = ["--corpus", path(&made.corpus), "--out", path(&model)];
+    let ran = with_little_room(&[&train[..], &places[..]].concat());
+    assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stderr.contains(path(&model)),
+        "the file is not named: {}",
+        ran.stderr
+    );
+    assert!(!model.join("model.json").exists());
+    for entry in walk(&model) {
+        let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(
+            !name.contains("partial") && !name.contains("tmp"),
+            "{name} was left behind"
+        );
+    }
+}
+
+/// All files below a folder.
+#[cfg(unix)]
+fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                walk(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_takes_nothing_is_a_failure() {
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let status = support::command()
+        .args(["models", "list"])
+        .stdout(full)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(4));
+}

@@ -654,3 +654,53 @@ fn the_quickstart_runs_from_any_home() {
     .json();
     assert_eq!(listed["models"][0]["folder"], "nano");
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_run_with_a_checkpoint() {
+    use std::time::{Duration, Instant};
+    let made = made("cli");
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut training = command()
+        .args([
+            "--lang=en",
+            "train",
+            "--minutes",
+            "10",
+            "--batch",
+            "1",
+            "--seq-len",
+            "64",
+            "--device",
+            "cpu",
+        ])
+        .args([
+            "--json",
+            "--corpus",
+            path(&made.corpus),
+            "--out",
+            path(&out),
+        ])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    let has_step = || {
+        std::fs::read_to_string(out.join("run.jsonl")).is_ok_and(|text| text.contains("\"step\""))
+    };
+    while !has_step() && started.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let interrupted = std::process::Command::new("kill")
+        .args(["-INT", &training.id().to_string()])
+        .status();
+    assert!(interrupted.unwrap().success());
+    assert!(training.wait().unwrap().success());
+    let output = training.wait_with_output().unwrap();
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["stopped"], true);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--resume"));
+    assert!(std::fs::read_dir(out.join("checkpoints")).unwrap().count() > 0);
+}

@@ -153,14 +153,14 @@ impl NetworkConfig {
                 });
             }
         }
-        if self.query_heads % self.kv_heads != 0 {
+        if !self.query_heads.is_multiple_of(self.kv_heads) {
             return Err(ModelError::Config {
                 field: "query_heads",
                 value: self.query_heads,
                 reason: "must be a multiple of kv_heads",
             });
         }
-        if self.head_dim % 2 != 0 {
+        if !self.head_dim.is_multiple_of(2) {
             return Err(ModelError::Config {
                 field: "head_dim",
                 value: self.head_dim,

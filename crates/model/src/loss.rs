@@ -157,10 +157,12 @@ impl<B: NestorBackend> Network<B> {
                 .into_iter()
                 .map(|state| state.into_primitive().tensor()),
         );
-        let inputs: [FloatTensor<B>; N] = inputs
-            .try_into()
-            .ok()
-            .expect("the caller matched N to the number of exits");
+        let mut inputs = inputs.into_iter();
+        let inputs: [FloatTensor<B>; N] = std::array::from_fn(|_| {
+            inputs
+                .next()
+                .expect("the caller matched N to the number of exits")
+        });
         let out: Tensor<B, 1> = apply::<B, _, N, 1>(ExitsOp(shape), inputs);
         let values: Vec<f32> = out
             .clone()
@@ -195,7 +197,9 @@ impl<B: NestorBackend> Network<B> {
         for (exit, state) in states.iter().enumerate() {
             let rows: Vec<usize> = (0..shape.targets.len())
                 .filter(|row| shape.weights[*row] > 0.0)
-                .filter(|row| exit == deepest || (row + shape.phase) % shape.early_stride == 0)
+                .filter(|row| {
+                    exit == deepest || (row + shape.phase).is_multiple_of(shape.early_stride)
+                })
                 .collect();
             let total: f32 = rows
                 .iter()

@@ -49,6 +49,11 @@ pub struct Block<B: NestorBackend> {
 
 /// What mixes a block's positions.
 #[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a handful exist in a network, and a box would stand between module and parameters; \
+              an expectation would have to hold for the derived types too"
+)]
 pub enum Mixer<B: NestorBackend> {
     /// Gated delta rule: the level-1 memory.
     Delta(DeltaMixer<B>),

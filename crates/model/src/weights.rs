@@ -174,10 +174,13 @@ enum Slot<'a, B: NestorBackend> {
     Matrix(&'a mut Param<Tensor<B, 2>>),
 }
 
+/// What is done with every parameter.
+type See<'a, B> = dyn FnMut(String, Slot<'_, B>) -> Result<(), ModelError> + 'a;
+
 /// Shows every parameter with its name.
 fn visit<B: NestorBackend>(
     network: &mut Network<B>,
-    see: &mut dyn FnMut(String, Slot<'_, B>) -> Result<(), ModelError>,
+    see: &mut See<'_, B>,
 ) -> Result<(), ModelError> {
     see("embedding".to_owned(), Slot::Matrix(&mut network.embedding))?;
     for (s, stage) in network.stages.iter_mut().enumerate() {

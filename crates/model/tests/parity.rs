@@ -206,7 +206,7 @@ fn run(network: &Network<Cpu>, tokens: &[u32], time: usize) -> Vec<Vec<f32>> {
     network
         .exit_states(input)
         .into_iter()
-        .map(|state| state.into_data().into_vec().unwrap())
+        .map(|state| state.into_data().into_vec().expect("exits are f32"))
         .collect()
 }
 

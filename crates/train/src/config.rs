@@ -150,7 +150,11 @@ impl TrainConfig {
     /// The recipe for a size: what `nestor train` uses unless told otherwise.
     pub fn new(corpus: PathBuf, size: Size, levels: usize, out: PathBuf) -> Self {
         // On a CPU many small steps teach more in an hour than few large ones.
-        let (batch, seq_len) = if size == Size::Nano { (4, 512) } else { (8, 1024) };
+        let (batch, seq_len) = if size == Size::Nano {
+            (4, 512)
+        } else {
+            (8, 1024)
+        };
         Self {
             corpus,
             out,

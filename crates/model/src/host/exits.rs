@@ -68,7 +68,9 @@ pub fn forward<T: Real>(
         .map(|exit| {
             (0..shape.targets.len())
                 .filter(|row| shape.weights[*row] > 0.0)
-                .filter(|row| exit == deepest || (row + shape.phase) % shape.early_stride == 0)
+                .filter(|row| {
+                    exit == deepest || (row + shape.phase).is_multiple_of(shape.early_stride)
+                })
                 .collect()
         })
         .collect();

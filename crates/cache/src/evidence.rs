@@ -10,6 +10,18 @@ use crate::subtraction::Subtraction;
 /// Context order of each level; a match of length `n` counts in every level of at most `n`.
 pub(crate) const LEVEL_ORDERS: [usize; 15] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32];
 
+const _: () = {
+    let mut chain = 0;
+    while chain < CHAIN_ORDERS.len() {
+        let mut level = 0;
+        while LEVEL_ORDERS[level] != CHAIN_ORDERS[chain] {
+            level += 1;
+        }
+        chain += 1;
+    }
+    // Evaluation fails above when a chain's order is not a level: its shortest matches would be lost.
+};
+
 /// Number of levels.
 pub(crate) const LEVELS: usize = LEVEL_ORDERS.len();
 

@@ -307,7 +307,11 @@ impl NestPrediction {
                 if found.level != level {
                     continue;
                 }
-                let trusted = left * self.trusts[index][next[index]];
+                let trusted = if left < NEGLIGIBLE {
+                    0.0
+                } else {
+                    left * self.trusts[index][next[index]]
+                };
                 next[index] += 1;
                 let newest = found.newest.map_or(0.0, |_| newest_share(source, level));
                 let each = trusted * (1.0 - newest) / found.total as f32;
@@ -355,6 +359,9 @@ impl NestPrediction {
             }
             let evidence = &self.evidence[source as usize];
             for (found, &weight) in evidence.levels.iter().zip(&self.weights[source as usize]) {
+                if weight.each == 0.0 {
+                    continue;
+                }
                 if let Some(token) = found.newest {
                     out[usize::from(token)] += weight.newest;
                 }
@@ -393,7 +400,7 @@ impl NestPrediction {
 /// Mass of the corpus' single-token probabilities whatever the evidence says: no token is ever impossible.
 const FLOOR: f32 = 1e-5;
 
-/// Below this much mass left, single-token counts are not worth a pass over the vocabulary.
+/// Below this much mass left, shorter contexts are not worth their (long) lists: it goes to the floor.
 const NEGLIGIBLE: f32 = 1e-4;
 
 /// Sources of a nest, outermost first.

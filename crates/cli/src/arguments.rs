@@ -10,7 +10,12 @@ use std::ffi::OsString;
 
 /// Everything typed.
 #[derive(Debug, Parser)]
-#[command(name = "nestor", version, disable_help_subcommand = true)]
+#[command(
+    name = "nestor",
+    bin_name = "nestor",
+    version,
+    disable_help_subcommand = true
+)]
 pub struct Arguments {
     /// One JSON document on stdout.
     #[arg(long, global = true, display_order = 800)]

@@ -1,6 +1,7 @@
 //! The network in Burn and the network in the engine: the same weights and tokens give the same
 //! logits at every exit, whole, in pieces and token by token.
 
+#![expect(
     clippy::unwrap_used,
     reason = "clippy's exception for tests does not know helpers of integration tests"
 )]

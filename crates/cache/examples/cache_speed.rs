@@ -13,7 +13,7 @@ use nestor_cache::{
 const VOCAB: usize = 8192;
 const FILE_LEN: usize = 4000;
 
-/// Code-like tokens: phrases of 3 to 40 tokens, frequent ones often, one token in twelve anything.
+/// Code-like tokens: phrases of 3 to 40 tokens, frequent ones often, one token in forty anything.
 struct Writer {
     state: u64,
 }
@@ -35,10 +35,10 @@ impl Writer {
     fn file(&mut self, len: usize) -> Vec<u32> {
         let mut tokens = Vec::with_capacity(len + 40);
         while tokens.len() < len {
-            let phrase = self.skewed(1 << 18);
+            let phrase = self.skewed(1 << 15);
             let length = 3 + (phrase * 31 + 7) % 38;
             for i in 0..length {
-                let token = if self.next(12) == 0 {
+                let token = if self.next(40) == 0 {
                     self.skewed(VOCAB as u64)
                 } else {
                     let mixed = (phrase << 6 | i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
@@ -70,6 +70,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let bulk = start.elapsed();
     println!("learn, bulk:           {}", rate(project.len(), bulk));
+    let start = Instant::now();
+    let mut shared = Ngram::new(VOCAB, MAX_ORDER)?;
+    shared.learn_files(&files, 2)?;
+    println!(
+        "learn, two threads:    {}",
+        rate(shared.len(), start.elapsed())
+    );
+    drop(shared);
     println!(
         "memory:                {:.1} bytes a token",
         project.bytes() as f64 / project.len() as f64

@@ -33,6 +33,8 @@ impl Chain {
     /// Appends an occurrence for every position from the chain's length to the stream's end. `start` is the first
     /// position of the segment these positions belong to: contexts never reach before it.
     pub(crate) fn extend(&mut self, stream: &[u16], start: usize) {
+        let added = stream.len() - self.links.len();
+        make_room(&mut self.links, added);
         for at in self.links.len()..stream.len() {
             let link = if at >= start + self.order {
                 self.insert(stream, at)
@@ -155,6 +157,13 @@ impl Chain {
             }
             self.heads[slot] = head;
         }
+    }
+}
+
+/// Grows by a quarter: doubling would leave up to half of a project's memory unused.
+pub(crate) fn make_room<T>(values: &mut Vec<T>, additional: usize) {
+    if values.capacity() - values.len() < additional {
+        values.reserve_exact(additional.max(values.len() / 4));
     }
 }
 

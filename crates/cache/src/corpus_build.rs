@@ -372,6 +372,7 @@ impl Counted {
                 children: children as u32,
                 entries: start as u32,
                 total: kept + rest,
+                kept,
                 distinct: kept_distinct + rest_distinct,
             });
             next += 1;
@@ -381,6 +382,7 @@ impl Counted {
             children: order.len() as u32,
             entries: model.entry_tokens.len() as u32,
             total: 0,
+            kept: 0,
             distinct: 0,
         });
         model

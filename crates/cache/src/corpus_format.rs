@@ -51,11 +51,7 @@ impl CorpusNgram {
         }
         body.extend(self.entry_counts.iter().map(|&count| quantise(count)));
         let contexts = &self.nodes[..self.contexts()];
-        for index in 0..contexts.len() {
-            let (start, end) = self.entry_range(index);
-            let kept: u32 = self.entry_counts[start..end].iter().sum();
-            body.push(quantise(contexts[index].total - kept));
-        }
+        body.extend(contexts.iter().map(|node| quantise(node.total - node.kept)));
         for index in 0..contexts.len() {
             let (start, end) = self.entry_range(index);
             body.push(quantise(contexts[index].distinct - (end - start) as u32));
@@ -139,6 +135,7 @@ fn read_body(vocab_size: usize, body: &[u8]) -> Result<CorpusNgram, &'static str
         children: 0,
         entries: 0,
         total: 0,
+        kept: 0,
         distinct: 0,
     };
     let mut nodes = vec![blank; contexts + 1];
@@ -179,12 +176,13 @@ fn read_body(vocab_size: usize, body: &[u8]) -> Result<CorpusNgram, &'static str
     }
     for index in 0..contexts {
         let range = nodes[index].entries as usize..nodes[index + 1].entries as usize;
-        let kept = entry_counts[range.clone()]
+        let kept: u64 = entry_counts[range.clone()]
             .iter()
-            .try_fold(dequantise(rest_totals[index]), |sum, &count| {
-                sum.checked_add(count)
-            });
-        nodes[index].total = kept.ok_or("a count is too large")?;
+            .map(|&count| u64::from(count))
+            .sum();
+        let total = kept + u64::from(dequantise(rest_totals[index]));
+        nodes[index].total = u32::try_from(total).map_err(|_| "a count is too large")?;
+        nodes[index].kept = kept as u32;
         nodes[index].distinct = dequantise(rest_distinct[index]).saturating_add(range.len() as u32);
     }
     Ok(CorpusNgram {

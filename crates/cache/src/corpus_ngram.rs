@@ -33,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) entries: u32,
     /// Occurrences of the context, also those whose continuation was pruned.
     pub(crate) total: u32,
+    /// Occurrences whose continuation was not pruned: the sum of the entries.
+    pub(crate) kept: u32,
     /// Different continuations, also the pruned ones.
     pub(crate) distinct: u32,
 }
@@ -84,7 +86,7 @@ impl CorpusNgram {
                     // Orders up to 7 are levels of their own.
                     level: index + 1,
                     total: self.nodes[node].total,
-                    kept: self.entry_counts[start..end].iter().sum(),
+                    kept: self.nodes[node].kept,
                     distinct: self.nodes[node].distinct,
                     entries: Entries::Corpus { start, end },
                     newest: None,

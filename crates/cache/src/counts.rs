@@ -5,6 +5,8 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::chain::make_room;
+
 /// Continuations of one context: `tokens[i]` was seen `counts[i]` times, most frequent first.
 #[derive(Clone, Copy)]
 pub(crate) struct Continuations<'a> {
@@ -222,6 +224,8 @@ impl ListPool {
             return offset;
         }
         let offset = self.tokens.len();
+        make_room(&mut self.tokens, 1 << class);
+        make_room(&mut self.counts, 1 << class);
         self.tokens.resize(offset + (1 << class), 0);
         self.counts.resize(offset + (1 << class), 0);
         offset as u32

@@ -4,6 +4,7 @@
 //! by `nested`; decides nothing about weights.
 
 use crate::chain::{Chain, ContextHash, NONE};
+use crate::counts::Continuations;
 use crate::ngram::{CHAIN_ORDERS, MAX_ORDER, Ngram};
 use crate::subtraction::Subtraction;
 
@@ -27,6 +28,10 @@ pub(crate) const LEVELS: usize = LEVEL_ORDERS.len();
 
 /// Most recent occurrences looked at per chain, shortest order first (beside `ngram::CHAIN_ORDERS`).
 const CHAIN_BUDGETS: [usize; CHAIN_ORDERS.len()] = [32, 32, 32];
+
+/// Of a longer list of counted continuations those are used that are more frequent than the entry at this index; the rest is
+/// left to shorter contexts. A rule on counts, so that the same counts give the same entries whatever their history.
+const LONGEST_LIST: usize = 512;
 
 /// Forgotten occurrences cost steps too; a walk gives up after this multiple of its budget.
 const DEAD_STEPS: usize = 4;
@@ -52,8 +57,8 @@ pub(crate) struct Level {
 pub(crate) enum Entries {
     /// In the evidence's own buffers.
     Buffered { start: usize, end: usize },
-    /// In the nest's count list of this order.
-    Counted { order: usize },
+    /// The first `len` entries of the nest's count list of this order.
+    Counted { order: usize, len: usize },
     /// In the corpus model: entries of this range.
     Corpus { start: usize, end: usize },
 }
@@ -70,6 +75,7 @@ pub(crate) struct Evidence {
     occurrences: Vec<Occurrence>,
     seen_tokens: Vec<u16>,
     seen_counts: Vec<u32>,
+    sorted_counts: Vec<u32>,
     /// Position and continuation of the most recent occurrence seen.
     newest: Option<(u32, u16)>,
     /// Per token: its index in `seen_tokens` plus one, 0 for none.
@@ -234,29 +240,28 @@ impl Evidence {
             total: list.total,
             kept: list.total,
             distinct: list.tokens.len() as u32,
-            entries: Entries::Counted { order },
+            entries: Entries::Counted {
+                order,
+                len: list.tokens.len(),
+            },
             newest: None,
         };
         if let Some(minus) = minus {
             let start = self.tokens.len();
-            for (&token, &count) in list.tokens.iter().zip(list.counts) {
-                let less = minus
-                    .tokens
-                    .iter()
-                    .position(|&t| t == token)
-                    .map_or(0, |i| minus.counts[i]);
-                if count > less {
-                    self.tokens.push(token);
-                    self.counts.push(count - less);
-                }
-            }
+            self.buffer_difference(list, minus);
             level.total -= minus.total;
-            level.kept = level.total;
             level.distinct = (self.tokens.len() - start) as u32;
+            self.drop_rare(start);
+            level.kept = self.counts[start..].iter().sum();
             level.entries = Entries::Buffered {
                 start,
                 end: self.tokens.len(),
             };
+        } else if list.counts.len() > LONGEST_LIST {
+            let rare = list.counts[LONGEST_LIST];
+            let len = list.counts.partition_point(|&count| count > rare);
+            level.kept = list.counts[..len].iter().sum();
+            level.entries = Entries::Counted { order, len };
         }
         if level.total > 0 && self.levels.last().is_none_or(|l| l.total != level.total) {
             self.levels.push(level);
@@ -264,6 +269,42 @@ impl Evidence {
         if level.total > 0 {
             self.matched_order = self.matched_order.max(order);
         }
+    }
+}
+
+impl Evidence {
+    /// Buffers the entries of `list` less those of `minus`.
+    fn buffer_difference(&mut self, list: Continuations<'_>, minus: Continuations<'_>) {
+        for (&token, &count) in list.tokens.iter().zip(list.counts) {
+            let hidden = minus.tokens.iter().position(|&t| t == token);
+            let left = count - hidden.map_or(0, |index| minus.counts[index]);
+            if left > 0 {
+                self.tokens.push(token);
+                self.counts.push(left);
+            }
+        }
+    }
+
+    /// Drops from the buffered entries `start..` what [`LONGEST_LIST`] drops from a sorted list.
+    fn drop_rare(&mut self, start: usize) {
+        if self.counts.len() - start <= LONGEST_LIST {
+            return;
+        }
+        self.sorted_counts.clear();
+        self.sorted_counts.extend_from_slice(&self.counts[start..]);
+        let (_, &mut rare, _) = self
+            .sorted_counts
+            .select_nth_unstable_by(LONGEST_LIST, |a, b| b.cmp(a));
+        let mut end = start;
+        for index in start..self.counts.len() {
+            if self.counts[index] > rare {
+                self.counts[end] = self.counts[index];
+                self.tokens[end] = self.tokens[index];
+                end += 1;
+            }
+        }
+        self.counts.truncate(end);
+        self.tokens.truncate(end);
     }
 }
 

@@ -8,8 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::error::CacheError;
 
-/// Header: magic 8, version 4, vocabulary 4, body length 8, payload length 8, SHA-256 of the payload 32.
+/// Header: magic 8, version 4, vocabulary 4, body length 8, payload length 8, SHA-256 of all that and the payload 32.
 const HEADER_LEN: usize = 64;
+
+/// What the hash covers of the header: all before the hash.
+const HASHED_HEADER: usize = 32;
 
 /// No file of ours unpacks to more.
 const MAX_BODY_LEN: u64 = 4 << 30;
@@ -46,7 +49,8 @@ impl Kind {
         bytes.extend_from_slice(&(vocab_size as u32).to_le_bytes());
         bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&Sha256::digest(&payload));
+        let hash = hash(&bytes, &payload);
+        bytes.extend_from_slice(&hash);
         bytes.extend_from_slice(&payload);
         Ok(bytes)
     }
@@ -73,7 +77,7 @@ impl Kind {
                 payload.len()
             )));
         }
-        if Sha256::digest(payload)[..] != header[32..HEADER_LEN] {
+        if hash(&header[..HASHED_HEADER], payload) != header[HASHED_HEADER..] {
             return Err(self.corrupt("its SHA-256 does not match its content"));
         }
         let body_len = u64_at(header, 16);
@@ -175,6 +179,14 @@ impl<'a> Reader<'a> {
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len()
     }
+}
+
+fn hash(header: &[u8], payload: &[u8]) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(header)
+        .chain_update(payload)
+        .finalize()
+        .into()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -26,6 +26,9 @@ pub const GATE_SETS: [(&str, &[usize]); 7] = [
 /// Largest hidden layer.
 pub const MAX_HIDDEN: usize = 64;
 
+/// Most features a gate takes.
+pub const MAX_FEATURES: usize = 256;
+
 const FORMAT_VERSION: u32 = 1;
 
 /// Names of a set's components: `exit1`, .., `corpus`, `project`, `file`.
@@ -108,24 +111,21 @@ impl Gate {
                 ),
             ));
         }
-        let standard = |i: usize| standardise(features[i], self.means[i], self.scales[i]);
+        let mut inputs = [0.0f32; MAX_FEATURES];
+        for i in 0..f {
+            inputs[i] = standardise(features[i], self.means[i], self.scales[i]);
+        }
+        let inputs = &inputs[..f];
         out.copy_from_slice(&self.output_bias);
         for unit in 0..h {
             let row = &self.hidden[unit * f..(unit + 1) * f];
-            let mut sum = self.hidden_bias[unit];
-            for i in 0..f {
-                sum += row[i] * standard(i);
-            }
-            let activation = sum.tanh();
+            let activation = (dot(row, inputs) + self.hidden_bias[unit]).tanh();
             for component in 0..c {
                 out[component] += self.output[component * h + unit] * activation;
             }
         }
         for component in 0..c {
-            let row = &self.direct[component * f..(component + 1) * f];
-            for i in 0..f {
-                out[component] += row[i] * standard(i);
-            }
+            out[component] += dot(&self.direct[component * f..(component + 1) * f], inputs);
         }
         softmax(out);
         Ok(())
@@ -138,11 +138,11 @@ impl Gate {
             self.components.len(),
             self.hidden_bias.len(),
         );
-        if c == 0 || c > MAX_COMPONENTS || h > MAX_HIDDEN {
+        if c == 0 || c > MAX_COMPONENTS || h > MAX_HIDDEN || f > MAX_FEATURES {
             return Err(gate_error(
                 name,
                 format!(
-                    "{c} components and {h} hidden units: 1 to {MAX_COMPONENTS} and at most {MAX_HIDDEN} are supported"
+                    "{f} features, {h} hidden units, {c} components: at most {MAX_FEATURES}, {MAX_HIDDEN} and 1 to {MAX_COMPONENTS} are supported"
                 ),
             ));
         }
@@ -200,6 +200,25 @@ pub(crate) fn softmax(values: &mut [f32]) {
     for value in values {
         *value /= total;
     }
+}
+
+/// Dot product in fixed lanes: the same bits on every machine.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 8;
+    let mut sums = [0.0f32; LANES];
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = a_chunks
+        .remainder()
+        .iter()
+        .zip(b_chunks.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
+    for (x, y) in a_chunks.zip(b_chunks) {
+        for lane in 0..LANES {
+            sums[lane] += x[lane] * y[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + rest
 }
 
 pub(crate) fn gate_error(gate: &str, reason: String) -> CacheError {

@@ -1,7 +1,7 @@
 //! Fits a gate by Adam (Kingma and Ba 2015) on `-log(sum_i w_i p_i(target))`. Same examples, options and seed: same gate.
 
 use crate::error::CacheError;
-use crate::gate::{Gate, MAX_HIDDEN, gate_error, softmax, standardise};
+use crate::gate::{Gate, MAX_HIDDEN, dot, gate_error, softmax, standardise};
 
 /// One scored position. `probabilities[i]` is what component `i` gave the token that came.
 #[derive(Clone, Debug, PartialEq)]
@@ -304,24 +304,6 @@ impl Learner {
             *parameter -= rate * (direction + decay * *parameter);
         }
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 8;
-    let mut sums = [0.0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_chunks
-        .remainder()
-        .iter()
-        .zip(b_chunks.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
-    for (x, y) in a_chunks.zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + rest
 }
 
 fn add_scaled(out: &mut [f32], scale: f32, values: &[f32]) {

@@ -3,10 +3,29 @@
 /// Mixes `components` (each `[V]`) with `weights` into `out` (`[V]`). Components beyond the weights, and weights beyond the
 /// components, are ignored: the caller pairs them.
 pub fn mix(components: &[&[f32]], weights: &[f32], out: &mut [f32]) {
-    out.fill(0.0);
-    for (component, &weight) in components.iter().zip(weights) {
-        for (mixed, &p) in out.iter_mut().zip(*component) {
-            *mixed += weight * p;
+    pulp::Arch::new().dispatch(Mix {
+        components,
+        weights,
+        out,
+    });
+}
+
+struct Mix<'a> {
+    components: &'a [&'a [f32]],
+    weights: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl pulp::NullaryFnOnce for Mix<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.out.fill(0.0);
+        for (component, &weight) in self.components.iter().zip(self.weights) {
+            for (mixed, &p) in self.out.iter_mut().zip(*component) {
+                *mixed += weight * p;
+            }
         }
     }
 }

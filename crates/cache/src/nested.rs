@@ -153,10 +153,13 @@ impl NestedCache {
         self.folder_subtraction = subtraction;
     }
 
-    /// Predicts what follows `context` (newest token last; more than [`MAX_ORDER`] tokens add nothing). Allocates only
-    /// the first time `out` is used.
+    /// Predicts what follows `context` (newest token last; more than [`MAX_ORDER`] tokens add nothing, nor do those before
+    /// an id outside the vocabulary). Allocates only until the buffers of `out` have grown.
     pub fn predict(&self, context: &[u32], out: &mut NestPrediction) {
         let context = &context[context.len().saturating_sub(MAX_ORDER)..];
+        let foreign = |&token: &u32| token as usize >= self.vocab_size;
+        let known_from = context.iter().rposition(foreign).map_or(0, |at| at + 1);
+        let context = &context[known_from..];
         out.gather(self, context);
         let sources = [
             self.corpus.is_some(),
@@ -373,12 +376,12 @@ impl NestPrediction {
                         &evidence.tokens[start..end],
                         &evidence.counts[start..end],
                     ),
-                    Entries::Counted { order } => {
+                    Entries::Counted { order, len } => {
                         let list = cache
                             .nest_of(source)
                             .and_then(|nest| nest.counts().after(context, order));
                         if let Some(list) = list {
-                            add(out, weight, list.tokens, list.counts);
+                            add(out, weight, &list.tokens[..len], &list.counts[..len]);
                         }
                     }
                     Entries::Corpus { start, end } => {

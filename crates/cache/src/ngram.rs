@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::chain::Chain;
+use crate::chain::{Chain, make_room};
 use crate::counts::LowOrderCounts;
 use crate::error::CacheError;
 
@@ -77,6 +77,31 @@ impl Ngram {
         let id = self.begin();
         self.append(tokens);
         Ok(id)
+    }
+
+    /// Learns many files at once, one segment each, in the given order; equal to [`Ngram::learn`] for each. Chains and
+    /// counts are independent of each other, so `threads` above 1 (4 is the most that helps) share the work.
+    ///
+    /// # Errors
+    /// When an id is outside the vocabulary or the nest is full; nothing is learned then.
+    pub fn learn_files(
+        &mut self,
+        files: &[impl AsRef<[u32]>],
+        threads: usize,
+    ) -> Result<Vec<SegmentId>, CacheError> {
+        let total = files.iter().map(|file| file.as_ref().len() + 1).sum();
+        self.check_room(total)?;
+        for file in files {
+            check_tokens(file.as_ref(), self.vocab_size)?;
+        }
+        let first = self.segments.len();
+        self.reserve(total);
+        for file in files {
+            self.begin();
+            self.store(file.as_ref());
+        }
+        self.index(first, threads);
+        Ok((first..self.segments.len()).map(SegmentId).collect())
     }
 
     /// Opens a new, empty segment for [`Ngram::push`].
@@ -262,30 +287,76 @@ impl Ngram {
     }
 
     fn check(&self, tokens: &[u32]) -> Result<(), CacheError> {
+        self.check_room(tokens.len())?;
+        check_tokens(tokens, self.vocab_size)
+    }
+
+    fn check_room(&self, additional: usize) -> Result<(), CacheError> {
         const MAX_TOKENS: usize = u32::MAX as usize - 2;
-        if self.stream.len() + tokens.len() >= MAX_TOKENS {
+        if self.stream.len() + additional >= MAX_TOKENS {
             return Err(CacheError::TooManyTokens { max: MAX_TOKENS });
         }
-        check_tokens(tokens, self.vocab_size)
+        Ok(())
     }
 
     /// Appends checked tokens to the newest segment, structure by structure: each stays in the processor's cache.
     fn append(&mut self, tokens: &[u32]) {
         let from = self.stream.len();
-        self.stream.extend(tokens.iter().map(|&token| token as u16));
-        let segment = self
-            .segments
-            .last_mut()
-            .expect("callers open a segment first");
-        segment.len += tokens.len();
-        let start = segment.start;
+        self.store(tokens);
+        let start = self.newest_segment().start;
         for at in from..self.stream.len() {
             self.counts.add(&self.stream, start, at);
         }
         for chain in &mut self.chains {
             chain.extend(&self.stream, start);
         }
+    }
+
+    /// Appends checked tokens to the stream alone.
+    fn store(&mut self, tokens: &[u32]) {
+        make_room(&mut self.stream, tokens.len());
+        self.stream.extend(tokens.iter().map(|&token| token as u16));
+        self.newest_segment().len += tokens.len();
         self.live_tokens += tokens.len();
+    }
+
+    fn newest_segment(&mut self) -> &mut Segment {
+        self.segments
+            .last_mut()
+            .expect("callers open a segment first")
+    }
+
+    /// Counts and chains the stored live segments from number `first` on.
+    fn index(&mut self, first: usize, threads: usize) {
+        let (stream, segments) = (&self.stream, &self.segments[first..]);
+        let counts = &mut self.counts;
+        let mut count = || {
+            for segment in segments.iter().filter(|segment| segment.live) {
+                for at in segment.range() {
+                    counts.add(stream, segment.start, at);
+                }
+            }
+        };
+        let link = |chains: &mut [Chain]| {
+            for chain in chains {
+                for segment in segments.iter().filter(|segment| segment.live) {
+                    chain.extend(&stream[..segment.range().end], segment.start);
+                }
+            }
+        };
+        if threads < 2 {
+            count();
+            link(&mut self.chains);
+            return;
+        }
+        // The caller's thread counts, which takes about as long as two chains.
+        let share = self.chains.len().div_ceil(threads - 1).max(1);
+        std::thread::scope(|scope| {
+            for chains in self.chains.chunks_mut(share) {
+                scope.spawn(move || link(chains));
+            }
+            count();
+        });
     }
 
     /// Rebuilds everything from the live segments; ids stay.
@@ -310,7 +381,7 @@ impl Ngram {
                     .map(|&token| u32::from(token))
                     .collect();
                 self.begin();
-                self.append(&tokens);
+                self.store(&tokens);
             } else {
                 self.segments.push(Segment {
                     start: 0,
@@ -319,6 +390,7 @@ impl Ngram {
                 });
             }
         }
+        self.index(0, 1);
     }
 }
 

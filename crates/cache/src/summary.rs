@@ -68,7 +68,7 @@ fn first_index_of(values: &[f32], value: f32) -> usize {
 
 /// log2 on [1, 2), interpolated at the Chebyshev nodes of degree 4: off by at most 1.2e-4.
 const COEFFICIENTS: [f32; 5] = [
-    -2.498_353_1,
+    -2.498_353,
     4.029_211_4,
     -2.078_335_2,
     0.626_032_2,

@@ -1,5 +1,10 @@
 //! The corpus model: counting against a plain count, pruning to a size, its file.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,7 +23,7 @@ fn text(seed: u32, len: usize) -> Vec<u32> {
         .map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let random = state >> 16;
-            previous = if random % 4 == 0 {
+            previous = if random.is_multiple_of(4) {
                 random / 4
             } else {
                 previous * 3 + random % 2
@@ -37,7 +42,7 @@ fn patterned(seed: u32, len: usize) -> Vec<u32> {
         .map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let random = state >> 16;
-            let token = if random % 8 == 0 {
+            let token = if random.is_multiple_of(8) {
                 random / 8 % 12
             } else {
                 (older * 3 + newer) % 12
@@ -214,6 +219,11 @@ fn a_damaged_file_is_refused_by_name() {
     let mut flipped = bytes.clone();
     flipped[bytes.len() / 2] ^= 1;
     check(&flipped, "SHA-256");
+    for at in 12..64 {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        check(&flipped, "corpus n-gram");
+    }
     let mut newer = bytes.clone();
     newer[8] = 9;
     check(&newer, "version 9");

@@ -1,5 +1,10 @@
 //! Equalities of the nests: they need no golden numbers.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
 use std::sync::Arc;
 
 use nestor_cache::{
@@ -101,6 +106,26 @@ fn bulk_learning_equals_learning_token_by_token() {
     }
     assert_eq!(bulk.to_bytes().unwrap(), stepwise.to_bytes().unwrap());
     assert_same_predictions(&with_project(bulk), &with_project(stepwise), &text(4, 600));
+}
+
+#[test]
+fn learning_many_files_equals_learning_each_whatever_the_threads() {
+    let files = [text(1, 900), text(2, 40), Vec::new(), text(3, 500)];
+    let each = nest(&files);
+    for threads in [0, 1, 2, 3, 4, 9] {
+        let mut many = nest(&files[..1]);
+        let ids = many.learn_files(&files[1..], threads).unwrap();
+        assert_eq!(ids, [SegmentId(1), SegmentId(2), SegmentId(3)]);
+        assert_eq!(many.to_bytes().unwrap(), each.to_bytes().unwrap());
+        assert_same_predictions(
+            &with_project(many),
+            &with_project(each.clone()),
+            &text(4, 300),
+        );
+    }
+    let mut refused = Ngram::new(VOCAB, MAX_ORDER).unwrap();
+    assert!(refused.learn_files(&[vec![1], vec![50]], 2).is_err());
+    assert!(refused.is_empty() && refused.segments().next().is_none());
 }
 
 #[test]
@@ -288,6 +313,22 @@ fn nothing_learned_is_uniform() {
                     .all(|&p| p == 1.0 / VOCAB as f32)
             );
         }
+    }
+}
+
+#[test]
+fn foreign_ids_in_the_context_end_it() {
+    let mut cache = NestedCache::new(VOCAB, Some(corpus())).unwrap();
+    cache.file_mut().learn(&[5, 6, 7, 8]).unwrap();
+    cache.project_mut().learn(&[5, 6, 7, 8]).unwrap();
+    let expected = predict(&cache, &[5, 6, 7]);
+    for foreign in [VOCAB as u32, u32::from(u16::MAX), u32::MAX] {
+        let prediction = predict(&cache, &[1, foreign, 5, 6, 7]);
+        assert_eq!(prediction.source(Source::File).matched_order, 3);
+        assert_eq!(
+            prediction.probabilities(Nest::File),
+            expected.probabilities(Nest::File)
+        );
     }
 }
 

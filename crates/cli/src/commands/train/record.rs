@@ -54,14 +54,18 @@ fn gather(events: impl Iterator<Item = Event>) -> Option<Run> {
                 summary.elapsed_s += seconds;
                 summary.step = step.step;
                 summary.tokens = step.tokens;
-                summary.tokens_per_s = summary.tokens as f64 / summary.elapsed_s.max(1e-9);
                 summary.peak_bytes = summary.peak_bytes.max(step.resident_bytes);
             }
             Event::Validation { levels, .. } => summary.levels = levels,
-            Event::Summary(last) => summary = last,
+            Event::Summary(last) => {
+                let peak_bytes = summary.peak_bytes.max(last.peak_bytes);
+                summary = Summary { peak_bytes, ..last };
+            }
             Event::Note { .. } | Event::Checkpoint { .. } => {}
         }
     }
+    // The last call's own rate says nothing of the run: it may have had no step left to do.
+    summary.tokens_per_s = summary.tokens as f64 / summary.elapsed_s.max(1e-9);
     Some(Run {
         config: config?,
         summary,

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Gathers what a machine with a GPU needs, but no Rust and no network, in gpu/pack (git-ignored):
-# the stripped binary with the feature `cuda`, and the corpus as it lies on disk (zstd shards).
+# the stripped and gzipped binary with the feature `cuda` (45 MB, 12 MB packed), and the corpus as it lies
+# on disk (zstd shards).
 # Usage: gpu/pack.sh [CORPUS]          default: data/corpus8k
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +18,7 @@ target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_director
 
 rm -rf "$pack.partial" && mkdir -p "$pack.partial/corpus"
 strip -o "$pack.partial/train_lab" "$target/release/examples/train_lab"
+gzip -9 "$pack.partial/train_lab"
 cp -r "$corpus"/manifest.json "$corpus"/tokenizer.json "$corpus"/index.jsonl.zst "$corpus"/shards "$pack.partial/corpus/"
 rm -rf "$pack" && mv "$pack.partial" "$pack"
 

@@ -13,6 +13,8 @@ pack=gpu/pack
 out=${OUT:-gpu/results}
 state=${STATE:-$out}
 lab=$pack/train_lab
+# The binary travels packed.
+[ -x "$lab" ] || [ ! -f "$lab.gz" ] || gunzip -k "$lab.gz"
 mkdir -p "$out" "$state"
 test -x "$lab" || { echo "$lab is missing: run gpu/pack.sh first" >&2; exit 3; }
 

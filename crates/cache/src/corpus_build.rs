@@ -341,6 +341,7 @@ impl Counted {
             nodes: Vec::new(),
             entry_tokens: Vec::new(),
             entry_counts: Vec::new(),
+            long: None,
         };
         let mut order = vec![self.nodes.len() - 1];
         let mut next = 0;

@@ -193,6 +193,7 @@ fn read_body(vocab_size: usize, body: &[u8]) -> Result<CorpusNgram, &'static str
         nodes,
         entry_tokens,
         entry_counts,
+        long: None,
     })
 }
 

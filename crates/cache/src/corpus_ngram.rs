@@ -4,7 +4,11 @@
 //! found by walking tokens, so a hit is exact. Counts above 16 are rounded to 6 %. Built by `corpus_build`, stored by
 //! `corpus_format`, queried by `nested`.
 
+use std::sync::Arc;
+
+use crate::error::CacheError;
 use crate::evidence::{Entries, Evidence, Level};
+use crate::long_contexts::LongContexts;
 
 /// Longest context a corpus model can hold.
 pub const MAX_CORPUS_CONTEXT: usize = 7;
@@ -23,6 +27,8 @@ pub struct CorpusNgram {
     pub(crate) entry_tokens: Vec<u16>,
     /// Rounded counts, see `quantise`.
     pub(crate) entry_counts: Vec<u32>,
+    /// What followed longer contexts; a file of its own.
+    pub(crate) long: Option<Arc<LongContexts>>,
 }
 
 /// One context. Its children are `nodes[children .. next.children]`, sorted by token; its entries likewise.
@@ -67,7 +73,50 @@ impl CorpusNgram {
 
     /// Resident bytes.
     pub fn bytes(&self) -> usize {
-        self.nodes.len() * size_of::<Node>() + self.entry_tokens.len() * 6 + self.vocab_size * 8
+        self.nodes.len() * size_of::<Node>()
+            + self.entry_tokens.len() * 6
+            + self.vocab_size * 8
+            + self.long.as_ref().map_or(0, |long| long.bytes())
+    }
+
+    /// Long contexts of the same corpus.
+    pub fn long_contexts(&self) -> Option<&Arc<LongContexts>> {
+        self.long.as_ref()
+    }
+
+    /// Puts long contexts over the counts.
+    ///
+    /// # Errors
+    /// [`CacheError::VocabularyMismatch`].
+    pub fn with_long_contexts(mut self, long: Arc<LongContexts>) -> Result<Self, CacheError> {
+        if long.vocab_size() != self.vocab_size {
+            return Err(CacheError::VocabularyMismatch {
+                part: "the long contexts",
+                expected: self.vocab_size,
+                found: long.vocab_size(),
+            });
+        }
+        self.long = Some(long);
+        Ok(self)
+    }
+
+    /// The likeliest token after the longest known context, given the tokens newest first.
+    pub(crate) fn likeliest(&self, newest_first: impl Iterator<Item = u32>) -> Option<u16> {
+        let mut node = 0;
+        let mut best = None;
+        for token in newest_first.take(self.max_context) {
+            let Some(child) = self.child(node, token) else {
+                break;
+            };
+            node = child;
+            let (start, end) = self.entry_range(node);
+            // Of equal counts the smallest token, as everywhere.
+            let most = (start..end)
+                .rev()
+                .max_by_key(|&entry| self.entry_counts[entry]);
+            best = most.map(|entry| self.entry_tokens[entry]).or(best);
+        }
+        best
     }
 
     /// Collects the levels of `context`, longest first.
@@ -100,6 +149,9 @@ impl CorpusNgram {
             last_total = level.total;
             adds
         });
+        if let Some(long) = &self.long {
+            long.look_up(context, |order, token| evidence.add_long(order, token));
+        }
     }
 
     pub(crate) fn child(&self, node: usize, token: u32) -> Option<usize> {

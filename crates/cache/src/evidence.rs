@@ -273,6 +273,26 @@ impl Evidence {
 }
 
 impl Evidence {
+    /// Puts what a long context of the corpus says before everything shorter.
+    pub(crate) fn add_long(&mut self, order: usize, token: u16) {
+        let start = self.tokens.len();
+        self.tokens.push(token);
+        self.counts.push(1);
+        self.matched_order = self.matched_order.max(order);
+        let level = Level {
+            level: usize::from(LEVEL_OF_LENGTH[order]),
+            total: 1,
+            kept: 1,
+            distinct: 1,
+            entries: Entries::Buffered {
+                start,
+                end: start + 1,
+            },
+            newest: None,
+        };
+        self.levels.insert(0, level);
+    }
+
     /// Buffers the entries of `list` less those of `minus`.
     fn buffer_difference(&mut self, list: Continuations<'_>, minus: Continuations<'_>) {
         for (&token, &count) in list.tokens.iter().zip(list.counts) {

@@ -23,6 +23,15 @@ pub const GATE_SETS: [(&str, &[usize]); 7] = [
     ("accurate", &[1, 2, 3]),
 ];
 
+/// Gates for a project whose memories have learned: the exits as the memories change them, and what followed the nearest
+/// states as one component more. Same form as [`GATE_SETS`].
+pub const MEMORY_GATE_SETS: [(&str, &[usize]); 4] = [
+    ("level2-memory", &[2]),
+    ("level3-memory", &[3]),
+    ("balanced-memory", &[1, 2]),
+    ("accurate-memory", &[1, 2, 3]),
+];
+
 /// Largest hidden layer.
 pub const MAX_HIDDEN: usize = 64;
 
@@ -39,6 +48,13 @@ pub fn component_names(exits: &[usize]) -> Vec<String> {
         .map(|exit| format!("exit{exit}"))
         .chain(nests)
         .collect()
+}
+
+/// Names of the components of a set of [`MEMORY_GATE_SETS`]: `exit1`, .., `nearest`, `corpus`, `project`, `file`.
+pub fn memory_component_names(exits: &[usize]) -> Vec<String> {
+    let mut names = component_names(exits);
+    names.insert(exits.len(), "nearest".to_owned());
+    names
 }
 
 /// A fitted gate. Letters: F features, H hidden units, C components.
@@ -233,7 +249,7 @@ pub(crate) fn gate_error(gate: &str, reason: String) -> CacheError {
 #[serde(deny_unknown_fields)]
 pub struct GateSet {
     format_version: u32,
-    /// Gates by the names of [`GATE_SETS`].
+    /// Gates by the names of [`GATE_SETS`] and [`MEMORY_GATE_SETS`].
     pub gates: BTreeMap<String, Gate>,
 }
 

@@ -15,6 +15,8 @@ pub mod features;
 mod format;
 pub mod gate;
 pub mod gate_fit;
+pub mod long_build;
+mod long_contexts;
 mod mix;
 mod nested;
 mod ngram;
@@ -28,8 +30,12 @@ pub use corpus_build::{CorpusBuildOptions, CorpusBuilder};
 pub use corpus_ngram::{CorpusNgram, MAX_CORPUS_CONTEXT};
 pub use error::CacheError;
 pub use features::{ExitDistribution, feature_count, gate_features};
-pub use gate::{GATE_SETS, Gate, GateSet, component_names};
+pub use gate::{
+    GATE_SETS, Gate, GateSet, MEMORY_GATE_SETS, component_names, memory_component_names,
+};
 pub use gate_fit::{FitOptions, FitReport, GateExample};
+pub use long_build::LongContextBuilder;
+pub use long_contexts::{LONG_ORDERS, LongContexts};
 pub use mix::mix;
 pub use nested::{NESTS, Nest, NestPrediction, NestedCache, SourceMatch};
 pub use ngram::{MAX_ORDER, MAX_VOCAB_SIZE, Ngram, SegmentId};

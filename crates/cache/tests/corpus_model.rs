@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nestor_cache::{
-    CacheError, CorpusBuildOptions, CorpusBuilder, CorpusNgram, Nest, NestPrediction, NestedCache,
-    Source,
+    CacheError, CorpusBuildOptions, CorpusBuilder, CorpusNgram, LongContextBuilder, Nest,
+    NestPrediction, NestedCache, Source,
 };
 
 const VOCAB: usize = 200;
@@ -234,4 +234,32 @@ fn a_damaged_file_is_refused_by_name() {
             .to_string()
             .contains("none.bin")
     );
+}
+
+#[test]
+fn a_long_context_speaks_first_and_the_distribution_still_sums_to_one() {
+    let files = files();
+    let counts = build(&files, GENEROUS);
+    let mut builder = LongContextBuilder::new(VOCAB).unwrap();
+    for file in &files {
+        builder.add(file, &vec![1; file.len()]).unwrap();
+    }
+    let long = builder.build(&counts, 1 << 20).unwrap();
+    let with = counts.clone().with_long_contexts(Arc::new(long)).unwrap();
+    let right = |corpus: CorpusNgram| {
+        let mut cache = NestedCache::new(VOCAB, Some(Arc::new(corpus))).unwrap();
+        cache.start_file();
+        let mut prediction = NestPrediction::new(VOCAB);
+        let mut right = 0;
+        for at in 100..600 {
+            cache.predict(&files[3][at - 40..at], &mut prediction);
+            let probabilities = prediction.probabilities(Nest::Corpus);
+            assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+            let top = prediction.summary(Nest::Corpus).top;
+            right += usize::from(top == files[3][at]);
+        }
+        right
+    };
+    let (short, long) = (right(counts), right(with));
+    assert!(long > 470 && short < 450, "{short} -> {long} of 500");
 }

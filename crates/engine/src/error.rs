@@ -119,6 +119,24 @@ pub enum EngineError {
         /// Vocabulary of the part.
         found: usize,
     },
+    /// A setting of a memory that makes no sense.
+    #[error("memory: {field} is {value}: {reason}")]
+    Setting {
+        /// The field of the memory's configuration.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A saved memory that is damaged, foreign or of another version.
+    #[error("{what} as saved: {reason}")]
+    Memory {
+        /// Which memory.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The cache or its gate refused something.
     #[error(transparent)]
     Cache(#[from] nestor_cache::CacheError),

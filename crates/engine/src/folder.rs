@@ -1,7 +1,7 @@
 //! All of a model folder: the model, the gates, the corpus' counts and the methods it was trained on.
 
 use crate::{EngineError, Model};
-use nestor_cache::{CorpusNgram, GateSet, NestedCache};
+use nestor_cache::{CorpusNgram, GateSet, LongContexts, NestedCache};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub struct ModelFolder {
     pub model: Arc<Model>,
     /// `gate.json`
     pub gates: Option<Arc<GateSet>>,
-    /// `ngram.bin`
+    /// `ngram.bin`, with `contexts.bin` over it
     pub corpus: Option<Arc<CorpusNgram>>,
     /// `methods.bin`: hashes of the methods of the training rows, rising.
     pub method_hashes: Arc<[u64]>,
@@ -26,17 +26,24 @@ impl ModelFolder {
     pub fn open(dir: &Path) -> Result<Self, EngineError> {
         let model = Model::load(dir)?;
         let gates = present(dir, "gate.json", |path| Ok(GateSet::load(path)?))?;
+        let vocab = model.config().vocab;
         let corpus = present(dir, "ngram.bin", |path| Ok(CorpusNgram::load(path)?))?;
-        if let Some(corpus) = &corpus {
-            let (expected, found) = (model.config().vocab, corpus.vocab_size());
-            if expected != found {
-                return Err(EngineError::Vocabulary {
-                    part: "ngram.bin",
-                    expected,
-                    found,
-                });
-            }
-        }
+        let long = present(dir, "contexts.bin", |path| Ok(LongContexts::load(path)?))?;
+        check_vocabulary(
+            "ngram.bin",
+            vocab,
+            corpus.as_ref().map(CorpusNgram::vocab_size),
+        )?;
+        check_vocabulary(
+            "contexts.bin",
+            vocab,
+            long.as_ref().map(LongContexts::vocab_size),
+        )?;
+        let corpus = match (corpus, long) {
+            (Some(corpus), Some(long)) => Some(corpus.with_long_contexts(Arc::new(long))?),
+            // Long contexts hold only what the counts get wrong: without those they say too little.
+            (corpus, _) => corpus,
+        };
         let method_hashes = present(dir, "methods.bin", read_hashes)?.unwrap_or_default();
         Ok(Self {
             model,
@@ -60,6 +67,21 @@ impl ModelFolder {
     /// Whether the model was trained on a method with this hash.
     pub fn has_method(&self, hash: u64) -> bool {
         self.method_hashes.binary_search(&hash).is_ok()
+    }
+}
+
+fn check_vocabulary(
+    part: &'static str,
+    expected: usize,
+    found: Option<usize>,
+) -> Result<(), EngineError> {
+    match found {
+        Some(found) if found != expected => Err(EngineError::Vocabulary {
+            part,
+            expected,
+            found,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Inference on a CPU: loads a model folder, keeps sessions, predicts and generates.
+//! Inference on a CPU: loads a model folder, keeps sessions, predicts, generates and learns online.
 //!
 //! Called by `assist` and `cli`. It knows token ids only: it must not know about text, files of
 //! source code, lexers or projects, and never writes a model folder.
@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod folder;
 mod generate;
+mod learn;
 mod mixture;
 mod model;
 mod predictor;
@@ -20,6 +21,11 @@ pub use config::{FORMAT_VERSION, Manifest, NetworkConfig, Quantisation};
 pub use error::EngineError;
 pub use folder::ModelFolder;
 pub use generate::{Allowed, Finish, GenerateRequest, Generated, Step};
+pub use learn::{
+    Band, DeltaRow, DocumentReader, Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, ExitMlpStep,
+    Learned, LevelMemories, LevelMemoriesConfig, MemoryParts, MlpBatch, MlpWeights, Optimiser,
+    OutputDelta, OutputDeltaConfig, Recalled,
+};
 pub use mixture::{Component, Contribution, ExitSummary, Mixed, Mixture, Part, Speed};
 pub use model::{Model, sha256_hex};
 pub use predictor::Predictor;

@@ -1,7 +1,7 @@
 //! Which predictions are mixed, and what a mixture knows about its parts.
 
 use crate::EngineError;
-use nestor_cache::{Gate, GateSet, component_names, feature_count};
+use nestor_cache::{Gate, GateSet, component_names, feature_count, memory_component_names};
 use std::fmt;
 use std::sync::Arc;
 
@@ -61,6 +61,8 @@ impl std::str::FromStr for Speed {
 pub enum Component {
     /// The exit of a level, counted from 1.
     Level(usize),
+    /// What followed the nearest states of the project.
+    Nearest,
     /// Counts of the training corpus.
     Corpus,
     /// Counts of the project, backing off into the corpus.
@@ -73,6 +75,7 @@ impl fmt::Display for Component {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Level(level) => write!(f, "level{level}"),
+            Self::Nearest => f.write_str("nearest"),
             Self::Corpus => f.write_str("corpus"),
             Self::Project => f.write_str("project"),
             Self::File => f.write_str("file"),
@@ -85,6 +88,7 @@ impl fmt::Display for Component {
 pub struct Mixture {
     levels: Vec<usize>,
     gate: Option<Arc<Gate>>,
+    memory_gate: Option<Arc<Gate>>,
     slots: Option<Arc<[u8]>>,
 }
 
@@ -104,19 +108,24 @@ impl Mixture {
             });
         }
         if let Some(gate) = &gate {
-            let needed = component_names(levels);
-            if gate.components != needed || gate.features() != feature_count(levels.len()) {
-                return Err(EngineError::Gate {
-                    found: gate.components.clone(),
-                    needed,
-                });
-            }
+            check_gate(gate, component_names(levels))?;
         }
         Ok(Self {
             levels: levels.to_vec(),
             gate,
+            memory_gate: None,
             slots: None,
         })
+    }
+
+    /// Adds what weighs the parts where a project's memories are at work.
+    ///
+    /// # Errors
+    /// [`EngineError::Gate`] for a gate of other components.
+    pub fn with_memory_gate(mut self, gate: Arc<Gate>) -> Result<Self, EngineError> {
+        check_gate(&gate, memory_component_names(&self.levels))?;
+        self.memory_gate = Some(gate);
+        Ok(self)
     }
 
     /// The mixture of a speed for a model of so many stages, weighed by the gate of that name.
@@ -131,7 +140,13 @@ impl Mixture {
     ) -> Result<Self, EngineError> {
         let levels: Vec<usize> = (1..=speed.exits(stages)).collect();
         let gate = gates.map(|gates| gates.gate(speed.name())).transpose()?;
-        Self::new(&levels, gate.map(|gate| Arc::new(gate.clone())))
+        let mixture = Self::new(&levels, gate.map(|gate| Arc::new(gate.clone())))?;
+        // A set that was fitted before there were memories lacks their gates; exit 1 alone has none.
+        let memory_gate = gates.and_then(|gates| gates.gates.get(&format!("{speed}-memory")));
+        match memory_gate {
+            Some(gate) => mixture.with_memory_gate(Arc::new(gate.clone())),
+            None => Ok(mixture),
+        }
     }
 
     /// Tells the gate where the next token stands: `classes[token]` is the class of the position
@@ -155,11 +170,28 @@ impl Mixture {
         self.gate.as_deref()
     }
 
+    pub(crate) fn memory_gate(&self) -> Option<&Gate> {
+        self.memory_gate.as_deref()
+    }
+
     /// The class of the position after a token, as the gate's features want it.
     pub(crate) fn slot_after(&self, token: Option<&u32>) -> u8 {
         let class = |classes: &Arc<[u8]>| classes.get(*token? as usize).copied();
         self.slots.as_ref().and_then(class).unwrap_or(u8::MAX)
     }
+}
+
+/// Refuses a gate that was fitted for other components or other features.
+fn check_gate(gate: &Gate, needed: Vec<String>) -> Result<(), EngineError> {
+    // Every component but the three nests has the features of an exit.
+    let exits = needed.len() - component_names(&[]).len();
+    if gate.components == needed && gate.features() == feature_count(exits) {
+        return Ok(());
+    }
+    Err(EngineError::Gate {
+        found: gate.components.clone(),
+        needed,
+    })
 }
 
 /// One part's distribution and its weight in the mixture.

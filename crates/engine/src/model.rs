@@ -99,6 +99,11 @@ impl Model {
         self.manifest.as_ref()
     }
 
+    /// The head that all exits share, `[V, d]`: its product with an exit's row gives the logits.
+    pub fn head(&self) -> &[f32] {
+        &self.weights.embedding
+    }
+
     /// Number of weights.
     pub fn parameter_count(&self) -> usize {
         tensor_shapes(&self.config)

@@ -4,7 +4,7 @@
 //! [`Predictor::cache_mut`], and so decides what counts as the file's own text.
 
 use crate::mixture::{Component, ExitSummary, Mixed, Mixture, Part, Speed};
-use crate::{EngineError, Model, Session};
+use crate::{EngineError, LevelMemories, Model, Session};
 use nestor_cache::{
     ExitDistribution, Gate, GateSet, NESTS, Nest, NestPrediction, NestedCache, Summary,
     gate_features, summarise,
@@ -19,6 +19,7 @@ pub struct Predictor {
     session: Session,
     mixture: Mixture,
     cache: Option<Arc<NestedCache>>,
+    memories: Option<Arc<LevelMemories>>,
     /// All tokens seen; the cache looks back into them.
     context: Vec<u32>,
     /// The last token's row of every exit.
@@ -47,6 +48,7 @@ impl Predictor {
             session,
             mixture,
             cache: None,
+            memories: None,
             context: Vec::new(),
             rows: Vec::new(),
             mixed: None,
@@ -89,6 +91,12 @@ impl Predictor {
         self.cache = cache.map(Arc::new);
         self.mixed = None;
         Ok(())
+    }
+
+    /// What the project has taught the exits, or nothing. The predictor reads the memories and never teaches them.
+    pub fn set_memories(&mut self, memories: Option<Arc<LevelMemories>>) {
+        self.memories = memories;
+        self.mixed = None;
     }
 
     /// The cache.
@@ -168,11 +176,7 @@ impl Predictor {
             ..Mixed::default()
         };
         let levels = self.mixture.levels();
-        let rows: Vec<(usize, &[f32])> = levels
-            .iter()
-            .map(|level| (level - 1, self.rows[level - 1].as_slice()))
-            .collect();
-        let probs = self.session.probs_of_exits(&rows)?;
+        let probs = self.exit_probs(levels)?;
         for (level, probs) in levels.iter().zip(probs.chunks_exact(vocab)) {
             let found = summarise(probs);
             mixed.exits.push(ExitSummary {
@@ -188,10 +192,19 @@ impl Predictor {
                 probs: probs.to_vec(),
             });
         }
+        if let (Some(memories), Some(_)) = (&self.memories, self.mixture.memory_gate()) {
+            // A memory gate mixes exits beyond the first, so the session has the rows that are asked for.
+            let probs = memories.recall(self.session.model(), &self.rows[1])?;
+            mixed.parts.push(Part {
+                component: Component::Nearest,
+                weight: 0.0,
+                probs,
+            });
+        }
         let weights = match &self.cache {
             Some(cache) => self.add_nests(cache, &mut mixed)?,
             // A gate weighs exits against nests; alone the exits have nothing to be weighed by.
-            None => deepest_alone(mixed.parts.len()),
+            None => deepest_alone(mixed.exits.len(), mixed.parts.len()),
         };
         for (part, weight) in mixed.parts.iter_mut().zip(weights) {
             part.weight = weight;
@@ -200,12 +213,34 @@ impl Predictor {
         Ok(mixed)
     }
 
+    /// Distributions of the exits of `levels`, `[n, V]`.
+    fn exit_probs(&self, levels: &[usize]) -> Result<Vec<f32>, EngineError> {
+        let Some(memories) = &self.memories else {
+            let rows: Vec<(usize, &[f32])> = levels
+                .iter()
+                .map(|level| (level - 1, self.rows[level - 1].as_slice()))
+                .collect();
+            return self.session.probs_of_exits(&rows);
+        };
+        let mut probs = Vec::new();
+        for level in levels {
+            let rows = &self.rows[level - 1];
+            let model = self.session.model();
+            probs.extend(memories.exit_probs(model, level - 1, rows, self.session.threads())?);
+        }
+        Ok(probs)
+    }
+
     /// Adds the cache's distributions to the parts and returns the weights of all.
     fn add_nests(&self, cache: &NestedCache, mixed: &mut Mixed) -> Result<Vec<f32>, EngineError> {
         let mut nests = NestPrediction::new(cache.vocab_size());
         cache.predict(&self.context, &mut nests);
         let exits = mixed.parts.len();
-        let weights = match self.mixture.gate() {
+        let gate = match mixed.parts.last() {
+            Some(part) if part.component == Component::Nearest => self.mixture.memory_gate(),
+            _ => self.mixture.gate(),
+        };
+        let weights = match gate {
             Some(gate) => {
                 let weights = self.gate_weights(gate, &nests, mixed)?;
                 for (part, temperature) in mixed.parts.iter_mut().zip(&gate.temperatures) {
@@ -244,17 +279,22 @@ impl Predictor {
         nests: &NestPrediction,
         mixed: &Mixed,
     ) -> Result<Vec<f32>, EngineError> {
+        let known = mixed.exits.iter().map(|exit| Summary {
+            entropy: exit.entropy,
+            top_probability: exit.top_prob,
+            top: exit.top,
+        });
+        // The nearest states stand behind the exits and are no exit.
+        let others = mixed.parts[mixed.exits.len()..]
+            .iter()
+            .map(|part| summarise(&part.probs));
         let exits: Vec<ExitDistribution<'_>> = mixed
             .parts
             .iter()
-            .zip(&mixed.exits)
-            .map(|(part, exit)| ExitDistribution {
+            .zip(known.chain(others))
+            .map(|(part, summary)| ExitDistribution {
                 probabilities: &part.probs,
-                summary: Summary {
-                    entropy: exit.entropy,
-                    top_probability: exit.top_prob,
-                    top: exit.top,
-                },
+                summary,
             })
             .collect();
         let mut features = Vec::new();
@@ -266,10 +306,10 @@ impl Predictor {
     }
 }
 
-fn deepest_alone(exits: usize) -> Vec<f32> {
-    let mut weights = vec![0.0; exits];
-    if let Some(deepest) = weights.last_mut() {
-        *deepest = 1.0;
+fn deepest_alone(exits: usize, parts: usize) -> Vec<f32> {
+    let mut weights = vec![0.0; parts];
+    if let Some(deepest) = exits.checked_sub(1) {
+        weights[deepest] = 1.0;
     }
     weights
 }

@@ -5,7 +5,8 @@
 mod support;
 
 use nestor_cache::{
-    CorpusBuildOptions, CorpusBuilder, Gate, GateSet, NestedCache, component_names, feature_count,
+    CorpusBuildOptions, CorpusBuilder, CorpusNgram, Gate, GateSet, LongContextBuilder, NestedCache,
+    component_names, feature_count,
 };
 use nestor_engine::{Component, GenerateRequest, Mixture, Model, ModelFolder, Predictor, Speed};
 use safetensors::Dtype;
@@ -226,12 +227,22 @@ fn the_optional_files_of_a_folder_are_read_or_refused_by_name() {
     };
     gates().save(&at("gate.json")).unwrap();
     corpus(VOCAB).save(&at("ngram.bin")).unwrap();
+    let long = |vocab, counts: &CorpusNgram| {
+        let mut builder = LongContextBuilder::new(vocab).unwrap();
+        let text: Vec<u32> = (0..300).map(|i| i * i / 3 % 40).collect();
+        builder.add(&text, &vec![1; text.len()]).unwrap();
+        builder.build(counts, 1 << 20).unwrap()
+    };
+    long(VOCAB, &corpus(VOCAB))
+        .save(&at("contexts.bin"))
+        .unwrap();
     let hashes: Vec<u8> = [3u64, 7, 1 << 40]
         .iter()
         .flat_map(|h| h.to_le_bytes())
         .collect();
     std::fs::write(at("methods.bin"), &hashes).unwrap();
     let folder = ModelFolder::open(dir.path()).unwrap();
+    assert!(folder.corpus.as_ref().unwrap().long_contexts().is_some());
     assert!(folder.has_method(7) && folder.has_method(1 << 40) && !folder.has_method(8));
     let (cache, gates) = (folder.new_cache().unwrap(), folder.gates.clone().unwrap());
     let mut predictor =
@@ -256,4 +267,7 @@ fn the_optional_files_of_a_folder_are_read_or_refused_by_name() {
     );
     corpus(50).save(&at("other.bin")).unwrap();
     refused("ngram.bin", &std::fs::read(at("other.bin")).unwrap());
+    refused("contexts.bin", b"NOT CONTEXTS");
+    long(50, &corpus(50)).save(&at("other.bin")).unwrap();
+    refused("contexts.bin", &std::fs::read(at("other.bin")).unwrap());
 }

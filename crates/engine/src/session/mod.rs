@@ -134,6 +134,11 @@ impl Session {
         self
     }
 
+    /// Threads of matrix products.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// The model.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
@@ -220,17 +225,7 @@ impl Session {
 
     /// The product of rows of any exits with the head.
     fn head(&self, rows: &[f32], logits: &mut [f32]) {
-        let (vocab, width) = (self.model.config().vocab, self.model.config().width);
-        let embedding = &self.model.weights.embedding;
-        let n = rows.len() / width;
-        if n <= FEW_ROWS {
-            dot_rows(embedding, width, rows, logits);
-        } else {
-            let head = MatRef::new(embedding, vocab, width).transposed();
-            let rows = MatRef::new(rows, n, width);
-            let logits = MatMut::new(logits, n, vocab);
-            matmul(logits, rows, head, Update::Assign, self.threads);
-        }
+        head_logits(&self.model, rows, logits, self.threads);
     }
 
     /// Probabilities of one row for each of some exits, `[n, V]`; reads the head once for all.
@@ -333,6 +328,21 @@ impl Session {
     }
 }
 
+/// The product of rows `[n, d]` of any exits with the head: `logits` receives `[n, V]`.
+pub(crate) fn head_logits(model: &Model, rows: &[f32], logits: &mut [f32], threads: usize) {
+    let (vocab, width) = (model.config().vocab, model.config().width);
+    let embedding = &model.weights.embedding;
+    let n = rows.len() / width;
+    if n <= FEW_ROWS {
+        dot_rows(embedding, width, rows, logits);
+    } else {
+        let head = MatRef::new(embedding, vocab, width).transposed();
+        let rows = MatRef::new(rows, n, width);
+        let logits = MatMut::new(logits, n, vocab);
+        matmul(logits, rows, head, Update::Assign, threads);
+    }
+}
+
 /// The mixer of a block: reads `scratch.normed`, leaves its result in `scratch.mixed`.
 fn mix(
     model: &Model,
@@ -415,7 +425,11 @@ fn project(x: &[f32], rows: usize, w: &[f32], out: &mut Vec<f32>, threads: usize
     }
 }
 
-fn check_length(what: &'static str, found: usize, expected: usize) -> Result<(), EngineError> {
+pub(crate) fn check_length(
+    what: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<(), EngineError> {
     if found == expected {
         return Ok(());
     }

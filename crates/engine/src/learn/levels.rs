@@ -1,0 +1,623 @@
+//! All memories of a project together: what levels 2 and 3 and the episodic memory make of the exits' rows.
+//!
+//! Level 2 is an output delta on every exit but the first, learned when a chunk closes; level 3 is an MLP on the third exit,
+//! which steps once a period; the episodic memory holds the rows of the second exit, so that the balanced speed, which
+//! computes no deeper one, can ask it too. Called by `assist` and `memory`, which own the documents and decide what is
+//! taught: a document forks the project's memories, and only saved text is taught to the project. It must not know about text,
+//! files or time.
+//!
+//! What is learned from a chunk is used from the next chunk on: the caller scores a chunk before it teaches it.
+
+use super::frame::{Kind, Put};
+use super::{
+    Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, OutputDelta, OutputDeltaConfig,
+    check_option, check_size,
+};
+use crate::session::{Session, head_logits};
+use crate::{EngineError, Model};
+use nestor_kernels::softmax_in_place;
+use std::sync::Arc;
+
+/// Tokens after which a reader's session starts again: the network was trained on shorter windows.
+const MAX_SESSION: usize = 8192;
+
+/// Tokens that a session which starts again looks back at.
+const LOOK_BACK: usize = 1024;
+
+/// The exit, counted from 0, whose rows the episodic memory holds.
+const EPISODIC_EXIT: usize = 1;
+
+/// The exit, counted from 0, that level 3 corrects.
+const MLP_EXIT: usize = 2;
+
+/// Share of the episodic distribution that is spread over all tokens: what was never seen is not impossible.
+const SPREAD: f32 = 0.01;
+
+static SAVED: Kind = Kind {
+    magic: b"NestorLM",
+    version: 1,
+    what: "memories of levels 2 and 3",
+};
+
+/// Which memories are at work; those that are not stay silent and learn nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryParts {
+    /// The output deltas.
+    pub level2: bool,
+    /// The MLP.
+    pub level3: bool,
+    /// The nearest states.
+    pub episodic: bool,
+}
+
+impl MemoryParts {
+    /// Every memory.
+    pub const ALL: Self = Self {
+        level2: true,
+        level3: true,
+        episodic: true,
+    };
+}
+
+/// How the memories of a project learn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LevelMemoriesConfig {
+    /// Which ones there are.
+    pub parts: MemoryParts,
+    /// Level 2.
+    pub delta: OutputDeltaConfig,
+    /// Level 3.
+    pub mlp: ExitMlpConfig,
+    /// Tokens between the steps of level 3.
+    pub period: usize,
+    /// Episodic memory.
+    pub episodic: EpisodicConfig,
+    /// Nearest states asked for.
+    pub neighbours: usize,
+    /// Divides cosines before their softmax.
+    pub temperature: f32,
+}
+
+impl Default for LevelMemoriesConfig {
+    fn default() -> Self {
+        Self {
+            parts: MemoryParts::ALL,
+            delta: OutputDeltaConfig::default(),
+            mlp: ExitMlpConfig::default(),
+            period: 4096,
+            episodic: EpisodicConfig::default(),
+            neighbours: 24,
+            temperature: 0.02,
+        }
+    }
+}
+
+/// The memories of one project, or of one document that forked them. A clone shares what neither side has changed.
+#[derive(Debug, Clone)]
+pub struct LevelMemories {
+    config: LevelMemoriesConfig,
+    /// Of the exits from the second on.
+    deltas: Vec<OutputDelta>,
+    /// Only a network of three stages has a place for it.
+    mlp: Option<ExitMlp>,
+    episodic: Arc<Episodic>,
+    since_step: usize,
+    tokens: u64,
+}
+
+impl LevelMemories {
+    /// Tokens that are learned together, and so the delay of level 2.
+    pub const CHUNK: usize = 64;
+
+    /// Silent memories for a model.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] naming the field that makes no sense.
+    pub fn new(config: LevelMemoriesConfig, model: &Model) -> Result<Self, EngineError> {
+        let network = model.config();
+        check_size("period", config.period)?;
+        check_size("neighbours", config.neighbours)?;
+        check_option("temperature", config.temperature, config.temperature > 0.0)?;
+        let deltas = (EPISODIC_EXIT..network.stages)
+            .map(|_| OutputDelta::new(config.delta, network.vocab, network.width))
+            .collect::<Result<_, _>>()?;
+        let mlp = (network.stages > MLP_EXIT)
+            .then(|| ExitMlp::new(config.mlp, network.width, 1))
+            .transpose()?;
+        Ok(Self {
+            config,
+            deltas,
+            mlp,
+            episodic: Arc::new(Episodic::new(
+                config.episodic,
+                network.vocab,
+                network.width,
+            )?),
+            since_step: 0,
+            tokens: 0,
+        })
+    }
+
+    /// How they learn.
+    pub fn config(&self) -> &LevelMemoriesConfig {
+        &self.config
+    }
+
+    /// Tokens taught so far.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Resident bytes, shared with clones or not.
+    pub fn bytes(&self) -> usize {
+        let deltas: usize = self.deltas.iter().map(OutputDelta::bytes).sum();
+        deltas + self.mlp.as_ref().map_or(0, ExitMlp::bytes) + self.episodic.bytes()
+    }
+
+    /// Probabilities that an exit (from 0) gives with its memories: `rows` is `[n, d]`, the result `[n, V]`.
+    ///
+    /// # Errors
+    /// [`EngineError::Length`] for rows of another width, [`EngineError::NotFinite`] for logits that are not numbers.
+    pub fn exit_probs(
+        &self,
+        model: &Model,
+        exit: usize,
+        rows: &[f32],
+        threads: usize,
+    ) -> Result<Vec<f32>, EngineError> {
+        let corrected = self.corrected(exit, rows, threads)?;
+        self.probs_of(model, exit, corrected.as_deref().unwrap_or(rows), threads)
+    }
+
+    /// What followed the states most like the rows `[n, d]` of the second exit: `[n, V]`, each summing to 1. Without anything
+    /// to remember every token is as likely as the next.
+    ///
+    /// # Errors
+    /// [`EngineError::Length`] for rows of another width.
+    pub fn recall(&self, model: &Model, rows: &[f32]) -> Result<Vec<f32>, EngineError> {
+        let vocab = model.config().vocab;
+        let found =
+            self.episodic
+                .query_batch(rows, self.config.neighbours, self.config.temperature)?;
+        let mut probs = vec![1.0 / vocab as f32; found.len() * vocab];
+        for (found, probs) in found.iter().zip(probs.chunks_exact_mut(vocab)) {
+            if let Some(found) = found {
+                probs.fill(SPREAD / vocab as f32);
+                for (token, p) in &found.probs {
+                    probs[*token as usize] += (1.0 - SPREAD) * p;
+                }
+            }
+        }
+        Ok(probs)
+    }
+
+    /// Teaches a chunk that was scored: for each exit its rows `[n, d]`, and the n tokens that followed them.
+    ///
+    /// # Errors
+    /// [`EngineError::Length`] or [`EngineError::Token`] for input that does not fit.
+    pub fn learn(
+        &mut self,
+        model: &Model,
+        rows: &[Vec<f32>],
+        targets: &[u32],
+        threads: usize,
+    ) -> Result<(), EngineError> {
+        let parts = self.config.parts;
+        for exit in EPISODIC_EXIT..rows.len().min(model.config().stages) {
+            let rows = &rows[exit];
+            let level3 = parts.level3 && exit == MLP_EXIT;
+            if !parts.level2 && !level3 {
+                continue;
+            }
+            let corrected = self.corrected(exit, rows, threads)?;
+            let used = corrected.as_deref().unwrap_or(rows);
+            let probs = self.probs_of(model, exit, used, threads)?;
+            if let Some(mlp) = self.mlp.as_mut().filter(|_| level3) {
+                let batch = MlpBatch {
+                    rows,
+                    targets,
+                    probs: &probs,
+                    head: model.head(),
+                };
+                mlp.accumulate(batch, threads)?;
+            }
+            if parts.level2 {
+                self.deltas[exit - EPISODIC_EXIT].learn(used, targets, &probs)?;
+            }
+        }
+        if let Some(rows) = rows.get(EPISODIC_EXIT).filter(|_| parts.episodic) {
+            Arc::make_mut(&mut self.episodic).push_batch(rows, targets)?;
+        }
+        self.tokens += targets.len() as u64;
+        self.since_step += targets.len();
+        if self.since_step >= self.config.period {
+            self.since_step = 0;
+            if let Some(mlp) = self.mlp.as_mut().filter(|_| parts.level3) {
+                mlp.step();
+            }
+        }
+        Ok(())
+    }
+
+    /// The memories as bytes that [`LevelMemories::from_bytes`] reads.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut parts: Vec<Vec<u8>> = self.deltas.iter().map(OutputDelta::to_bytes).collect();
+        parts.extend(self.mlp.as_ref().map(ExitMlp::to_bytes));
+        parts.push(self.episodic.to_bytes());
+        let mut body = Vec::new();
+        body.put_u64s(&[self.tokens, self.since_step as u64]);
+        body.put_u32s(&[parts.len() as u32]);
+        for part in &parts {
+            body.put_u64s(&[part.len() as u64]);
+        }
+        parts.iter().for_each(|part| body.extend_from_slice(part));
+        SAVED.seal(&body)
+    }
+
+    /// Memories from their bytes, for the same network.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`] for bytes that are damaged, of another version or of another network;
+    /// [`EngineError::Setting`] for a configuration that makes no sense.
+    pub fn from_bytes(
+        config: LevelMemoriesConfig,
+        model: &Model,
+        bytes: &[u8],
+    ) -> Result<Self, EngineError> {
+        let mut memories = Self::new(config, model)?;
+        let (vocab, width) = (model.config().vocab, model.config().width);
+        let mut reader = SAVED.open(bytes)?;
+        memories.tokens = reader.u64()?;
+        memories.since_step = reader.u64()? as usize;
+        let n_parts = memories.deltas.len() + usize::from(memories.mlp.is_some()) + 1;
+        reader.expect_size("number of parts", n_parts)?;
+        let lengths = reader.u64s(n_parts)?;
+        let mut parts = Vec::with_capacity(n_parts);
+        for length in lengths {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            parts.push(reader.bytes(length)?);
+        }
+        reader.finish()?;
+        let mut parts = parts.into_iter();
+        for (delta, part) in memories.deltas.iter_mut().zip(parts.by_ref()) {
+            *delta = OutputDelta::from_bytes(config.delta, vocab, width, part)?;
+        }
+        if let Some((mlp, part)) = memories.mlp.as_mut().zip(parts.by_ref().next()) {
+            *mlp = ExitMlp::from_bytes(config.mlp, width, part)?;
+        }
+        if let Some(part) = parts.next() {
+            let episodic = Episodic::from_bytes(config.episodic, vocab, width, part)?;
+            memories.episodic = Arc::new(episodic);
+        }
+        Ok(memories)
+    }
+
+    /// Teaches a whole document: what it opens with is context, the rest is learned chunk by chunk.
+    ///
+    /// # Errors
+    /// [`EngineError::Token`] for a token outside the vocabulary.
+    pub fn learn_document(
+        &mut self,
+        model: &Arc<Model>,
+        opening: &[u32],
+        text: &[u32],
+        threads: usize,
+    ) -> Result<(), EngineError> {
+        let mut reader = DocumentReader::new(Arc::clone(model), opening, threads)?;
+        for chunk in text.chunks(Self::CHUNK) {
+            let rows = reader.read(chunk)?;
+            self.learn(model, &rows, chunk, threads)?;
+        }
+        Ok(())
+    }
+
+    /// The rows that an exit's logits are made of, where the MLP changes them.
+    fn corrected(
+        &self,
+        exit: usize,
+        rows: &[f32],
+        threads: usize,
+    ) -> Result<Option<Vec<f32>>, EngineError> {
+        match &self.mlp {
+            Some(mlp) if exit == MLP_EXIT && self.config.parts.level3 && !mlp.is_silent() => {
+                mlp.forward(rows, threads).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn probs_of(
+        &self,
+        model: &Model,
+        exit: usize,
+        rows: &[f32],
+        threads: usize,
+    ) -> Result<Vec<f32>, EngineError> {
+        let network = model.config();
+        let mut logits = vec![0.0; rows.len() / network.width * network.vocab];
+        head_logits(model, rows, &mut logits, threads);
+        let delta = exit
+            .checked_sub(EPISODIC_EXIT)
+            .and_then(|at| self.deltas.get(at));
+        if let Some(delta) = delta.filter(|_| self.config.parts.level2) {
+            delta.add_logits(rows, &mut logits, threads)?;
+        }
+        for (position, row) in logits.chunks_exact_mut(network.vocab).enumerate() {
+            if !softmax_in_place(row).log_sum.is_finite() {
+                return Err(EngineError::NotFinite { exit, position });
+            }
+        }
+        Ok(logits)
+    }
+}
+
+/// Reads a document from its start and pairs every token with the rows that predict it.
+#[derive(Debug, Clone)]
+pub struct DocumentReader {
+    session: Session,
+    opening: Vec<u32>,
+    /// The last tokens read, for a session that starts again.
+    recent: Vec<u32>,
+    /// Rows after the last token, by exit.
+    last: Vec<Vec<f32>>,
+}
+
+impl DocumentReader {
+    /// A reader that has read what the document opens with.
+    ///
+    /// # Errors
+    /// [`EngineError::Empty`] for an opening without tokens, [`EngineError::Token`] for one outside the vocabulary.
+    pub fn new(model: Arc<Model>, opening: &[u32], threads: usize) -> Result<Self, EngineError> {
+        let stages = model.config().stages;
+        let mut reader = Self {
+            session: Session::new(model, stages)?.with_threads(threads),
+            opening: opening.to_vec(),
+            recent: Vec::new(),
+            last: Vec::new(),
+        };
+        let states = reader.session.forward(opening)?;
+        let at = opening.len().checked_sub(1).ok_or(EngineError::Empty)?;
+        reader.last = (0..states.exits())
+            .map(|exit| states.row(exit, at).unwrap_or_default().to_vec())
+            .collect();
+        Ok(reader)
+    }
+
+    /// Reads on; returns for each exit the rows `[n, d]` that predict the n tokens.
+    ///
+    /// # Errors
+    /// [`EngineError::Token`] for a token outside the vocabulary.
+    pub fn read(&mut self, tokens: &[u32]) -> Result<Vec<Vec<f32>>, EngineError> {
+        if tokens.is_empty() {
+            return Ok(vec![Vec::new(); self.last.len()]);
+        }
+        if self.session.len() > MAX_SESSION {
+            self.start_again()?;
+        }
+        let width = self.session.model().config().width;
+        let states = self.session.forward(tokens)?;
+        let rows = (0..states.exits())
+            .map(|exit| {
+                let (before, last) = states.rows(exit).split_at((tokens.len() - 1) * width);
+                let mut rows = std::mem::replace(&mut self.last[exit], last.to_vec());
+                rows.extend_from_slice(before);
+                rows
+            })
+            .collect();
+        self.recent.extend_from_slice(tokens);
+        let old = self.recent.len().saturating_sub(LOOK_BACK);
+        self.recent.drain(..old);
+        Ok(rows)
+    }
+
+    fn start_again(&mut self) -> Result<(), EngineError> {
+        let model = Arc::clone(self.session.model());
+        let stages = model.config().stages;
+        let threads = self.session.threads();
+        self.session = Session::new(model, stages)?.with_threads(threads);
+        self.session.forward(&self.opening)?;
+        self.session.forward(&self.recent)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NetworkConfig;
+
+    fn model() -> Arc<Model> {
+        let config = NetworkConfig {
+            width: 32,
+            stages: 3,
+            blocks_per_stage: 2,
+            ffn: 48,
+            vocab: 60,
+            delta_heads: 2,
+            key_dim: 8,
+            value_dim: 8,
+            conv: 4,
+            query_heads: 2,
+            kv_heads: 1,
+            head_dim: 16,
+            window: 32,
+            rope_theta: 1e4,
+            exit_rank: 8,
+            norm_eps: 1e-6,
+        };
+        Model::random(&config, 5).unwrap()
+    }
+
+    fn text(len: usize) -> Vec<u32> {
+        (0..len as u32).map(|i| (i * i / 3 + i) % 11 + 20).collect()
+    }
+
+    fn memories(parts: MemoryParts, model: &Model) -> LevelMemories {
+        let config = LevelMemoriesConfig {
+            parts,
+            period: 256,
+            ..LevelMemoriesConfig::default()
+        };
+        LevelMemories::new(config, model).unwrap()
+    }
+
+    /// Mean loss of an exit over a text, in nats.
+    fn loss(model: &Arc<Model>, memories: &LevelMemories, exit: usize, text: &[u32]) -> f64 {
+        let mut reader = DocumentReader::new(Arc::clone(model), &[1, 2], 1).unwrap();
+        let rows = reader.read(text).unwrap();
+        let probs = memories.exit_probs(model, exit, &rows[exit], 1).unwrap();
+        let vocab = model.config().vocab;
+        let sum: f64 = text
+            .iter()
+            .zip(probs.chunks_exact(vocab))
+            .map(|(token, probs)| -f64::from(probs[*token as usize]).ln())
+            .sum();
+        sum / text.len() as f64
+    }
+
+    #[test]
+    fn a_reader_pairs_rows_with_the_tokens_that_follow_however_it_is_cut() {
+        let model = model();
+        let text = text(150);
+        let mut whole = DocumentReader::new(Arc::clone(&model), &[1, 2, 3], 1).unwrap();
+        let expected = whole.read(&text).unwrap();
+        let mut session = Session::new(Arc::clone(&model), 3).unwrap();
+        let first = session.forward(&[1, 2, 3]).unwrap();
+        assert_eq!(expected[2][..32], *first.row(2, 2).unwrap());
+        let mut cut = DocumentReader::new(model, &[1, 2, 3], 1).unwrap();
+        let mut found = vec![Vec::new(); 3];
+        for chunk in text.chunks(7) {
+            for (found, rows) in found.iter_mut().zip(cut.read(chunk).unwrap()) {
+                found.extend(rows);
+            }
+        }
+        for (expected, found) in expected.iter().flatten().zip(found.iter().flatten()) {
+            assert!((expected - found).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn silent_memories_change_no_bit() {
+        let model = model();
+        let memories = memories(MemoryParts::ALL, &model);
+        let mut reader = DocumentReader::new(Arc::clone(&model), &[1], 1).unwrap();
+        let rows = reader.read(&text(5)).unwrap();
+        let session = Session::new(Arc::clone(&model), 3).unwrap();
+        for (exit, rows) in rows.iter().enumerate() {
+            let mut plain = vec![0.0; 5 * 60];
+            session.exit_probs(exit, rows, &mut plain).unwrap();
+            assert_eq!(memories.exit_probs(&model, exit, rows, 1).unwrap(), plain);
+        }
+        let nothing = memories.recall(&model, &rows[1]).unwrap();
+        assert_eq!(nothing, [1.0 / 60.0; 5 * 60]);
+    }
+
+    #[test]
+    fn every_memory_lowers_the_loss_by_itself_and_only_where_it_belongs() {
+        let model = model();
+        let text = text(1024);
+        let silent = memories(MemoryParts::ALL, &model);
+        let off = MemoryParts {
+            level2: false,
+            level3: false,
+            episodic: false,
+        };
+        for (parts, better) in [
+            (
+                MemoryParts {
+                    level2: true,
+                    ..off
+                },
+                [false, true, true],
+            ),
+            (
+                MemoryParts {
+                    level3: true,
+                    ..off
+                },
+                [false, false, true],
+            ),
+            (
+                MemoryParts {
+                    episodic: true,
+                    ..off
+                },
+                [false, false, false],
+            ),
+        ] {
+            let mut taught = memories(parts, &model);
+            taught.learn_document(&model, &[1, 2], &text, 1).unwrap();
+            assert_eq!(taught.tokens(), 1024);
+            for (exit, better) in better.into_iter().enumerate() {
+                let (before, after) = (
+                    loss(&model, &silent, exit, &text),
+                    loss(&model, &taught, exit, &text),
+                );
+                if better {
+                    assert!(after < before - 0.01, "{parts:?} {exit}: {before} {after}");
+                } else {
+                    assert_eq!(after, before, "{parts:?} {exit}");
+                }
+            }
+            let mut reader = DocumentReader::new(Arc::clone(&model), &[1, 2], 1).unwrap();
+            let rows = reader.read(&text[..64]).unwrap();
+            let recalled = taught.recall(&model, &rows[1]).unwrap();
+            let is_flat = recalled.iter().all(|p| (p - 1.0 / 60.0).abs() < 1e-6);
+            assert_eq!(is_flat, !parts.episodic);
+            for probs in recalled.chunks_exact(60) {
+                assert!((probs.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fork_learns_for_itself() {
+        let model = model();
+        let mut project = memories(MemoryParts::ALL, &model);
+        project.learn_document(&model, &[1], &text(300), 1).unwrap();
+        let before = loss(&model, &project, 2, &text(100));
+        let mut fork = project.clone();
+        fork.learn_document(&model, &[1], &text(600), 1).unwrap();
+        assert_eq!(loss(&model, &project, 2, &text(100)), before);
+        assert_ne!(loss(&model, &fork, 2, &text(100)), before);
+        project.learn_document(&model, &[1], &text(600), 1).unwrap();
+        assert_eq!(
+            loss(&model, &project, 2, &text(100)),
+            loss(&model, &fork, 2, &text(100))
+        );
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_damage_is_refused() {
+        let model = model();
+        let mut taught = memories(MemoryParts::ALL, &model);
+        taught.learn_document(&model, &[1], &text(700), 1).unwrap();
+        let bytes = taught.to_bytes();
+        let config = *taught.config();
+        let mut loaded = LevelMemories::from_bytes(config, &model, &bytes).unwrap();
+        assert_eq!(loaded.to_bytes(), bytes);
+        // They also go on alike.
+        for memories in [&mut taught, &mut loaded] {
+            memories
+                .learn_document(&model, &[1], &text(300), 1)
+                .unwrap();
+        }
+        assert_eq!(loaded.to_bytes(), taught.to_bytes());
+        for cut in [0, 10, bytes.len() / 2, bytes.len() - 1] {
+            assert!(LevelMemories::from_bytes(config, &model, &bytes[..cut]).is_err());
+        }
+        let mut flipped = bytes;
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        assert!(LevelMemories::from_bytes(config, &model, &flipped).is_err());
+    }
+
+    #[test]
+    fn a_long_document_is_read_to_its_end() {
+        let model = model();
+        let mut memories = memories(MemoryParts::ALL, &model);
+        let text = text(MAX_SESSION + 500);
+        memories.learn_document(&model, &[1], &text, 1).unwrap();
+        assert_eq!(memories.tokens(), text.len() as u64);
+    }
+}

@@ -25,6 +25,9 @@ pub struct RunState {
     pub step: u64,
     /// Tokens seen.
     pub tokens: u64,
+    /// Tokens that the weights had seen when the run began.
+    #[serde(default)]
+    pub tokens_at_start: u64,
     /// Seconds of training, over all calls.
     pub elapsed_s: f64,
     /// The configuration of the run.
@@ -281,6 +284,7 @@ mod tests {
             state: RunState {
                 step,
                 tokens: step * 4096,
+                tokens_at_start: 0,
                 elapsed_s: 0.1 + step as f64,
                 config: TrainConfig::new("corpus".into(), Size::Nano, 3, "out".into()),
                 corpus_sha256: "ab".into(),

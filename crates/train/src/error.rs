@@ -47,6 +47,14 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A model folder whose weights a run cannot start from.
+    #[error("model {path}: {reason}")]
+    Start {
+        /// The model folder.
+        path: PathBuf,
+        /// Why it does not fit.
+        reason: String,
+    },
     /// A number that is not finite, and where it appeared.
     #[error(
         "step {step}: {place} is not finite; lower the learning rate or resume from the last checkpoint"

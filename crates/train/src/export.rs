@@ -29,7 +29,7 @@ pub struct ModelFacts<'a> {
     pub methods: &'a [u64],
     /// Steps done.
     pub step: u64,
-    /// Tokens seen.
+    /// Tokens seen, those before the run included.
     pub tokens: u64,
     /// Scores on withheld text.
     pub levels: &'a [LevelScore],

@@ -14,6 +14,7 @@ mod optimise;
 mod record;
 mod run;
 mod schedule;
+mod start;
 #[cfg(test)]
 mod test_corpus;
 mod trainer;

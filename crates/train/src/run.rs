@@ -10,6 +10,7 @@ use crate::loader::{
     Batches, Loader, Material, Order, fixed_batches, project_material, sample_material,
 };
 use crate::optimise::TrainBackend;
+use crate::start;
 use crate::record::{Event, Header, LevelScore, Record, Step, Summary, resident_bytes};
 use crate::trainer::{ScoreMean, Trainer};
 use crate::{Budget, TrainConfig, TrainError};
@@ -73,6 +74,13 @@ pub(crate) fn run_on<B: TrainBackend>(
     let network = config.size.network(config.levels, material.pieces.count());
     let parameters = network.parameter_count();
     let mut trainer = Trainer::<B>::new(config, &network, device)?;
+    let mut started_from = None;
+    // A checkpoint holds what the weights have become since.
+    if let (Some(dir), None) = (&config.start, &found) {
+        let (weights, tokens) = start::load::<B>(dir, &network, &material.tokenizer, device)?;
+        trainer.start_from(weights, config);
+        started_from = Some(tokens);
+    }
     let loader = Loader::new(
         material.train,
         material.pieces,
@@ -94,6 +102,7 @@ pub(crate) fn run_on<B: TrainBackend>(
         tokens: 0,
         elapsed_before_s: 0.0,
         tokens_before: 0,
+        tokens_at_start: 0,
         started: Instant::now(),
         levels: Vec::new(),
     };
@@ -110,6 +119,11 @@ pub(crate) fn run_on<B: TrainBackend>(
                 text,
             })?;
         }
+    }
+    if let Some(tokens) = started_from {
+        run.tokens_at_start = tokens;
+        let text = format!("starts from weights that have seen {tokens} tokens");
+        run.emit(Event::Note { step: 0, text })?;
     }
     run.emit(Event::Header(Header {
         config: config.clone(),
@@ -156,6 +170,8 @@ struct Run<'a> {
     tokens: u64,
     elapsed_before_s: f64,
     tokens_before: u64,
+    /// Tokens that the weights had seen when the run began.
+    tokens_at_start: u64,
     started: Instant,
     /// The last validation's scores.
     levels: Vec<LevelScore>,
@@ -256,6 +272,7 @@ impl Run<'_> {
         let state = RunState {
             step: self.step,
             tokens: self.tokens,
+            tokens_at_start: self.tokens_at_start,
             elapsed_s: self.elapsed_s(),
             config: self.config.clone(),
             corpus_sha256: self.facts.corpus_sha256.clone(),
@@ -274,7 +291,7 @@ impl Run<'_> {
             corpus_sha256: &self.facts.corpus_sha256,
             methods: &self.facts.methods,
             step: self.step,
-            tokens: self.tokens,
+            tokens: self.tokens_at_start + self.tokens,
             levels: &self.levels,
         };
         write_model(&self.config.out, &trainer.averaged(), &facts)?;
@@ -306,6 +323,7 @@ impl Run<'_> {
         self.step = state.step;
         self.tokens = state.tokens;
         self.tokens_before = state.tokens;
+        self.tokens_at_start = state.tokens_at_start;
         self.elapsed_before_s = state.elapsed_s;
         self.levels = state.levels;
         Ok(())
@@ -459,6 +477,29 @@ mod tests {
         assert_eq!((summary.step, summary.stopped), (40, false));
         assert!(last < 0.7 * first, "{first} -> {last}");
         assert!(summary.levels.iter().all(|level| level.positions > 50));
+    }
+
+    #[test]
+    fn a_run_starts_from_the_weights_of_another() {
+        let (dir, corpus) = build_corpus();
+        let first = config(&corpus, &dir.path().join("first"), 20);
+        let cold = losses(&first, false, 0)[0].1;
+        let second = TrainConfig {
+            start: Some(first.out.clone()),
+            ..config(&corpus, &dir.path().join("second"), 1)
+        };
+        let warm = losses(&second, false, 0)[0].1;
+        assert!(f64::from_bits(warm) < 0.9 * f64::from_bits(cold));
+        let model: serde_json::Value =
+            serde_json::from_slice(&fs::read(second.out.join("model.json")).unwrap()).unwrap();
+        assert_eq!(model["metrics"]["tokens"], 21 * 2 * 64);
+        let other = TrainConfig {
+            start: Some(first.out.clone()),
+            levels: 1,
+            ..config(&corpus, &dir.path().join("third"), 1)
+        };
+        let error = run(&other, &Control::default(), &mut |_| ()).unwrap_err();
+        assert!(matches!(&error, TrainError::Start { path, .. } if *path == first.out), "{error}");
     }
 
     #[test]

@@ -67,6 +67,12 @@ impl<B: TrainBackend> Trainer<B> {
         })
     }
 
+    /// Goes on from the weights of `network`, with fresh optimisers.
+    pub fn start_from(&mut self, network: Network<B>, config: &TrainConfig) {
+        self.optimiser = Optimiser::new(&network, &config.optimiser);
+        self.network = network;
+    }
+
     /// Learns from a batch. `step` counts from 0, `factor` multiplies the learning rates.
     ///
     /// # Errors

@@ -1,0 +1,127 @@
+//! Forgetting for good: the memory is written anew without the text, under the next generation's names.
+//!
+//! Replacing the header is the moment at which everyone sees the new state; until then a failure leaves the old one as it
+//! was. The old files are deleted afterwards. What the operating system or the drive keeps of deleted files is beyond us.
+
+use std::fs::File;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+
+use crate::error::MemoryError;
+use crate::header::Header;
+use crate::record::{Operation, Record, lies_under};
+use crate::replay;
+use crate::segments::{self, Place};
+use crate::writer::{ProjectWriter, remove_leftovers};
+use crate::{files, log};
+
+/// Erases every text under `path`; all changes have been committed.
+pub(crate) fn erase(writer: &mut ProjectWriter, path: &str) -> Result<(), MemoryError> {
+    let store = &writer.store;
+    let dir = store.dir.clone();
+    let mut header = store.header.clone();
+    header.generation += 1;
+    let (log_path, segments_path) = (header.log_path(&dir), header.segments_path(&dir));
+    let written = write_generation(writer, path, &log_path, &segments_path).and_then(|new| {
+        files::sync_folder(&dir)?;
+        header.write(&dir)?;
+        Ok(new)
+    });
+    let new = match written {
+        Ok(new) => new,
+        Err(error) => {
+            let old = writer.store.header.generation;
+            if Header::read(&dir).is_ok_and(|now| now.generation == old) {
+                // Nobody has seen these files; the next writer removes what stays of them.
+                let _ = files::remove(&log_path);
+                let _ = files::remove(&segments_path);
+            } else {
+                // The header was replaced, but not durably: both generations must stay until it is known which counts.
+                writer.failed = true;
+            }
+            return Err(error);
+        }
+    };
+    let store = &mut writer.store;
+    store.header = header;
+    store.files = replay::files_after(&new.records, new.records.len() as u64).0;
+    store.records = new.records;
+    store.segments = new.segments.into();
+    store.segments_end = new.segments_end;
+    writer.log = new.log;
+    remove_leftovers(&writer.store)
+}
+
+struct Generation {
+    records: Vec<Record>,
+    log: File,
+    segments: File,
+    segments_end: u64,
+}
+
+fn write_generation(
+    writer: &ProjectWriter,
+    path: &str,
+    log_path: &std::path::Path,
+    segments_path: &std::path::Path,
+) -> Result<Generation, MemoryError> {
+    let store = &writer.store;
+    let io = || MemoryError::io(segments_path);
+    let mut segments = BufWriter::new(files::create(segments_path)?);
+    segments.write_all(&segments::FILE_HEADER).map_err(io())?;
+    let mut end = segments::FILE_HEADER.len() as u64;
+    let mut records = store.records.clone();
+    let mut lines = String::new();
+    for record in &mut records {
+        let seq = record.seq;
+        if let Operation::Learn {
+            path: of,
+            place,
+            pieces,
+            ..
+        } = &mut record.op
+            && let Some(old) = *place
+        {
+            if lies_under(of, path) {
+                *place = None;
+            } else {
+                let frame = store.frame(old)?;
+                // Damage is told here, not carried on into a file that looks new.
+                segments::check(&frame, seq, *pieces)
+                    .map_err(|reason| MemoryError::corrupt(store.segments_path(), reason))?;
+                segments.write_all(&frame).map_err(io())?;
+                *place = Some(Place {
+                    at: end,
+                    len: old.len,
+                });
+                end += u64::from(old.len);
+            }
+        }
+        lines.push_str(&log::line(record));
+    }
+    let forget = Record {
+        seq: store.last_seq() + 1,
+        time: writer.time,
+        op: Operation::Forget {
+            path: path.to_owned(),
+            erased: true,
+        },
+    };
+    lines.push_str(&log::line(&forget));
+    lines.push_str(&log::commit_line(forget.seq, writer.time));
+    records.push(forget);
+    let segments = segments
+        .into_inner()
+        .map_err(|error| io()(error.into_error()))?;
+    segments.sync_all().map_err(io())?;
+    let mut log = files::create(log_path)?;
+    log.write_all(lines.as_bytes())
+        .and_then(|()| log.sync_all())
+        .and_then(|()| log.seek(SeekFrom::End(0)).map(|_| ()))
+        .map_err(MemoryError::io(log_path))?;
+    Ok(Generation {
+        records,
+        log,
+        segments,
+        segments_end: end,
+    })
+}

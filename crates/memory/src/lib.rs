@@ -1,0 +1,38 @@
+//! What a project has taught, in memory and on disk: counts, the log of what was learned, its history.
+//!
+//! `assist` cuts text into pieces and keeps a project here; the command line lists, rolls back, forgets, exports.
+//! [`ProjectCounts`] are the counts that predictions are made from; [`ProjectStore`] is the folder they can be rebuilt
+//! from at any time, [`ProjectWriter`] the same with the right to change it, [`Projects`] the place where projects lie.
+//! The page docs/project-memory.md is the contract of the folder. This crate knows pieces, paths and hashes; it must not
+//! know text, tokenizers or sources.
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod counts;
+mod erase;
+mod error;
+mod files;
+mod header;
+mod lock;
+mod log;
+mod name;
+mod projects;
+mod record;
+mod replay;
+mod seal;
+mod segments;
+mod store;
+mod writer;
+
+pub use bundle::BUNDLE_VERSION;
+pub use counts::{CountedFile, ProjectCounts};
+pub use error::{MemoryError, NameProblem};
+pub use header::{FORMAT_VERSION, Header, ModelIdentity};
+pub use lock::WhenBusy;
+pub use name::{ProjectName, fitting_name};
+pub use projects::Projects;
+pub use record::{Operation, Record, Role, Root};
+pub use replay::LearnedFile;
+pub use segments::{MAX_PIECES, Place};
+pub use store::{Cut, LoadProgress, ProjectStore};
+pub use writer::{Change, FileToLearn, Forgotten, ProjectWriter, RolledBack};

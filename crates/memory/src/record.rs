@@ -1,0 +1,112 @@
+//! What the log says: one change a record, numbered from 1 without gaps.
+
+use serde::{Deserialize, Serialize};
+
+use crate::segments::Place;
+
+/// One change of a project.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Its number.
+    pub seq: u64,
+    /// When it was made, in seconds since 1970.
+    pub time: u64,
+    /// What it does.
+    pub op: Operation,
+}
+
+/// What a record does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Operation {
+    /// Names a root of the project, or says anew where it lies. Rolling back does not take it back.
+    Root(Root),
+    /// Learns a file; what was learned under the same path before no longer counts.
+    Learn {
+        /// Name of its root.
+        root: String,
+        /// Its path: the root's name, then the path inside the root.
+        path: String,
+        /// SHA-256 of its normalised text.
+        sha256: String,
+        /// Pieces in it.
+        pieces: u32,
+        /// How much it weighs in training memories; counts take every file once.
+        weight: f32,
+        /// Where its pieces lie; `None` once they are forgotten.
+        place: Option<Place>,
+    },
+    /// Takes a path, and all under it, out of what counts.
+    Forget {
+        /// The path.
+        path: String,
+        /// True if its pieces were erased, so that no rollback brings them back.
+        erased: bool,
+    },
+    /// Makes everything as it was after an earlier record.
+    Rollback {
+        /// Number of that record; 0 for the empty project.
+        to: u64,
+    },
+    /// Says something for people.
+    Note {
+        /// What.
+        text: String,
+    },
+    /// All records before it are durable. Takes no number: `seq` is that of the last record.
+    Commit,
+}
+
+impl Operation {
+    /// True if no text in it has control characters: it is shown on terminals, and it may come from a file of someone else's.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_plain = |text: &str| !text.chars().any(char::is_control);
+        match self {
+            Self::Root(root) => is_plain(&root.name) && is_plain(&root.location),
+            Self::Learn {
+                root, path, sha256, ..
+            } => is_plain(root) && is_plain(path) && is_sha256(sha256),
+            Self::Forget { path, .. } => is_plain(path),
+            Self::Note { text } => is_plain(text),
+            Self::Rollback { .. } | Self::Commit => true,
+        }
+    }
+}
+
+/// True of 64 hexadecimal digits.
+pub(crate) fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A source of the project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// Its name, the first part of its files' paths.
+    pub name: String,
+    /// Where it was learned from.
+    pub location: String,
+    /// What it is to the project; `None` where its own parts differ.
+    pub role: Option<Role>,
+}
+
+/// What a root is to the project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The configuration that everything else stands on.
+    Base,
+    /// An extension of it.
+    Extension,
+    /// A package that others use.
+    Library,
+    /// An external data processor or report.
+    External,
+}
+
+/// True if `path` is `prefix` or lies under it.
+pub(crate) fn lies_under(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

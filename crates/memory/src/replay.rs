@@ -1,0 +1,197 @@
+//! What counts after a record: the log, played back.
+//!
+//! Rolling back to record `k` makes `k` the parent of what follows, so the records that matter are found by walking from
+//! the end: each record's parent is the one before it, except that a rollback's parent is its target.
+
+use std::collections::BTreeMap;
+
+use crate::record::{Operation, Record, Root, lies_under};
+use crate::segments::Place;
+
+/// A file that counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearnedFile {
+    /// Number of the record that learned it.
+    pub seq: u64,
+    /// Name of its root.
+    pub root: String,
+    /// SHA-256 of its normalised text.
+    pub sha256: String,
+    /// Pieces in it.
+    pub pieces: u32,
+    /// How much it weighs in training memories.
+    pub weight: f32,
+    /// Where its pieces lie.
+    pub place: Place,
+}
+
+/// The files that count, by path.
+pub(crate) type Files = BTreeMap<String, LearnedFile>;
+
+/// The files that count after record `seq`, and the paths that counted then and whose pieces have been erased since.
+pub(crate) fn files_after(records: &[Record], seq: u64) -> (Files, Vec<String>) {
+    let mut chain = Vec::new();
+    let mut at = seq;
+    while let Some(record) = at.checked_sub(1).and_then(|idx| records.get(idx as usize)) {
+        if let Operation::Rollback { to } = record.op {
+            // The reader of the log has refused targets that do not lie before it.
+            at = to;
+            continue;
+        }
+        chain.push(record);
+        at -= 1;
+    }
+    let mut files = Files::new();
+    let mut lost = BTreeMap::new();
+    for record in chain.into_iter().rev() {
+        match &record.op {
+            Operation::Learn {
+                path, place: None, ..
+            } => {
+                files.remove(path);
+                lost.insert(path.clone(), ());
+            }
+            Operation::Learn { path, .. } => {
+                lost.remove(path);
+                apply(&mut files, record);
+            }
+            Operation::Forget { path, .. } => {
+                lost.retain(|lost, ()| !lies_under(lost, path));
+                apply(&mut files, record);
+            }
+            _ => {}
+        }
+    }
+    (files, lost.into_keys().collect())
+}
+
+/// What one record other than a rollback changes.
+pub(crate) fn apply(files: &mut Files, record: &Record) {
+    match &record.op {
+        Operation::Learn {
+            root,
+            path,
+            sha256,
+            pieces,
+            weight,
+            place: Some(place),
+        } => {
+            let file = LearnedFile {
+                seq: record.seq,
+                root: root.clone(),
+                sha256: sha256.clone(),
+                pieces: *pieces,
+                weight: *weight,
+                place: *place,
+            };
+            files.insert(path.clone(), file);
+        }
+        Operation::Forget { path, .. } => {
+            for path in under(files, path) {
+                files.remove(&path);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The paths that are `prefix` or lie under it.
+pub(crate) fn under(files: &Files, prefix: &str) -> Vec<String> {
+    // Between `a` and `a/…` other names may stand, such as `a.b`; so the walk goes on while the text matches.
+    files
+        .range(prefix.to_owned()..)
+        .map(|(path, _)| path)
+        .take_while(|path| path.starts_with(prefix))
+        .filter(|path| lies_under(path, prefix))
+        .cloned()
+        .collect()
+}
+
+/// The roots by name, as last told.
+pub(crate) fn roots(records: &[Record]) -> BTreeMap<String, Root> {
+    let told = records.iter().filter_map(|record| match &record.op {
+        Operation::Root(root) => Some((root.name.clone(), root.clone())),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(ops: Vec<Operation>) -> Vec<Record> {
+        let numbered = ops.into_iter().zip(1..);
+        numbered
+            .map(|(op, seq)| Record { seq, time: 0, op })
+            .collect()
+    }
+
+    fn learn(path: &str, erased: bool) -> Operation {
+        Operation::Learn {
+            root: "r".to_owned(),
+            path: path.to_owned(),
+            sha256: String::new(),
+            pieces: 0,
+            weight: 1.0,
+            place: (!erased).then_some(Place { at: 0, len: 0 }),
+        }
+    }
+
+    fn forget(path: &str) -> Operation {
+        Operation::Forget {
+            path: path.to_owned(),
+            erased: false,
+        }
+    }
+
+    fn check(ops: Vec<Operation>, seq: u64, expected: &[(&str, u64)], lost: &[&str]) {
+        let (files, gone) = files_after(&records(ops), seq);
+        let found: Vec<_> = files
+            .iter()
+            .map(|(p, file)| (p.as_str(), file.seq))
+            .collect();
+        assert_eq!(found, expected);
+        assert_eq!(gone, lost);
+    }
+
+    #[test]
+    fn rollbacks_nest_and_prefixes_are_whole_names() {
+        let ops = || {
+            vec![
+                learn("r/a", false),
+                learn("r/a.b", false),
+                learn("r/a/c", false),
+                forget("r/a"),
+                Operation::Rollback { to: 2 },
+                learn("r/d", false),
+                Operation::Rollback { to: 4 },
+                Operation::Rollback { to: 6 },
+            ]
+        };
+        check(ops(), 0, &[], &[]);
+        check(ops(), 3, &[("r/a", 1), ("r/a.b", 2), ("r/a/c", 3)], &[]);
+        check(ops(), 4, &[("r/a.b", 2)], &[]);
+        check(ops(), 5, &[("r/a", 1), ("r/a.b", 2)], &[]);
+        check(ops(), 7, &[("r/a.b", 2)], &[]);
+        check(ops(), 8, &[("r/a", 1), ("r/a.b", 2), ("r/d", 6)], &[]);
+    }
+
+    #[test]
+    fn erased_text_does_not_come_back() {
+        let ops = || {
+            vec![
+                learn("r/a", false),
+                learn("r/b", true),
+                learn("r/a", true),
+                forget("r/a"),
+                forget("r/b"),
+                learn("r/a", false),
+            ]
+        };
+        check(ops(), 1, &[("r/a", 1)], &[]);
+        check(ops(), 3, &[], &["r/a", "r/b"]);
+        check(ops(), 5, &[], &[]);
+        check(ops(), 6, &[("r/a", 6)], &[]);
+    }
+}

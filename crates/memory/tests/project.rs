@@ -1,0 +1,384 @@
+//! Equalities of a project on disk: reopened = in memory, again = no change, forgotten = never learned, rolled back = then,
+//! imported = exported.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
+mod support;
+
+use nestor_memory::{
+    Change, CountedFile, Forgotten, MemoryError, Operation, ProjectCounts, RolledBack, WhenBusy,
+};
+use support::*;
+
+#[test]
+fn a_memory_reopened_is_the_memory_in_ram() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    let mut files = Vec::new();
+    for idx in 0..12 {
+        assert_eq!(learn(&mut writer, idx, idx), Change::New);
+        files.push((idx, idx));
+    }
+    for idx in [3, 7] {
+        assert_eq!(learn(&mut writer, idx, 100 + idx), Change::Changed);
+        files.push((idx, 100 + idx));
+    }
+    writer.commit().unwrap();
+    let in_ram = predictions(&counts_of(&files));
+    assert_close(&counts(&writer), &counts_of(&files));
+    drop(writer);
+    let store = open(&place.projects);
+    assert_eq!(store.n_files(), 12);
+    let reopened = counts(&store);
+    assert_close(&reopened, &counts_of(&files));
+
+    // Nothing was replaced here, so not even rounding may differ.
+    let mut fresh = counts_of(&[]);
+    let mut order: Vec<_> = store.files().collect();
+    order.sort_by_key(|(_, file)| file.seq);
+    for (path, _) in order {
+        let pieces = store.pieces(path).unwrap();
+        fresh.learn(path, &folder(path), &pieces).unwrap();
+    }
+    assert_eq!(predictions(&reopened), predictions(&fresh));
+    assert_eq!(
+        predictions(&counts(&open(&place.projects))),
+        predictions(&reopened)
+    );
+    assert_eq!(in_ram.len(), predictions(&reopened).len());
+}
+
+#[test]
+fn learning_many_is_learning_each() {
+    let files: Vec<CountedFile> = (0..9)
+        .map(|idx| CountedFile {
+            path: path(idx),
+            folder: folder(&path(idx)),
+            pieces: pieces(idx),
+        })
+        .collect();
+    let mut many = ProjectCounts::new(VOCAB as usize, None).unwrap();
+    many.learn_all(&files[..4], 1).unwrap();
+    many.learn_all(&files[4..], 4).unwrap();
+    let each: Vec<_> = (0..9).map(|idx| (idx, idx)).collect();
+    assert_eq!(predictions(&many), predictions(&counts_of(&each)));
+    // Learned again, each takes its own place.
+    many.learn_all(&files[2..5], 2).unwrap();
+    assert_eq!(many.n_files(), 9);
+}
+
+#[test]
+fn a_folder_counted_early_is_one_counted_late() {
+    let mut early = counts_of(&[(0, 0), (1, 1), (4, 4)]);
+    // Asks for the folders of files 1 and 4, which are made now and learn with the project from here on.
+    predictions(&early);
+    for idx in [2, 3, 5] {
+        let path = path(idx);
+        early.learn(&path, &folder(&path), &pieces(idx)).unwrap();
+    }
+    let late = counts_of(&[(0, 0), (1, 1), (4, 4), (2, 2), (3, 3), (5, 5)]);
+    assert_eq!(predictions(&early), predictions(&late));
+    early.forget(&path(0)).unwrap();
+    early.forget(&path(4)).unwrap();
+    assert_close(&early, &counts_of(&[(1, 1), (2, 2), (3, 3), (5, 5)]));
+    early.forget(&path(5)).unwrap();
+    assert_close(&early, &counts_of(&[(1, 1), (2, 2), (3, 3)]));
+}
+
+#[test]
+fn learning_again_changes_nothing() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    for idx in 0..5 {
+        learn(&mut writer, idx, idx);
+    }
+    writer.commit().unwrap();
+    drop(writer);
+    let bytes = || {
+        ["memory.", "log.", "segments."]
+            .map(|start| std::fs::read(file(&place.projects, start)).unwrap())
+    };
+    let before = bytes();
+    let mut writer = support::writer(&place.projects);
+    for idx in 0..5 {
+        assert_eq!(learn(&mut writer, idx, idx), Change::Unchanged);
+    }
+    writer.retire("cf/never.bsl").unwrap();
+    writer.commit().unwrap();
+    drop(writer);
+    assert_eq!(bytes(), before);
+}
+
+#[test]
+fn what_is_forgotten_was_never_learned_and_is_gone_from_disk() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    for idx in 0..8 {
+        learn(&mut writer, idx, idx);
+    }
+    // An older text of a file is forgotten with it.
+    learn(&mut writer, 5, 500);
+    writer.commit().unwrap();
+    let secret: Vec<Vec<u8>> = [5, 500].map(|seed| stored_frame(&place, seed)).into();
+    let segments = || std::fs::read(file(&place.projects, "segments.")).unwrap();
+    let holds = |secret: &[u8]| segments().windows(secret.len()).any(|part| part == secret);
+    assert!(secret.iter().all(|secret| holds(secret)));
+
+    // A reader that was there before goes on with what it had.
+    let reader = open(&place.projects);
+    let forgotten = writer.forget("cf\\CommonModules/Модуль5/").unwrap();
+    assert_eq!(forgotten, Forgotten { files: 1, texts: 2 });
+    assert!(!secret.iter().any(|secret| holds(secret)));
+    assert_eq!(reader.pieces(&path(5)).unwrap(), pieces(500));
+
+    let rest: Vec<_> = (0..8)
+        .filter(|&idx| idx != 5)
+        .map(|idx| (idx, idx))
+        .collect();
+    let expected = predictions(&counts_of(&rest));
+    assert_eq!(predictions(&counts(&writer)), expected);
+    assert_eq!(writer.forget(&path(5)).unwrap(), Forgotten::default());
+    // The writer goes on in the new files.
+    learn(&mut writer, 9, 9);
+    writer.commit().unwrap();
+    drop(writer);
+    let store = open(&place.projects);
+    store.verify().unwrap();
+    let with_9: Vec<_> = rest.iter().copied().chain([(9, 9)]).collect();
+    assert_eq!(
+        predictions(&counts(&store)),
+        predictions(&counts_of(&with_9))
+    );
+
+    // And in RAM.
+    let mut in_ram = counts_of(&(0..8).map(|idx| (idx, idx)).collect::<Vec<_>>());
+    in_ram.forget(&path(5)).unwrap();
+    assert_close(&in_ram, &counts_of(&rest));
+
+    let mut writer = support::writer(&place.projects);
+    for nothing in ["cf/CommonModules/Модуль", "cf/нет", "", "c"] {
+        let error = writer.forget(nothing).unwrap_err();
+        assert!(
+            matches!(error, MemoryError::NotLearned { .. }),
+            "{nothing}: {error}"
+        );
+    }
+    let all = writer.forget("cf").unwrap();
+    assert_eq!((all.files, writer.n_files()), (8, 0));
+}
+
+/// The bytes that the text `seed` has on disk now, without the numbers around it.
+fn stored_frame(place: &Place, seed: u64) -> Vec<u8> {
+    let store = open(&place.projects);
+    let bytes = std::fs::read(file(&place.projects, "segments.")).unwrap();
+    let place = store.history().iter().find_map(|record| match &record.op {
+        Operation::Learn { sha256, place, .. } if *sha256 == sha(seed) => *place,
+        _ => None,
+    });
+    let place = place.unwrap();
+    bytes[place.at as usize + 32..][..place.len as usize - 32].to_vec()
+}
+
+#[test]
+fn rolling_back_gives_the_state_of_then() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    for idx in 0..6 {
+        learn(&mut writer, idx, idx);
+    }
+    writer.commit().unwrap();
+    let then = writer.history().len() as u64;
+    let predicted = predictions(&counts(&writer));
+    learn(&mut writer, 2, 200);
+    learn(&mut writer, 8, 8);
+    writer.retire(&path(1)).unwrap();
+    let later = writer.history().len() as u64;
+    let predicted_later = predictions(&counts(&writer));
+    assert_ne!(predicted, predicted_later);
+
+    let rolled = writer.rollback(then).unwrap();
+    assert_eq!(
+        rolled,
+        RolledBack {
+            restored: 2,
+            removed: 1,
+            lost: Vec::new()
+        }
+    );
+    assert_eq!(predictions(&counts(&writer)), predicted);
+    drop(writer);
+    assert_eq!(predictions(&counts(&open(&place.projects))), predicted);
+
+    // The history stays, so rolling back can be rolled back.
+    let mut writer = support::writer(&place.projects);
+    writer.rollback(later).unwrap();
+    assert_eq!(predictions(&counts(&writer)), predicted_later);
+
+    // What was forgotten does not come back, and that is said.
+    writer.forget(&path(2)).unwrap();
+    let rolled = writer.rollback(then).unwrap();
+    assert_eq!(rolled.lost, [path(2)]);
+    let rest: Vec<_> = [0, 1, 3, 4, 5].map(|idx| (idx, idx)).into();
+    assert_eq!(
+        predictions(&counts(&writer)),
+        predictions(&counts_of(&rest))
+    );
+
+    assert_eq!(writer.rollback(0).unwrap().removed, 5);
+    assert_eq!(writer.n_files(), 0);
+    let error = writer.rollback(1_000).unwrap_err();
+    assert!(matches!(
+        error,
+        MemoryError::NoSuchChange { seq: 1_000, .. }
+    ));
+}
+
+#[test]
+fn an_exported_project_comes_back_with_its_history() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    for idx in 0..6 {
+        learn(&mut writer, idx, idx);
+    }
+    writer.forget(&path(3)).unwrap();
+    writer.note("перед обновлением").unwrap();
+    writer.commit().unwrap();
+    let bundle = place.dir.path().join("erp.nestor");
+    let len = writer.export(&bundle).unwrap();
+    assert_eq!(std::fs::metadata(&bundle).unwrap().len(), len);
+    let error = writer.export(&bundle).unwrap_err();
+    assert!(matches!(error, MemoryError::Exists(_)), "{error}");
+    drop(writer);
+    let exported = open(&place.projects);
+
+    // Another network over the same pieces is welcome.
+    let mut other_model = model();
+    other_model.model_sha256 = None;
+    let copy = "copy".parse().unwrap();
+    let import = |name, model| {
+        place
+            .projects
+            .import(name, &bundle, model, WhenBusy::Fail, 5)
+    };
+    let imported = import(&copy, &other_model).unwrap();
+    assert_eq!(imported.history(), exported.history());
+    assert_eq!(
+        predictions(&counts(&imported)),
+        predictions(&counts(&exported))
+    );
+    assert_eq!(imported.header().name, "copy");
+    let mut other_pieces = model();
+    other_pieces.tokenizer_sha256 = "cc".repeat(32);
+    let other = "other".parse().unwrap();
+    let error = import(&other, &other_pieces).err().unwrap();
+    assert!(matches!(error, MemoryError::Tokenizer { .. }), "{error}");
+    let mut other_size = model();
+    other_size.vocabulary += 1;
+    let error = import(&other, &other_size).err().unwrap();
+    assert!(matches!(error, MemoryError::Vocabulary { .. }), "{error}");
+    let error = import(&name(), &model()).err().unwrap();
+    assert!(matches!(error, MemoryError::Exists(_)), "{error}");
+    assert_eq!(place.projects.names().unwrap(), [copy, name()]);
+}
+
+#[test]
+fn damaged_bundles_are_refused_and_leave_nothing() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    learn(&mut writer, 1, 1);
+    learn(&mut writer, 2, 2);
+    writer.commit().unwrap();
+    let bundle = place.dir.path().join("bundle");
+    writer.export(&bundle).unwrap();
+    let whole = std::fs::read(&bundle).unwrap();
+    let copy = "copy".parse().unwrap();
+    let check = |bytes: &[u8]| {
+        std::fs::write(&bundle, bytes).unwrap();
+        let imported = place
+            .projects
+            .import(&copy, &bundle, &model(), WhenBusy::Fail, 5);
+        let error = imported.err().unwrap();
+        let refused = matches!(
+            error,
+            MemoryError::Corrupt { .. } | MemoryError::Version { .. }
+        );
+        assert!(refused && error.to_string().contains("bundle"), "{error}");
+    };
+    for at in (0..whole.len()).step_by(whole.len() / 60) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        check(&flipped);
+        check(&whole[..at]);
+    }
+    let mut longer = whole.clone();
+    longer.push(0);
+    check(&longer);
+    let mut lengths = whole.clone();
+    lengths[12..20].copy_from_slice(&u64::MAX.to_le_bytes());
+    check(&lengths);
+    let entries: Vec<_> = std::fs::read_dir(place.projects.dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(entries.len(), 2, "{entries:?}");
+}
+
+#[test]
+fn one_project_has_one_writer_and_readers_need_not_wait() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    learn(&mut writer, 1, 1);
+    writer.commit().unwrap();
+    learn(&mut writer, 2, 2);
+    assert_eq!(
+        open(&place.projects).n_files(),
+        1,
+        "the last committed state"
+    );
+    let again = place
+        .projects
+        .open_to_write(&name(), WhenBusy::Fail, 0)
+        .err();
+    assert!(matches!(again, Some(MemoryError::Busy { .. })));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut told = 0;
+            let second =
+                place
+                    .projects
+                    .open_to_write(&name(), WhenBusy::Wait(&mut || told += 1), 0);
+            (second.unwrap().n_files(), told)
+        });
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        writer.commit().unwrap();
+        drop(writer);
+        assert_eq!(waiting.join().unwrap(), (2, 1));
+    });
+    place.projects.remove(&name(), WhenBusy::Fail).unwrap();
+    let gone = place.projects.open(&name()).unwrap_err();
+    assert!(matches!(gone, MemoryError::Missing { .. }));
+    assert_eq!(support::writer(&place.projects).n_files(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_may_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = place();
+    let mut writer = writer(&place.projects);
+    learn(&mut writer, 1, 1);
+    learn(&mut writer, 2, 2);
+    writer.forget(&path(1)).unwrap();
+    let bundle = place.dir.path().join("bundle");
+    writer.export(&bundle).unwrap();
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&bundle), 0o600);
+    assert_eq!(mode(place.projects.dir()), 0o700);
+    assert_eq!(mode(writer.dir()), 0o700);
+    for start in ["memory.", "log.", "segments."] {
+        assert_eq!(mode(&file(&place.projects, start)), 0o600, "{start}");
+    }
+}

@@ -251,6 +251,7 @@ impl Assistant {
         let mut predictor = Predictor::with_mixture(self.model().clone(), mixture)?
             .with_threads(rayon::current_num_threads());
         predictor.set_cache(Some(cache))?;
+        predictor.set_memories(self.memory().levels().cloned());
         Ok((predictor, context))
     }
 }

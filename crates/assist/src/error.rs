@@ -6,6 +6,7 @@ use nestor_bsl::TextError;
 use nestor_bsl::pieces::TokenizerError;
 use nestor_cache::CacheError;
 use nestor_engine::EngineError;
+use nestor_memory::MemoryError;
 use thiserror::Error;
 
 /// An error of the assistant. Broken source code is none: it is completed as it stands.
@@ -18,6 +19,9 @@ pub enum AssistError {
     /// Counts that cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// A project on disk that cannot be used.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// A `tokenizer.json` that cannot be used.
     #[error("{path}: {source}")]
     Tokenizer {

@@ -4,17 +4,21 @@
 //! one: files in order, each learned after it was visited. Every place gives an example with what the project has taught so
 //! far, and one with the open file only, so that the same gate serves a fresh installation. Places inside methods that the
 //! model was trained on are left out: there the exits would look better than they are.
+//!
+//! The gates of memories are fitted on a second reading, over the first files of each project, with the memories of levels 2
+//! and 3 learning along: they start silent, so the same gates serve a project that has taught little.
 
 use nestor_bsl::methods::{method_hash, methods};
 use nestor_cache::{
-    FitOptions, FitReport, GATE_SETS, Gate, GateExample, GateSet, NESTS, component_names,
-    gate_features,
+    FitOptions, FitReport, GATE_SETS, Gate, GateExample, GateSet, MEMORY_GATE_SETS, NESTS,
+    component_names, gate_features, memory_component_names,
 };
+use nestor_engine::LevelMemoriesConfig;
 use rayon::prelude::*;
 
 use crate::assistant::{Assistant, LearnFile};
 use crate::error::AssistError;
-use crate::mixture::{chosen, exits_of};
+use crate::mixture::exits_of;
 use crate::stream::{FileStream, Moment, View};
 
 /// A project withheld from the weights.
@@ -31,6 +35,10 @@ pub struct WithheldProject {
 pub struct GateFitOptions {
     /// Places to visit over all projects; each gives two examples.
     pub max_places: usize,
+    /// Pieces of each project that teach its memories.
+    pub max_taught: usize,
+    /// How the memories learn.
+    pub levels: LevelMemoriesConfig,
     /// How each gate is fitted.
     pub fit: FitOptions,
 }
@@ -39,6 +47,8 @@ impl Default for GateFitOptions {
     fn default() -> Self {
         Self {
             max_places: 40_000,
+            max_taught: 100_000,
+            levels: LevelMemoriesConfig::default(),
             fit: FitOptions::default(),
         }
     }
@@ -81,27 +91,22 @@ pub fn fit_gates(
 ) -> Result<(GateSet, Vec<GateReport>), AssistError> {
     let wanted = wanted_gates(assistant.model().config().stages);
     let examples = collect(assistant, projects, options.max_places, &wanted, progress)?;
-    let fitted: Vec<(Gate, GateReport)> = wanted
-        .par_iter()
-        .zip(&examples)
-        .map(|((name, exits), examples)| {
-            if examples.is_empty() {
-                return Err(AssistError::Fit {
-                    gate: name,
-                    reason: "the withheld projects have no code that is new to the model".into(),
-                });
-            }
-            let (gate, loss) = Gate::fit(&component_names(exits), examples, &options.fit)?;
-            let report = GateReport {
-                gate: name,
-                n_examples: examples.len(),
-                loss,
-            };
-            Ok((gate, report))
-        })
-        .collect::<Result<_, AssistError>>()?;
+    let fitted = fit_all(&wanted, &examples, &component_names, &options.fit)?;
+    drop(examples);
     let mut set = GateSet::default();
     let mut reports = Vec::new();
+    let stages = assistant.model().config().stages;
+    if stages > 1 {
+        let wanted: Vec<_> = MEMORY_GATE_SETS
+            .into_iter()
+            .filter_map(|(name, _)| Some((name, exits_of(name, stages)?)))
+            .collect();
+        let examples = collect_taught(assistant, projects, options, &wanted, progress)?;
+        for (gate, report) in fit_all(&wanted, &examples, &memory_component_names, &options.fit)? {
+            set.gates.insert(report.gate.to_owned(), gate);
+            reports.push(report);
+        }
+    }
     for (gate, report) in fitted {
         // A gate of the same components is the same gate, under each of its names.
         for (name, _) in GATE_SETS {
@@ -113,6 +118,34 @@ pub fn fit_gates(
         reports.push(report);
     }
     Ok((set, reports))
+}
+
+/// Fits one gate for each set of exits.
+fn fit_all(
+    wanted: &[(&'static str, Vec<usize>)],
+    examples: &[Vec<GateExample>],
+    names: &(impl Fn(&[usize]) -> Vec<String> + Sync),
+    options: &FitOptions,
+) -> Result<Vec<(Gate, GateReport)>, AssistError> {
+    wanted
+        .par_iter()
+        .zip(examples)
+        .map(|((name, exits), examples)| {
+            if examples.is_empty() {
+                return Err(AssistError::Fit {
+                    gate: name,
+                    reason: "the withheld projects have no code that is new to the model".into(),
+                });
+            }
+            let (gate, loss) = Gate::fit(&names(exits), examples, options)?;
+            let report = GateReport {
+                gate: name,
+                n_examples: examples.len(),
+                loss,
+            };
+            Ok((gate, report))
+        })
+        .collect()
 }
 
 /// Names and exits of the gates to fit, one for each set of exits.
@@ -194,6 +227,73 @@ fn collect(
     Ok(examples)
 }
 
+/// Examples for each of the gates of memories: counts and memories of the project so far.
+fn collect_taught(
+    assistant: &Assistant,
+    projects: &[WithheldProject],
+    options: &GateFitOptions,
+    wanted: &[(&'static str, Vec<usize>)],
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Vec<Vec<GateExample>>, AssistError> {
+    let n_bytes: usize = projects
+        .iter()
+        .flat_map(|project| &project.files)
+        .map(|file| file.text.len())
+        .sum();
+    let n_read = (n_bytes / 5).min(options.max_taught * projects.len());
+    let every = (n_read / options.max_places.max(1)).max(1);
+    let mut examples = vec![Vec::new(); wanted.len()];
+    let mut state = FitProgress {
+        files: 0,
+        n_files: projects.iter().map(|project| project.files.len()).sum(),
+        places: 0,
+    };
+    for project in projects {
+        let mut memory = assistant.empty_memory()?;
+        memory.set_levels(Some(assistant.empty_levels(options.levels)?));
+        let mut n_taught = 0;
+        for file in &project.files {
+            state.files += 1;
+            if n_taught >= options.max_taught {
+                continue;
+            }
+            let Ok(normalised) = nestor_bsl::normalise(file.text.as_bytes()) else {
+                continue;
+            };
+            let stream = FileStream::new(assistant.tokenizer(), &file.path, normalised.text);
+            let places: Vec<usize> = own_places(assistant, &stream)
+                .into_iter()
+                .filter(|place| ((n_taught + place) / RUN).is_multiple_of(every))
+                .collect();
+            let mut view = View::new(memory.cache_for(&file.path)?, true);
+            if let Some(levels) = memory.levels() {
+                view = view.with_memories(levels.as_ref().clone());
+            }
+            let mut views = [view];
+            let walked = assistant.stream().walk(
+                &stream,
+                &mut views,
+                &places,
+                &[],
+                |moment| Ok(examples_at(moment, stream.truth(moment.place), wanted)),
+                |_, _| Ok(()),
+            )?;
+            state.places += places.len();
+            for of_gates in walked.answers.into_iter().flatten() {
+                for (known, example) in examples.iter_mut().zip(of_gates) {
+                    known.push(example);
+                }
+            }
+            let [view] = views;
+            memory.set_levels(assistant.stream().finish(&stream, view)?);
+            memory.learn(&file.path, stream.tokens())?;
+            n_taught += stream.pieces().len();
+            progress(state);
+        }
+    }
+    Ok(examples)
+}
+
 /// Places of code that the model was not trained on.
 fn own_places(assistant: &Assistant, stream: &FileStream) -> Vec<usize> {
     let known: Vec<_> = methods(stream.text())
@@ -226,7 +326,7 @@ fn examples_at(
     wanted
         .iter()
         .map(|(_, exits)| {
-            let exits = chosen(moment.exits, exits);
+            let exits = moment.scene().components(exits, moment.nearest.is_some());
             let mut features = Vec::new();
             gate_features(moment.nests, &exits, moment.slot, &mut features);
             let nests = NESTS.iter().map(|nest| moment.nests.probabilities(*nest));

@@ -2,8 +2,8 @@
 //!
 //! Called by the command line, later by the server and the language server; the evaluation uses its scorer so that what
 //! is measured is what users get. Requests and answers are plain structs; wire formats, sockets and terminals belong to the
-//! callers. It puts text (`bsl`), counts (`cache`) and the network (`engine`) together and must not know how a model was
-//! trained.
+//! callers. It puts text (`bsl`), counts (`cache`), projects (`memory`) and the network (`engine`) together and must not
+//! know how a model was trained.
 
 pub mod assistant;
 pub mod complete;
@@ -14,6 +14,7 @@ pub mod healing;
 pub mod lookahead;
 pub mod memory;
 pub mod mixture;
+pub mod project;
 pub mod stop;
 pub mod stream;
 
@@ -22,5 +23,8 @@ pub use complete::{CompleteRequest, Completion, PartShare, StopReason, Timings};
 pub use error::AssistError;
 pub use memory::ProjectMemory;
 pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
-pub use nestor_engine::{Model, NetworkConfig, Sampling, Speed};
+pub use nestor_engine::{
+    LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling, Speed,
+};
+pub use project::{Counts, ProjectLearning, ProjectReport};
 pub use stop::StopRule;

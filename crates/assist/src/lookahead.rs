@@ -11,8 +11,8 @@ use nestor_engine::Session;
 use rayon::prelude::*;
 
 use crate::error::AssistError;
-use crate::mixture::{Mixer, RowGate};
-use crate::stream::{Cursor, Exits, FileStream, Stream, View};
+use crate::mixture::{Mixer, RowGate, Scene};
+use crate::stream::{Cursor, FileStream, Stream, View, ViewExits};
 
 /// Looks at what would be predicted after pieces that the file does not have. Nothing is learned from them.
 pub struct Lookahead<'a> {
@@ -26,7 +26,7 @@ pub struct Lookahead<'a> {
 struct Node {
     /// `None` at the place itself, whose session is the cursor's.
     session: Option<Session>,
-    exits: Exits,
+    exits: ViewExits,
     nests: Vec<NestPrediction>,
     mixed: HashMap<(usize, usize), Arc<[f32]>>,
 }
@@ -68,14 +68,15 @@ impl<'a> Lookahead<'a> {
             return Ok(Arc::clone(mixed));
         }
         let row = &rows[row_idx];
-        let mut out = vec![0.0; node.exits.vocab];
-        Mixer::default().mix(
-            row,
-            &node.exits.at(0),
-            &node.nests[view_idx],
+        let mut out = vec![0.0; node.exits.vocab()];
+        let exits = node.exits.of(view_idx);
+        let scene = Scene {
+            exits: &exits.at(0),
+            nearest: exits.nearest(0),
+            nests: &node.nests[view_idx],
             slot,
-            &mut out,
-        )?;
+        };
+        Mixer::default().mix(row, &scene, &mut out)?;
         let mixed: Arc<[f32]> = out.into();
         node.mixed.insert((view_idx, row_idx), Arc::clone(&mixed));
         Ok(mixed)
@@ -86,7 +87,10 @@ impl<'a> Lookahead<'a> {
             return Ok(());
         }
         let (session, exits) = match pieces.split_last() {
-            None => (None, Exits::new(&self.base.session, &self.base.rows)?),
+            None => (
+                None,
+                ViewExits::new(&self.base.session, &self.base.rows, self.views)?,
+            ),
             Some((last, parent)) => {
                 self.make(parent)?;
                 let parent = self.nodes[parent].session.as_ref();
@@ -95,7 +99,7 @@ impl<'a> Lookahead<'a> {
                 let rows: Vec<Vec<f32>> = (0..states.exits())
                     .map(|exit| states.rows(exit).to_vec())
                     .collect();
-                let exits = Exits::new(&session, &rows)?;
+                let exits = ViewExits::new(&session, &rows, self.views)?;
                 (Some(session), exits)
             }
         };

@@ -1,13 +1,15 @@
-//! What a project has taught: exact counts of its code, for the project and for each module folder.
+//! What a project has taught: exact counts of its code, for the project and for each module folder, and the memories of
+//! levels 2 and 3.
 //!
-//! The assistant learns files into it and takes a [`NestedCache`] for the file that is open. It lives in memory; its
-//! history on disk and the slower memories come with the crate `memory`. It knows pieces and paths, never text.
+//! The counts are `memory`'s ([`ProjectCounts`]); here each path gets the module folder that it belongs to. The memories are
+//! `engine`'s; whoever reads a file through the network puts them back when it was learned. It knows pieces and paths, never
+//! text.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use nestor_cache::{CorpusNgram, MAX_ORDER, NestedCache, Ngram, SegmentId, Subtraction};
+use nestor_cache::{CorpusNgram, NestedCache};
+use nestor_engine::LevelMemories;
+use nestor_memory::ProjectCounts;
 
 use crate::document::module_folder;
 use crate::error::AssistError;
@@ -15,18 +17,18 @@ use crate::error::AssistError;
 /// The counts of one project.
 #[derive(Clone, Debug)]
 pub struct ProjectMemory {
-    vocab_size: usize,
-    corpus: Option<Arc<CorpusNgram>>,
-    project: Arc<Ngram>,
-    folders: HashMap<String, Arc<Ngram>>,
-    files: HashMap<String, Learned>,
+    counts: ProjectCounts,
+    levels: Option<Arc<LevelMemories>>,
 }
 
-#[derive(Clone, Debug)]
-struct Learned {
-    folder: String,
-    in_project: SegmentId,
-    in_folder: SegmentId,
+impl From<ProjectCounts> for ProjectMemory {
+    /// Counts whose folders are [`module_folder`]'s.
+    fn from(counts: ProjectCounts) -> Self {
+        Self {
+            counts,
+            levels: None,
+        }
+    }
 }
 
 impl ProjectMemory {
@@ -35,15 +37,7 @@ impl ProjectMemory {
     /// # Errors
     /// When the counts do not fit the vocabulary.
     pub fn new(vocab_size: usize, corpus: Option<Arc<CorpusNgram>>) -> Result<Self, AssistError> {
-        // Checks that corpus and vocabulary belong together.
-        NestedCache::new(vocab_size, corpus.clone())?;
-        Ok(Self {
-            vocab_size,
-            corpus,
-            project: Arc::new(Ngram::new(vocab_size, MAX_ORDER)?),
-            folders: HashMap::new(),
-            files: HashMap::new(),
-        })
+        Ok(ProjectCounts::new(vocab_size, corpus)?.into())
     }
 
     /// Learns a file; what was learned under the same path before is forgotten.
@@ -51,27 +45,7 @@ impl ProjectMemory {
     /// # Errors
     /// When a piece is outside the vocabulary or the counts are full; the file is then forgotten.
     pub fn learn(&mut self, path: &str, pieces: &[u32]) -> Result<(), AssistError> {
-        self.forget(path)?;
-        let folder = module_folder(path);
-        let in_project = Arc::make_mut(&mut self.project).learn(pieces)?;
-        let counts = match self.folders.entry(folder.clone()) {
-            Entry::Occupied(counts) => counts.into_mut(),
-            Entry::Vacant(place) => place.insert(Arc::new(Ngram::new(self.vocab_size, MAX_ORDER)?)),
-        };
-        let in_folder = match Arc::make_mut(counts).learn(pieces) {
-            Ok(segment) => segment,
-            Err(error) => {
-                Arc::make_mut(&mut self.project).unlearn(in_project)?;
-                return Err(error.into());
-            }
-        };
-        let learned = Learned {
-            folder,
-            in_project,
-            in_folder,
-        };
-        self.files.insert(path.to_owned(), learned);
-        Ok(())
+        Ok(self.counts.learn(path, &module_folder(path), pieces)?)
     }
 
     /// Forgets a file; one that was never learned is forgotten already.
@@ -79,14 +53,7 @@ impl ProjectMemory {
     /// # Errors
     /// When the counts do not hold what they should.
     pub fn forget(&mut self, path: &str) -> Result<(), AssistError> {
-        let Some(learned) = self.files.remove(path) else {
-            return Ok(());
-        };
-        Arc::make_mut(&mut self.project).unlearn(learned.in_project)?;
-        if let Some(folder) = self.folders.get_mut(&learned.folder) {
-            Arc::make_mut(folder).unlearn(learned.in_folder)?;
-        }
-        Ok(())
+        Ok(self.counts.forget(path)?)
     }
 
     /// The counts for an open file, its own learned text left out: the part before the cursor is learned as the open
@@ -95,18 +62,7 @@ impl ProjectMemory {
     /// # Errors
     /// When the counts do not hold what they should.
     pub fn cache_for(&self, path: &str) -> Result<NestedCache, AssistError> {
-        let mut cache = self.without_project()?;
-        cache.set_project(Arc::clone(&self.project))?;
-        if let Some(folder) = self.folders.get(&module_folder(path)) {
-            cache.set_folder(Arc::clone(folder))?;
-        }
-        if let Some(learned) = self.files.get(path) {
-            let of_project = Subtraction::new(cache.project(), learned.in_project, 0)?;
-            let of_folder = Subtraction::new(cache.folder(), learned.in_folder, 0)?;
-            cache.subtract_from_project(Some(Arc::new(of_project)));
-            cache.subtract_from_folder(Some(Arc::new(of_folder)));
-        }
-        Ok(cache)
+        Ok(self.counts.cache_for(path, &module_folder(path))?)
     }
 
     /// The shipped counts alone.
@@ -114,24 +70,40 @@ impl ProjectMemory {
     /// # Errors
     /// Never for a memory that could be made.
     pub fn without_project(&self) -> Result<NestedCache, AssistError> {
-        Ok(NestedCache::new(self.vocab_size, self.corpus.clone())?)
+        Ok(self.counts.without_project()?)
+    }
+
+    /// What the project has taught levels 2 and 3, where they are at work.
+    #[must_use]
+    pub fn levels(&self) -> Option<&Arc<LevelMemories>> {
+        self.levels.as_ref()
+    }
+
+    /// Takes the memories of levels 2 and 3 away to teach them.
+    pub(crate) fn take_levels(&mut self) -> Option<Arc<LevelMemories>> {
+        self.levels.take()
+    }
+
+    /// Puts the memories of levels 2 and 3 to work, or takes them away.
+    pub fn set_levels(&mut self, levels: Option<LevelMemories>) {
+        self.levels = levels.map(Arc::new);
     }
 
     /// Files learned.
     #[must_use]
     pub fn n_files(&self) -> usize {
-        self.files.len()
+        self.counts.n_files()
     }
 
     /// Pieces learned.
     #[must_use]
     pub fn n_pieces(&self) -> usize {
-        self.project.len()
+        self.counts.n_pieces()
     }
 
     /// Whether a file was learned under this path.
     #[must_use]
     pub fn holds(&self, path: &str) -> bool {
-        self.files.contains_key(path)
+        self.counts.holds(path)
     }
 }

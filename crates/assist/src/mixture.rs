@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use nestor_bsl::pieces::{Tokenizer, WhiteSpaceClass};
 use nestor_cache::{
-    CacheError, ExitDistribution, GATE_SETS, Gate, GateSet, NESTS, Nest, NestPrediction,
-    component_names, feature_count, gate_features, mix,
+    CacheError, ExitDistribution, GATE_SETS, Gate, GateSet, MEMORY_GATE_SETS, NESTS, Nest,
+    NestPrediction, component_names, feature_count, gate_features, memory_component_names, mix,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,17 @@ impl LevelRow {
         }
     }
 
+    /// Name of the gate that mixes it where a project's memories are at work; exit 1 has no memory but its state.
+    #[must_use]
+    pub fn memory_gate_name(self) -> Option<&'static str> {
+        match self {
+            Self::Cache | Self::One => None,
+            Self::Two => Some("level2-memory"),
+            Self::Three => Some("level3-memory"),
+            Self::All => Some("accurate-memory"),
+        }
+    }
+
     fn exit(self) -> Option<usize> {
         match self {
             Self::One => Some(1),
@@ -69,7 +80,8 @@ impl LevelRow {
 /// model has no use for.
 #[must_use]
 pub fn exits_of(gate_name: &str, stages: usize) -> Option<Vec<usize>> {
-    let (_, exits) = GATE_SETS.iter().find(|(name, _)| *name == gate_name)?;
+    let mut sets = GATE_SETS.iter().chain(&MEMORY_GATE_SETS);
+    let (_, exits) = sets.find(|(name, _)| *name == gate_name)?;
     let present: Vec<usize> = exits
         .iter()
         .copied()
@@ -138,6 +150,31 @@ fn slot_class(tokenizer: &Tokenizer, id: u32) -> u8 {
     }
 }
 
+/// Everything that may be mixed at one place.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// All exits of the model, the first one first, as the memories change them.
+    pub exits: &'a [ExitDistribution<'a>],
+    /// What followed the nearest states, where memories are at work.
+    pub nearest: Option<ExitDistribution<'a>>,
+    /// The nests.
+    pub nests: &'a NestPrediction,
+    /// What the gates are told about the place.
+    pub slot: u8,
+}
+
+impl<'a> Scene<'a> {
+    /// The components before the nests: the exits of a gate, and the nearest states if it is one of memories.
+    #[must_use]
+    pub fn components(&self, exits: &[usize], with_nearest: bool) -> Vec<ExitDistribution<'a>> {
+        let mut found = chosen(self.exits, exits);
+        if with_nearest {
+            found.extend(self.nearest);
+        }
+        found
+    }
+}
+
 /// Mixes one level's exits and nests. Buffers are kept between calls.
 #[derive(Debug, Default)]
 pub struct Mixer {
@@ -146,25 +183,24 @@ pub struct Mixer {
 }
 
 impl Mixer {
-    /// Writes the mixture of a row into `out` (`[V]`). `exits` holds all exits of the model. A row without a gate is
-    /// weighed as the engine does it: the deepest exit and the innermost nest share evenly.
+    /// Writes the mixture of a row into `out` (`[V]`). A row without a gate is weighed as the engine does it: the deepest
+    /// exit and the innermost nest share evenly.
     ///
     /// # Errors
     /// [`CacheError::Gate`] when the gate was fitted for other components.
     pub fn mix(
         &mut self,
         row: &RowGate,
-        exits: &[ExitDistribution<'_>],
-        nests: &NestPrediction,
-        slot: u8,
+        scene: &Scene<'_>,
         out: &mut [f32],
     ) -> Result<(), CacheError> {
-        let exits = chosen(exits, &row.exits);
+        let memory_gate = row.memory_gate.as_ref().filter(|_| scene.nearest.is_some());
+        let exits = scene.components(&row.exits, memory_gate.is_some());
         self.weights.clear();
         self.weights.resize(exits.len() + NESTS.len(), 0.0);
-        match &row.gate {
+        match memory_gate.or(row.gate.as_ref()) {
             Some(gate) => {
-                gate_features(nests, &exits, slot, &mut self.features);
+                gate_features(scene.nests, &exits, scene.slot, &mut self.features);
                 gate.weights(&self.features, &mut self.weights)?;
             }
             None => {
@@ -178,7 +214,7 @@ impl Mixer {
         let components: Vec<&[f32]> = exits
             .iter()
             .map(|exit| exit.probabilities)
-            .chain(NESTS.iter().map(|nest| nests.probabilities(*nest)))
+            .chain(NESTS.iter().map(|nest| scene.nests.probabilities(*nest)))
             .collect();
         mix(&components, &self.weights, out);
         Ok(())
@@ -204,30 +240,36 @@ pub fn rows_of_model(gates: Option<&GateSet>, stages: usize) -> Result<Vec<RowGa
             let exits = exits_of(row.gate_name(), stages).unwrap_or_default();
             let gate = gates.map(|gates| gates.gate(row.gate_name())).transpose()?;
             if let Some(gate) = gate {
-                check_components(row.gate_name(), gate, &exits)?;
+                check_components(row.gate_name(), gate, component_names(&exits))?;
+            }
+            // A set that was fitted before there were memories lacks their gates.
+            let memory_name = row.memory_gate_name();
+            let memory_gate = memory_name.and_then(|name| gates?.gates.get(name));
+            if let (Some(name), Some(gate)) = (memory_name, memory_gate) {
+                check_components(name, gate, memory_component_names(&exits))?;
             }
             Ok(RowGate {
                 row,
                 gate: gate.cloned(),
+                memory_gate: memory_gate.cloned(),
                 exits,
             })
         })
         .collect()
 }
 
-fn check_components(name: &str, gate: &Gate, exits: &[usize]) -> Result<(), CacheError> {
-    let needed = component_names(exits);
-    if gate.components == needed && gate.features() == feature_count(exits.len()) {
+fn check_components(name: &str, gate: &Gate, needed: Vec<String>) -> Result<(), CacheError> {
+    let features = feature_count(needed.len() - NESTS.len());
+    if gate.components == needed && gate.features() == features {
         return Ok(());
     }
     Err(CacheError::Gate {
         gate: name.to_owned(),
         reason: format!(
-            "mixes {} with {} features, the model needs {} with {}",
+            "mixes {} with {} features, the model needs {} with {features}",
             gate.components.join("+"),
             gate.features(),
             needed.join("+"),
-            feature_count(exits.len())
         ),
     })
 }
@@ -239,6 +281,8 @@ pub struct RowGate {
     pub row: LevelRow,
     /// Its gate; `None` for a model folder without gates.
     pub gate: Option<Gate>,
+    /// Its gate where memories are at work, if it was fitted.
+    pub memory_gate: Option<Gate>,
     /// The exits it mixes, 1 is the first.
     pub exits: Vec<usize>,
 }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use nestor_bsl::pieces::Tokenizer;
 use nestor_cache::{ExitDistribution, NestPrediction, NestedCache, Summary, summarise};
-use nestor_engine::{Model, Session};
+use nestor_engine::{DocumentReader, LevelMemories, Model, Session};
 use rayon::prelude::*;
 
 use crate::document::{Borders, MIN_CONTEXT, file_pieces, opening_pieces};
 use crate::error::AssistError;
 use crate::lookahead::Lookahead;
-use crate::mixture::SlotTable;
+use crate::mixture::{Scene, SlotTable};
 
 /// Places whose distributions are computed together.
 const BATCH: usize = 64;
@@ -78,6 +78,12 @@ impl FileStream {
         self.tokens.get(self.n_opening + place).copied()
     }
 
+    /// What the document opens with, and the pieces of its text.
+    pub(crate) fn opening_and_text(&self) -> (&[u32], &[u32]) {
+        let (opening, rest) = self.tokens.split_at(self.n_opening);
+        (opening, &rest[..self.pieces.len()])
+    }
+
     fn text_tokens(&self, places: Range<usize>) -> &[u32] {
         &self.tokens[self.n_opening + places.start..self.n_opening + places.end]
     }
@@ -100,12 +106,55 @@ impl FileStream {
     }
 }
 
-/// One state of the cache that the file is scored with.
+/// One state of the cache, and of the memories if there are any, that the file is scored with.
 #[derive(Clone, Debug)]
 pub struct View {
     pub(crate) cache: NestedCache,
     learns_file: bool,
     n_learned: usize,
+    pub(crate) levels: Option<Levels>,
+}
+
+/// A project's memories, which the open file teaches chunk by chunk.
+#[derive(Clone, Debug)]
+pub(crate) struct Levels {
+    pub(crate) memories: LevelMemories,
+    /// Reads the file; made when the first chunk closes.
+    reader: Option<DocumentReader>,
+    /// Places that were learned: whole chunks until the file ends.
+    n_learned: usize,
+}
+
+impl Levels {
+    /// Learns the chunks that close before `place`; at the end of the text, what is left too.
+    fn learn_to(
+        &mut self,
+        model: &Arc<Model>,
+        file: &FileStream,
+        place: usize,
+        threads: usize,
+    ) -> Result<(), AssistError> {
+        let end = file.pieces.len();
+        while self.n_learned < end {
+            let next = (self.n_learned + LevelMemories::CHUNK).min(end);
+            if next > place {
+                break;
+            }
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                none => none.insert(DocumentReader::new(
+                    Arc::clone(model),
+                    &file.tokens[..file.n_opening],
+                    threads,
+                )?),
+            };
+            let chunk = file.text_tokens(self.n_learned..next);
+            let rows = reader.read(chunk)?;
+            self.memories.learn(model, &rows, chunk, threads)?;
+            self.n_learned = next;
+        }
+        Ok(())
+    }
 }
 
 impl View {
@@ -117,7 +166,19 @@ impl View {
             cache,
             learns_file,
             n_learned: 0,
+            levels: None,
         }
+    }
+
+    /// The same view with a fork of a project's memories, which the file teaches up to each place.
+    #[must_use]
+    pub fn with_memories(mut self, memories: LevelMemories) -> Self {
+        self.levels = Some(Levels {
+            memories,
+            reader: None,
+            n_learned: 0,
+        });
+        self
     }
 
     fn learn_to(&mut self, before: &[u32]) -> Result<(), AssistError> {
@@ -137,10 +198,25 @@ pub struct Moment<'a> {
     pub view_idx: usize,
     /// The exits, first one first.
     pub exits: &'a [ExitDistribution<'a>],
+    /// What followed the nearest states, in a view with memories.
+    pub nearest: Option<ExitDistribution<'a>>,
     /// The nests.
     pub nests: &'a NestPrediction,
     /// What the gates are told about the place.
     pub slot: u8,
+}
+
+impl Moment<'_> {
+    /// What may be mixed here.
+    #[must_use]
+    pub fn scene(&self) -> Scene<'_> {
+        Scene {
+            exits: self.exits,
+            nearest: self.nearest,
+            nests: self.nests,
+            slot: self.slot,
+        }
+    }
 }
 
 /// Runs files through a model.
@@ -192,10 +268,13 @@ impl<'a> Stream<'a> {
                 for view in &mut *views {
                     view.learn_to(file.before(place))?;
                 }
+                self.teach_levels(file, views, place)?;
                 let mut lookahead = Lookahead::new(self, file, &at, views);
                 walked.ranks.push(rank(place, &mut lookahead)?);
             }
-            let end = (place + BATCH).min(ranked.first().copied().unwrap_or(usize::MAX));
+            // A batch lies within a chunk of the memories: what they learn there is used from the next one on.
+            let end = (place / BATCH + 1) * BATCH;
+            let end = end.min(ranked.first().copied().unwrap_or(usize::MAX));
             let n = left.partition_point(|next| *next < end);
             let (batch, rest) = left.split_at(n);
             left = rest;
@@ -203,6 +282,36 @@ impl<'a> Stream<'a> {
             cursor = Some(at);
         }
         Ok(walked)
+    }
+
+    /// Everything that a view's memories know once the whole file is learned; `None` for a view without.
+    ///
+    /// # Errors
+    /// Those of the network.
+    pub fn finish(
+        &self,
+        file: &FileStream,
+        view: View,
+    ) -> Result<Option<LevelMemories>, AssistError> {
+        let Some(mut levels) = view.levels else {
+            return Ok(None);
+        };
+        let threads = rayon::current_num_threads();
+        levels.learn_to(self.model, file, usize::MAX, threads)?;
+        Ok(Some(levels.memories))
+    }
+
+    fn teach_levels(
+        &self,
+        file: &FileStream,
+        views: &mut [View],
+        place: usize,
+    ) -> Result<(), AssistError> {
+        let threads = rayon::current_num_threads();
+        for levels in views.iter_mut().filter_map(|view| view.levels.as_mut()) {
+            levels.learn_to(self.model, file, place, threads)?;
+        }
+        Ok(())
     }
 
     fn batch<A: Send>(
@@ -214,8 +323,9 @@ impl<'a> Stream<'a> {
         visit: &(impl Fn(&Moment<'_>) -> Result<A, AssistError> + Sync),
         answers: &mut Vec<Vec<A>>,
     ) -> Result<(), AssistError> {
+        self.teach_levels(file, views, places[0])?;
         let rows = cursor.rows_of(file, places)?;
-        let exits = Exits::new(&cursor.session, &rows)?;
+        let exits = ViewExits::new(&cursor.session, &rows, views)?;
         let nests: Vec<Vec<NestPrediction>> = views
             .par_iter_mut()
             .map(|view| {
@@ -235,16 +345,17 @@ impl<'a> Stream<'a> {
             .par_iter()
             .enumerate()
             .map(|(idx, place)| {
-                let distributions = exits.at(idx);
                 let last = file.before(*place).last().copied().unwrap_or(0);
                 nests
                     .iter()
                     .enumerate()
                     .map(|(view_idx, nests)| {
+                        let exits = exits.of(view_idx);
                         visit(&Moment {
                             place: *place,
                             view_idx,
-                            exits: &distributions,
+                            exits: &exits.at(idx),
+                            nearest: exits.nearest(idx),
                             nests: &nests[idx],
                             slot: self.slots.after(last),
                         })
@@ -341,42 +452,116 @@ impl Cursor {
     }
 }
 
+/// Distributions of all exits at some places, for each view.
+pub(crate) struct ViewExits {
+    plain: Exits,
+    /// One a view; `None` where the exits are the plain ones.
+    changed: Vec<Option<Exits>>,
+}
+
+impl ViewExits {
+    pub(crate) fn new(
+        session: &Session,
+        rows: &[Vec<f32>],
+        views: &[View],
+    ) -> Result<Self, AssistError> {
+        let plain = Exits::new(session, rows)?;
+        let changed = views
+            .iter()
+            .map(|view| {
+                let levels = view.levels.as_ref();
+                levels
+                    .map(|levels| Exits::with_memories(session, rows, &levels.memories))
+                    .transpose()
+            })
+            .collect::<Result<_, AssistError>>()?;
+        Ok(Self { plain, changed })
+    }
+
+    pub(crate) fn of(&self, view_idx: usize) -> &Exits {
+        self.changed
+            .get(view_idx)
+            .and_then(Option::as_ref)
+            .unwrap_or(&self.plain)
+    }
+
+    pub(crate) fn vocab(&self) -> usize {
+        self.plain.vocab
+    }
+}
+
 /// Distributions of all exits at some places.
 pub(crate) struct Exits {
-    pub(crate) vocab: usize,
-    /// `[exits][places * V]`
+    vocab: usize,
+    /// `[exits][places * V]`, and behind them the nearest states where there are memories.
     probs: Vec<Vec<f32>>,
-    /// `[exits][places]`
+    /// `[exits][places]`, likewise
     summaries: Vec<Vec<Summary>>,
+    has_nearest: bool,
 }
 
 impl Exits {
-    pub(crate) fn new(session: &Session, rows: &[Vec<f32>]) -> Result<Self, AssistError> {
+    fn new(session: &Session, rows: &[Vec<f32>]) -> Result<Self, AssistError> {
         let config = session.model().config();
-        let mut exits = Self {
-            vocab: config.vocab,
-            probs: Vec::new(),
-            summaries: Vec::new(),
-        };
+        let mut exits = Self::empty(config.vocab);
         for (exit, rows) in rows.iter().enumerate() {
             let mut probs = vec![0.0; rows.len() / config.width * config.vocab];
             session.exit_probs(exit, rows, &mut probs)?;
-            let summaries = probs.par_chunks(config.vocab).map(summarise).collect();
-            exits.probs.push(probs);
-            exits.summaries.push(summaries);
+            exits.push(probs);
         }
         Ok(exits)
     }
 
+    fn with_memories(
+        session: &Session,
+        rows: &[Vec<f32>],
+        memories: &LevelMemories,
+    ) -> Result<Self, AssistError> {
+        let model = session.model();
+        let mut exits = Self::empty(model.config().vocab);
+        let threads = rayon::current_num_threads();
+        for (exit, rows) in rows.iter().enumerate() {
+            exits.push(memories.exit_probs(model, exit, rows, threads)?);
+        }
+        // The nearest states are those of the second exit.
+        if let Some(rows) = rows.get(1) {
+            exits.push(memories.recall(model, rows)?);
+            exits.has_nearest = true;
+        }
+        Ok(exits)
+    }
+
+    fn empty(vocab: usize) -> Self {
+        Self {
+            vocab,
+            probs: Vec::new(),
+            summaries: Vec::new(),
+            has_nearest: false,
+        }
+    }
+
+    fn push(&mut self, probs: Vec<f32>) {
+        let summaries = probs.par_chunks(self.vocab).map(summarise).collect();
+        self.probs.push(probs);
+        self.summaries.push(summaries);
+    }
+
     pub(crate) fn at(&self, idx: usize) -> Vec<ExitDistribution<'_>> {
-        let row = idx * self.vocab..(idx + 1) * self.vocab;
-        self.probs
-            .iter()
-            .zip(&self.summaries)
-            .map(|(probs, summaries)| ExitDistribution {
-                probabilities: &probs[row.clone()],
-                summary: summaries[idx],
-            })
+        let exits = self.probs.len() - usize::from(self.has_nearest);
+        (0..exits)
+            .map(|exit| self.distribution(exit, idx))
             .collect()
+    }
+
+    pub(crate) fn nearest(&self, idx: usize) -> Option<ExitDistribution<'_>> {
+        self.has_nearest
+            .then(|| self.distribution(self.probs.len() - 1, idx))
+    }
+
+    fn distribution(&self, exit: usize, idx: usize) -> ExitDistribution<'_> {
+        ExitDistribution {
+            probabilities: &self.probs[exit][idx * self.vocab..(idx + 1) * self.vocab],
+            summary: self.summaries[exit][idx],
+        }
     }
 }

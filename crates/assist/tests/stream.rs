@@ -6,8 +6,8 @@ use fixture::{MODULE, TOKENIZER, assistant, file};
 use nestor_assist::gates::{GateFitOptions, WithheldProject, fit_gates};
 use nestor_assist::mixture::{LevelRow, Mixer};
 use nestor_assist::stream::{FileStream, View};
-use nestor_assist::{Assistant, Speed};
-use nestor_cache::{FitOptions, GATE_SETS, GateSet};
+use nestor_assist::{Assistant, LevelMemories, LevelMemoriesConfig, Speed};
+use nestor_cache::{FitOptions, GATE_SETS, GateSet, MEMORY_GATE_SETS};
 use nestor_engine::{Mixture, Predictor};
 
 const PATH: &str = "src/Catalogs/Товары/ObjectModule.bsl";
@@ -34,7 +34,7 @@ fn mixtures(
             rows.iter()
                 .map(|row| {
                     let mut out = vec![0.0; TOKENIZER.vocab_size()];
-                    mixer.mix(row, moment.exits, moment.nests, moment.slot, &mut out)?;
+                    mixer.mix(row, &moment.scene(), &mut out)?;
                     Ok(out)
                 })
                 .collect()
@@ -56,6 +56,7 @@ fn fitted(stages: usize) -> GateSet {
             epochs: 2,
             ..FitOptions::default()
         },
+        ..GateFitOptions::default()
     };
     let (gates, reports) = fit_gates(&assistant(stages, None), &[project], &options, &mut |_| {})
         .expect("enough code");
@@ -226,6 +227,14 @@ fn gates_are_fitted_for_every_speed_of_any_depth() {
                 "{name} with {stages} stages"
             );
         }
+        for (name, exits) in MEMORY_GATE_SETS {
+            let needed = stages > 1 && (exits.len() != 1 || exits[0] <= stages);
+            assert_eq!(
+                gates.gate(name).is_ok(),
+                needed,
+                "{name} with {stages} stages"
+            );
+        }
         let rows = assistant(stages, Some(gates))
             .rows()
             .expect("gates for all rows");
@@ -276,4 +285,65 @@ fn a_learned_file_does_not_see_itself() {
         (hidden - absent).abs() < 0.1 * (seen - absent),
         "{hidden} {absent} {seen}"
     );
+}
+
+/// A view of an empty project whose memories are at work.
+fn remembering(assistant: &Assistant) -> View {
+    let cache = assistant.memory().cache_for(PATH).expect("a cache");
+    let levels = assistant
+        .empty_levels(LevelMemoriesConfig::default())
+        .expect("usual settings");
+    View::new(cache, true).with_memories(levels)
+}
+
+#[test]
+fn memories_learn_from_what_was_scored_and_see_no_future() {
+    let assistant = assistant(3, Some(fitted(3)));
+    let cut = MODULE.find("\tВыборка =").expect("part of the module");
+    let other = format!("{}\tДругое = 1; // совсем\n", &MODULE[..cut]);
+    let (one, two) = (stream(MODULE), stream(&other));
+    let n_common = one
+        .pieces()
+        .iter()
+        .zip(two.pieces())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let wanted: Vec<usize> = (0..=n_common).collect();
+    let ask =
+        |file: &FileStream| mixtures(&assistant, file, &mut [remembering(&assistant)], &wanted);
+    let found = ask(&one);
+    assert_eq!(found, ask(&two));
+    for probs in found.iter().flatten().flatten() {
+        assert!((probs.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+    }
+    let cache = assistant.memory().cache_for(PATH).expect("a cache");
+    let without = mixtures(&assistant, &one, &mut [View::new(cache, true)], &wanted);
+    let all = found[0][0].len() - 1;
+    assert!(n_common > LevelMemories::CHUNK);
+    assert_ne!(found[n_common][0][all], without[n_common][0][all]);
+}
+
+#[test]
+fn a_file_teaches_the_same_whether_it_was_scored_or_not() {
+    let assistant = assistant(3, None);
+    let file = stream(MODULE);
+    let finish = |wanted: &[usize]| {
+        let mut views = [remembering(&assistant)];
+        mixtures(&assistant, &file, &mut views, wanted);
+        let [view] = views;
+        let levels = assistant.stream().finish(&file, view).expect("a network");
+        levels.expect("memories were given")
+    };
+    let all: Vec<usize> = (0..file.pieces().len()).collect();
+    let (scored, read) = (finish(&all), finish(&[]));
+    assert_eq!(scored.tokens(), file.pieces().len() as u64);
+    let rows = vec![0.3; assistant.model().config().width];
+    for exit in 0..3 {
+        let probs = |levels: &LevelMemories| {
+            levels
+                .exit_probs(assistant.model(), exit, &rows, 1)
+                .expect("a row")
+        };
+        assert_eq!(probs(&scored), probs(&read), "exit {exit}");
+    }
 }

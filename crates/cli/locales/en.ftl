@@ -56,6 +56,7 @@ help-train-epochs = Passes over the training tokens (or over the samples)
 help-train-device = Where to compute
 help-train-out = Folder for the record, the checkpoints and the model
 help-train-resume = Go on from the last checkpoint in the folder
+help-train-from = Start from the weights of this model folder instead of random ones
 help-train-finish = Do not train: make the folder of a run that was stopped whole (counts, mixture, card)
 help-train-max-tokens = End after this many tokens
 help-train-seq-len = Tokens in a window
@@ -84,6 +85,8 @@ help-eval-mirrors = Folder with the repositories of the table: owner/name lies i
 help-eval-protocol = How the scored code is chosen
 help-eval-levels = Levels to score, such as 0,1,2,3,all or 1..3
 help-eval-baseline = Score a baseline beside the model
+help-eval-max-bytes = Read only the first files of each source, up to this many bytes
+help-eval-memories = Memories of levels 2 and 3 that learn with the project: all, all but one, or off
 help-eval-baseline-corpus = Corpus whose training sources the baseline learns first
 help-eval-max-positions = Score at most about this many code tokens, spread evenly
 help-eval-samples = Methods for the protocol "samples"
@@ -153,6 +156,7 @@ models-sizes = {$parameters} parameters in {$numbers}, {$levels} levels of {$blo
 
 train-no-budget = say when the training ends: --epochs, --minutes or --max-tokens.
 train-counting = counting n-grams
+train-contexts = looking for long contexts
 train-pruning = pruning n-grams
 train-fitting = fitting the mixture
 train-no-withheld = The corpus withholds no project (corpus build --withhold), so there is nothing to fit the mixture on: the parts weigh the same.
@@ -214,6 +218,7 @@ model-error-corrupt = {$what} is corrupt: {$reason}; copy the model folder again
 model-error-tensor = {$path} is damaged: tensor {$tensor}: {$reason}; copy the model folder again.
 train-error-occupied = {$path} already holds a training run; go on with --resume, or choose another folder.
 train-error-checkpoint = checkpoint {$path} cannot be used: {$reason}; choose another folder, or delete the checkpoint.
+train-error-start = training cannot start from the model {$path}: {$reason}; leave out --from, or name a model that was trained on this corpus.
 train-error-record = {$path} cannot be read: {$reason}; give the folder of a training run with --out.
 train-error-not-finite = step {$step}: {$place} is not finite; go on from the last checkpoint with --resume, or train again with another --seed.
 
@@ -232,6 +237,7 @@ complete-prose = The cursor stands in a text for people: nothing is offered ther
 complete-facts = {$speed}: {$latency}, {$context} pieces of context, confidence {$confidence} %; {$parts}
 part-corpus = corpus counts
 part-project = project counts
+part-nearest = nearest states
 part-file = file counts
 part-level = level {$level}
 
@@ -287,3 +293,98 @@ quickstart-accuracy = Accuracy on the configuration, {$scored} of {$tokens} code
 quickstart-baseline = The n-gram baseline counts this configuration only. Row 0 also has the counts of the training corpus that the model ships with.
 quickstart-time = All of it took {$time}.
 quickstart-next = On your own code: nestor complete FILE:LINE:COL --learn FOLDER, nestor eval FOLDER
+
+## nestor learn, nestor project
+
+help-every-project = Name of the project: letters, digits, dot, dash, underscore
+help-every-memory = Folder of the projects (otherwise NESTOR_MEMORY, otherwise the user's data folder)
+help-every-no-wait = Fail if another process changes the project, instead of waiting for it
+
+help-learn = Teach a codebase, or what has changed in it, to a project that stays
+help-learn-example =
+    {"  "}nestor learn ../my-configuration --project erp
+    {"  "}nestor learn cf=src/cf ext=src/cfe --project erp
+    {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --project erp
+help-learn-sources = Folders, Designer dumps, EDT projects or bare git repositories; NAME=PATH gives a source a name, or says where a known one lies now
+help-learn-role = What the sources are to the project (otherwise found out where they tell)
+help-learn-model = Name of a bundled model, or a model folder; its tokenizer cuts the text
+
+help-complete-project = Complete with what a project has learned (nestor learn)
+
+help-project = Look at projects and take back what they have learned
+help-project-example =
+    {"  "}nestor project show erp --history
+    {"  "}nestor project forget erp cf/CommonModules/Секреты
+help-project-list = List the projects
+help-project-list-example = {"  "}nestor project list
+help-project-show = Show one project: its roots, its size, its history
+help-project-show-example = {"  "}nestor project show erp --history
+help-project-show-history = Also show every change with its number
+help-project-forget = Forget a file or a folder for good: it no longer counts, and its text is erased from the project's folder
+help-project-forget-example = {"  "}nestor project forget erp cf/CommonModules/Секреты
+help-project-forget-paths = Paths in the project: the root's name, then the path inside the root
+help-project-rollback = Go back to the state after an earlier change; the history stays, what was forgotten stays forgotten
+help-project-rollback-example = {"  "}nestor project rollback erp 120
+help-project-rollback-change = Number of the change, as "project show --history" has it; 0 for the empty project
+help-project-export = Write a project with its history into one file, which holds source text
+help-project-export-example = {"  "}nestor project export erp erp.nestor
+help-project-export-file = File to write; it must not exist
+help-project-import = Make a project of an exported file
+help-project-import-example = {"  "}nestor project import erp erp.nestor
+help-project-import-file = File that "project export" wrote
+help-project-import-model = Model that is to use the project: a bundled model's name, or a model folder
+help-project-remove = Remove a project with all it has learned
+help-project-remove-example = {"  "}nestor project remove erp
+
+learn-root = {$root}: new {$new}, changed {$changed}, unchanged {$unchanged}, removed {$removed}; left out: {$skipped}
+learn-work = learned {$size}, {$pieces} pieces in {$time} ({$rate} pieces/s)
+learn-project = project {$name}: {$files} files, {$pieces} pieces, last change {$change}
+project-loading = loading the project
+project-loaded = Project {$name}: {$files} files, {$pieces} pieces, loaded in {$time}.
+project-waiting = Another process changes the project {$name}; waiting for it (--no-wait fails instead).
+project-cut = Project {$name}: an earlier run was broken off; {$bytes} unfinished bytes were cut off, learning again catches up.
+project-no-home = the user's data folder is not known; name a folder with --memory or NESTOR_MEMORY.
+project-none = no projects in {$path}
+project-name = project
+project-files = files
+project-pieces = pieces
+project-size = size
+project-changed = changed
+project-root = root
+project-role = role
+project-location = learned from
+project-change = change
+project-time = when
+project-operation = what
+project-about = about
+project-facts = {$path}: {$files} files, {$pieces} pieces, {$size} on disk, {$changes} changes, made {$created}
+project-op-root = root
+project-op-learn = learned
+project-op-remove = removed
+project-op-forget = forgotten
+project-op-rollback = rolled back
+project-op-note = note
+project-forgotten = {$path}: files forgotten: {$files}, texts erased: {$texts}
+project-rolled-back = project {$name} is as it was after change {$change}: files restored {$restored}, removed {$removed}, now {$files}
+project-lost = Forgotten since, so not restored: {$count}
+project-exported = project {$name}: {$files} files written to {$path}, {$size}
+project-export-warning = {$path} holds the source text of the project; keep it as you keep the sources.
+project-imported = project {$name}: {$files} files, {$pieces} pieces
+project-removed = project {$name} is removed
+project-error-name = "{$name}" is no name of a project: {$reason}; a name has letters, digits, dots, dashes and underscores.
+project-name-empty = it is empty
+project-name-long = it has more than 64 characters
+project-name-dot = it starts or ends with a dot
+project-name-device = Windows keeps it for a device
+project-name-character = it has "{$character}"
+project-error-missing = there is no project {$name} in {$path}; see "nestor project list", or make it with "nestor learn SRC --project {$name}".
+project-error-exists = {$path} exists already; name another one, or remove it first.
+project-error-busy = another process changes the project {$name} right now; wait for it, or leave out --no-wait.
+project-error-version = {$path}: format_version is {$found}, this program reads {$supported}; use a program of the version that wrote it.
+project-error-corrupt = {$path} is corrupt: {$reason}; import a copy, or remove the project and learn it again.
+project-error-tokenizer = the project {$name} was learned with the tokenizer {$found}, the model has {$expected}; use a model with that tokenizer, or learn under another name.
+project-error-vocabulary = the project {$name} has a vocabulary of {$found} pieces, the model one of {$expected}; use a model with that vocabulary, or learn under another name.
+project-error-root = the project has a root {$name} from {$learned}, and {$given} would get the same name; write OTHER={$given}, or {$name}={$given} if it has moved.
+project-error-not-learned = the project {$name} has learned nothing under {$path}; a path begins with the name of a root, see "nestor project show {$name}".
+project-error-change = the project {$name} has no change {$change}; the last one is {$last}.
+project-error-not-erased = {$path} holds forgotten text and cannot be deleted: {$reason}; close the programs that use it and run the command again, or delete it yourself.

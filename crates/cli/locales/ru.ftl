@@ -56,6 +56,7 @@ help-train-epochs = Проходы по обучающим токенам (ил�
 help-train-device = Где считать
 help-train-out = Папка для журнала, контрольных точек и модели
 help-train-resume = Продолжить с последней контрольной точки в папке
+help-train-from = Начать с весов этой папки модели, а не со случайных
 help-train-finish = Не учить, а доделать папку остановленного обучения (счётчики, смесь, карточка)
 help-train-max-tokens = Закончить после стольких токенов
 help-train-seq-len = Токенов в окне
@@ -84,6 +85,8 @@ help-eval-mirrors = Папка с репозиториями таблицы: own
 help-eval-protocol = Как выбран оцениваемый код
 help-eval-levels = Какие уровни оценить: например, 0,1,2,3,all или 1..3
 help-eval-baseline = Оценить рядом с моделью точку отсчёта
+help-eval-max-bytes = Читать только первые файлы каждого источника, до стольких байтов
+help-eval-memories = Память уровней 2 и 3, которая учится вместе с проектом: вся (all), без одной части или никакой (off)
 help-eval-baseline-corpus = Корпус, обучающие источники которого точка отсчёта учит сначала
 help-eval-max-positions = Оценить примерно столько лексем кода, не больше, равномерно
 help-eval-samples = Сколько методов взять для протокола «samples»
@@ -153,6 +156,7 @@ models-sizes = параметров: {$parameters}, числа {$numbers}; ур�
 
 train-no-budget = скажите, когда закончить обучение: --epochs, --minutes или --max-tokens.
 train-counting = счёт n-грамм
+train-contexts = поиск длинных контекстов
 train-pruning = отбор n-грамм
 train-fitting = подбор смеси
 train-no-withheld = В корпусе нет отложенных проектов (corpus build --withhold), подбирать смесь не на чем: все части весят одинаково.
@@ -214,6 +218,7 @@ model-error-corrupt = {$what}: файл повреждён ({$reason}); скоп
 model-error-tensor = {$path} повреждён: тензор {$tensor}: {$reason}; скопируйте папку модели заново.
 train-error-occupied = в {$path} уже есть обучение; продолжите его с --resume или выберите другую папку.
 train-error-checkpoint = контрольную точку {$path} использовать нельзя: {$reason}; выберите другую папку или удалите её.
+train-error-start = обучение не может начаться с модели {$path}: {$reason}; не указывайте --from или назовите модель, обученную на этом корпусе.
 train-error-record = {$path} не читается: {$reason}; укажите в --out папку обучения.
 train-error-not-finite = шаг {$step}: {$place} — не конечное число; продолжите с последней контрольной точки (--resume) или учите с другим --seed.
 
@@ -232,6 +237,7 @@ complete-prose = Курсор стоит в тексте для людей: в �
 complete-facts = {$speed}: {$latency}, токенов контекста: {$context}, уверенность {$confidence} %; {$parts}
 part-corpus = счётчики корпуса
 part-project = счётчики проекта
+part-nearest = похожие места
 part-file = счётчики файла
 part-level = уровень {$level}
 
@@ -287,3 +293,98 @@ quickstart-accuracy = Точность на конфигурации, оцене
 quickstart-baseline = n-граммы считают только эту конфигурацию. В строке 0 есть и счётчики обучающего корпуса, которые поставляются с моделью.
 quickstart-time = Всё вместе заняло {$time}.
 quickstart-next = На своём коде: nestor complete ФАЙЛ:СТРОКА:СТОЛБЕЦ --learn ПАПКА, nestor eval ПАПКА
+
+## nestor learn, nestor project
+
+help-every-project = Имя проекта: буквы, цифры, точка, дефис, подчёркивание
+help-every-memory = Папка проектов (иначе NESTOR_MEMORY, иначе папка данных пользователя)
+help-every-no-wait = Если проект меняет другой процесс, не ждать его, а завершиться с ошибкой
+
+help-learn = Научить проект исходному коду или тому, что в нём изменилось; выученное сохраняется
+help-learn-example =
+    {"  "}nestor learn ../my-configuration --project erp
+    {"  "}nestor learn cf=src/cf ext=src/cfe --project erp
+    {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --project erp
+help-learn-sources = Папки, выгрузки Конфигуратора, проекты EDT или репозитории git без рабочей копии; ИМЯ=ПУТЬ даёт источнику имя или говорит, где известный источник лежит теперь
+help-learn-role = Чем источники служат проекту (иначе определяется, где по ним видно)
+help-learn-model = Имя вложенной модели или папка модели; текст делит её токенизатор
+
+help-complete-project = Дополнять с тем, что выучил проект (nestor learn)
+
+help-project = Показать проекты и отменить выученное
+help-project-example =
+    {"  "}nestor project show erp --history
+    {"  "}nestor project forget erp cf/CommonModules/Секреты
+help-project-list = Перечислить проекты
+help-project-list-example = {"  "}nestor project list
+help-project-show = Показать проект: корни, размер, историю
+help-project-show-example = {"  "}nestor project show erp --history
+help-project-show-history = Показать и все изменения с номерами
+help-project-forget = Забыть файл или папку насовсем: они больше не учитываются, их текст стирается из папки проекта
+help-project-forget-example = {"  "}nestor project forget erp cf/CommonModules/Секреты
+help-project-forget-paths = Пути в проекте: имя корня, затем путь внутри корня
+help-project-rollback = Вернуться к состоянию после прежнего изменения; история остаётся, забытое остаётся забытым
+help-project-rollback-example = {"  "}nestor project rollback erp 120
+help-project-rollback-change = Номер изменения из «project show --history»; 0 — пустой проект
+help-project-export = Записать проект с историей в один файл; в нём будет исходный текст
+help-project-export-example = {"  "}nestor project export erp erp.nestor
+help-project-export-file = Файл для записи; его ещё не должно быть
+help-project-import = Создать проект из записанного файла
+help-project-import-example = {"  "}nestor project import erp erp.nestor
+help-project-import-file = Файл, который записала команда «project export»
+help-project-import-model = Модель, с которой проект будет работать: имя вложенной модели или папка модели
+help-project-remove = Удалить проект со всем выученным
+help-project-remove-example = {"  "}nestor project remove erp
+
+learn-root = {$root}: новых {$new}, изменённых {$changed}, прежних {$unchanged}, удалённых {$removed}; пропущено: {$skipped}
+learn-work = выучено {$size}, токенов: {$pieces}, за {$time} ({$rate} токенов/с)
+learn-project = проект {$name}: файлов {$files}, токенов {$pieces}, последнее изменение {$change}
+project-loading = загрузка проекта
+project-loaded = Проект {$name}: файлов {$files}, токенов {$pieces}, загружен за {$time}.
+project-waiting = Проект {$name} меняет другой процесс; жду его (с --no-wait была бы ошибка).
+project-cut = Проект {$name}: прежний запуск оборвался; отрезано незаконченных байтов: {$bytes}, повторное обучение их наверстает.
+project-no-home = папка данных пользователя неизвестна; укажите папку в --memory или NESTOR_MEMORY.
+project-none = в {$path} нет проектов
+project-name = проект
+project-files = файлы
+project-pieces = токены
+project-size = размер
+project-changed = изменён
+project-root = корень
+project-role = роль
+project-location = откуда выучен
+project-change = номер
+project-time = когда
+project-operation = что
+project-about = о чём
+project-facts = {$path}: файлов {$files}, токенов {$pieces}, {$size} на диске, изменений {$changes}, создан {$created}
+project-op-root = корень
+project-op-learn = выучено
+project-op-remove = удалено
+project-op-forget = забыто
+project-op-rollback = откат
+project-op-note = заметка
+project-forgotten = {$path}: забыто файлов: {$files}, стёрто текстов: {$texts}
+project-rolled-back = проект {$name} теперь такой, каким был после изменения {$change}: восстановлено файлов {$restored}, убрано {$removed}, теперь {$files}
+project-lost = Забыты позже, поэтому не восстановлены: {$count}
+project-exported = проект {$name}: файлов {$files}, записаны в {$path}, {$size}
+project-export-warning = В {$path} лежит исходный текст проекта; храните его так же, как исходный код.
+project-imported = проект {$name}: файлов {$files}, токенов {$pieces}
+project-removed = проект {$name} удалён
+project-error-name = «{$name}» не может быть именем проекта: {$reason}; в имени бывают буквы, цифры, точки, дефисы и подчёркивания.
+project-name-empty = оно пустое
+project-name-long = в нём больше 64 знаков
+project-name-dot = оно начинается или кончается точкой
+project-name-device = в Windows так зовётся устройство
+project-name-character = в нём есть «{$character}»
+project-error-missing = в {$path} нет проекта {$name}; см. «nestor project list» или создайте его: «nestor learn ИСТОЧНИК --project {$name}».
+project-error-exists = {$path} уже существует; укажите другое имя или сначала удалите.
+project-error-busy = проект {$name} сейчас меняет другой процесс; дождитесь его или не указывайте --no-wait.
+project-error-version = {$path}: format_version — {$found}, а программа читает {$supported}; возьмите программу той версии, которая это записала.
+project-error-corrupt = {$path} повреждён: {$reason}; импортируйте копию или удалите проект и выучите его заново.
+project-error-tokenizer = проект {$name} выучен с токенизатором {$found}, а у модели {$expected}; возьмите модель с тем же токенизатором или учите под другим именем.
+project-error-vocabulary = словарь проекта {$name} — {$found}, а у модели {$expected}; возьмите модель с тем же словарём или учите под другим именем.
+project-error-root = у проекта есть корень {$name} из {$learned}, и {$given} получил бы то же имя; напишите ДРУГОЕ={$given} или, если источник переехал, {$name}={$given}.
+project-error-not-learned = проект {$name} ничего не учил в {$path}; путь начинается с имени корня, см. «nestor project show {$name}».
+project-error-change = у проекта {$name} нет изменения {$change}; последнее — {$last}.
+project-error-not-erased = в {$path} лежит забытый текст, а удалить файл нельзя: {$reason}; закройте программы, которые его держат, и повторите команду или удалите его сами.

@@ -3,7 +3,7 @@
 //! `main` parses here. Each command's own arguments stand in its module under `commands`; a help text has the key
 //! `help-COMMAND` or `help-COMMAND-ARGUMENT`, an example `help-COMMAND-example`.
 
-use crate::commands::{bench, complete, corpus, eval, models, quickstart, train};
+use crate::commands::{bench, complete, corpus, eval, learn, models, project, quickstart, train};
 use crate::messages::{Language, Messages};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -37,6 +37,10 @@ pub enum Command {
     Corpus(corpus::Typed),
     /// Train a model.
     Train(train::Typed),
+    /// Teach a codebase to a project.
+    Learn(learn::Typed),
+    /// Look at projects and take back what they know.
+    Project(project::Typed),
     /// Complete code at a position.
     Complete(complete::Typed),
     /// Measure accuracy.
@@ -142,8 +146,7 @@ fn with_help(command: clap::Command, key: &str, messages: &Messages) -> clap::Co
         let arg = arg
             .help_heading(messages.text(heading))
             .help(text)
-            .hide_default_value(true)
-            .hide_possible_values(true);
+            .hide_default_value(takes_value);
         if values.is_empty() || !takes_value {
             return arg;
         }
@@ -151,7 +154,7 @@ fn with_help(command: clap::Command, key: &str, messages: &Messages) -> clap::Co
             .iter()
             .map(clap::builder::PossibleValue::get_name)
             .collect();
-        arg.value_name(names.join("|"))
+        arg.value_name(names.join("|")).hide_possible_values(true)
     });
     command.mut_subcommands(|below| {
         let key = format!("{key}-{}", below.get_name());
@@ -206,6 +209,9 @@ mod tests {
             "help-every-version".to_owned(),
             "help-every-json".to_owned(),
             "help-every-lang".to_owned(),
+            "help-every-memory".to_owned(),
+            "help-every-no-wait".to_owned(),
+            "help-every-project".to_owned(),
         ];
         walk(&command(&messages), "help", &mut |command, key| {
             known.push(key.to_owned());

@@ -10,6 +10,7 @@ use nestor_cache::CacheError;
 use nestor_corpus::CorpusError;
 use nestor_engine::EngineError;
 use nestor_eval::EvalError;
+use nestor_memory::{MemoryError, NameProblem};
 use nestor_train::TrainError;
 use std::path::Path;
 
@@ -142,6 +143,7 @@ pub fn assist(messages: &Messages, error: &AssistError) -> Failure {
     let (kind, message) = match error {
         AssistError::Engine(error) => return engine(messages, error),
         AssistError::Cache(error) => return cache(messages, error),
+        AssistError::Memory(error) => return memory(messages, error),
         AssistError::ModelFile { path, reason } => {
             let values = [
                 ("path", shown(path).into()),
@@ -160,6 +162,135 @@ pub fn assist(messages: &Messages, error: &AssistError) -> Failure {
         _ => (Kind::Input, error.to_string()),
     };
     Failure { kind, message }
+}
+
+/// An error of a project on disk.
+pub fn memory(messages: &Messages, error: &MemoryError) -> Failure {
+    let path_and = |key: &str, path: &Path, reason: &str| {
+        messages.with(
+            key,
+            &[("path", shown(path).into()), ("reason", reason.into())],
+        )
+    };
+    let (kind, message) = match error {
+        MemoryError::Io { path, source } => (
+            Kind::Input,
+            path_and("error-file", path, &source.to_string()),
+        ),
+        MemoryError::Name { name, reason } => {
+            let reason = name_problem(messages, *reason);
+            let values = [("name", name.as_str().into()), ("reason", reason.into())];
+            (Kind::Usage, messages.with("project-error-name", &values))
+        }
+        MemoryError::Missing { name, dir } => {
+            let values = [("name", name.as_str().into()), ("path", shown(dir).into())];
+            (Kind::Input, messages.with("project-error-missing", &values))
+        }
+        MemoryError::Exists(path) => {
+            let values = [("path", shown(path).into())];
+            (Kind::Input, messages.with("project-error-exists", &values))
+        }
+        MemoryError::Busy { name } => {
+            let values = [("name", name.as_str().into())];
+            (Kind::Input, messages.with("project-error-busy", &values))
+        }
+        MemoryError::Version {
+            path,
+            found,
+            supported,
+        } => {
+            let values = [
+                ("path", shown(path).into()),
+                ("found", found.as_str().into()),
+                ("supported", (*supported).into()),
+            ];
+            (Kind::Input, messages.with("project-error-version", &values))
+        }
+        MemoryError::Corrupt { path, reason } => {
+            (Kind::Input, path_and("project-error-corrupt", path, reason))
+        }
+        MemoryError::Tokenizer {
+            name,
+            expected,
+            found,
+        } => {
+            let values = [
+                ("name", name.as_str().into()),
+                ("found", found.as_str().into()),
+                ("expected", expected.as_str().into()),
+            ];
+            (
+                Kind::Input,
+                messages.with("project-error-tokenizer", &values),
+            )
+        }
+        MemoryError::Vocabulary {
+            name,
+            expected,
+            found,
+        } => {
+            let values = [
+                ("name", name.as_str().into()),
+                ("found", (*found).into()),
+                ("expected", (*expected).into()),
+            ];
+            (
+                Kind::Input,
+                messages.with("project-error-vocabulary", &values),
+            )
+        }
+        MemoryError::RootElsewhere {
+            name,
+            learned,
+            given,
+        } => {
+            let values = [
+                ("name", name.as_str().into()),
+                ("learned", learned.as_str().into()),
+                ("given", given.as_str().into()),
+            ];
+            (Kind::Usage, messages.with("project-error-root", &values))
+        }
+        MemoryError::NotLearned { name, path } => {
+            let values = [
+                ("name", name.as_str().into()),
+                ("path", path.as_str().into()),
+            ];
+            (
+                Kind::Input,
+                messages.with("project-error-not-learned", &values),
+            )
+        }
+        MemoryError::NoSuchChange { name, seq, last } => {
+            let values = [
+                ("name", name.as_str().into()),
+                ("change", (*seq).into()),
+                ("last", (*last).into()),
+            ];
+            (Kind::Usage, messages.with("project-error-change", &values))
+        }
+        MemoryError::NotErased { path, source } => (
+            Kind::Input,
+            path_and("project-error-not-erased", path, &source.to_string()),
+        ),
+        MemoryError::Cache(error) => return cache(messages, error),
+        MemoryError::Path { .. } => (Kind::Input, error.to_string()),
+        _ => (Kind::Internal, error.to_string()),
+    };
+    Failure { kind, message }
+}
+
+fn name_problem(messages: &Messages, problem: NameProblem) -> String {
+    match problem {
+        NameProblem::Empty => messages.text("project-name-empty"),
+        NameProblem::TooLong => messages.text("project-name-long"),
+        NameProblem::Dot => messages.text("project-name-dot"),
+        NameProblem::Device => messages.text("project-name-device"),
+        NameProblem::Character(character) => {
+            let values = [("character", character.to_string().into())];
+            messages.with("project-name-character", &values)
+        }
+    }
 }
 
 /// An error of an evaluation.
@@ -203,6 +334,13 @@ pub fn train(messages: &Messages, error: &TrainError) -> Failure {
                 ("reason", reason.as_str().into()),
             ];
             (Kind::Input, messages.with("error-file", &values))
+        }
+        TrainError::Start { path, reason } => {
+            let values = [
+                ("path", shown(path).into()),
+                ("reason", reason.as_str().into()),
+            ];
+            (Kind::Input, messages.with("train-error-start", &values))
         }
         TrainError::NonFinite { step, place } => {
             let values = [("step", (*step).into()), ("place", place.as_str().into())];

@@ -11,6 +11,7 @@ mod failure;
 mod home;
 mod learning;
 mod messages;
+mod projects;
 mod sources;
 mod table;
 mod terminal;
@@ -61,6 +62,8 @@ fn run(arguments: Arguments, terminal: &Terminal) -> Outcome {
         Command::Quickstart(typed) => commands::quickstart::run(typed, terminal),
         Command::Corpus(typed) => commands::corpus::run(typed, terminal),
         Command::Train(typed) => commands::train::run(typed, terminal),
+        Command::Learn(typed) => commands::learn::run(typed, terminal),
+        Command::Project(typed) => commands::project::run(typed, terminal),
         Command::Complete(typed) => commands::complete::run(typed, terminal),
         Command::Eval(typed) => commands::eval::run(typed, terminal),
         Command::Models(typed) => commands::models::run(typed, terminal),

@@ -47,13 +47,22 @@ impl Asked<'_> {
         let mut n_scored = 0;
         for round in rounds {
             let mut memory = self.assistant.empty_memory()?;
+            if let Some(config) = self.config.levels {
+                memory.set_levels(Some(self.assistant.empty_levels(config)?));
+            }
             for file in round
                 .learn
                 .iter()
                 .filter(|_| learns)
                 .map(|idx| &source.files[*idx])
             {
-                memory.learn(&file.path, self.stream_of(file).tokens())?;
+                let stream = self.stream_of(file);
+                if let Some(levels) = memory.levels() {
+                    let view = View::new(memory.without_project()?, false);
+                    let view = view.with_memories(levels.as_ref().clone());
+                    memory.set_levels(self.assistant.stream().finish(&stream, view)?);
+                }
+                memory.learn(&file.path, stream.tokens())?;
             }
             for &file_idx in &round.score {
                 let file = &source.files[file_idx];
@@ -82,9 +91,14 @@ impl Asked<'_> {
                 };
                 let mut views = self.views(&file.path, &memory)?;
                 self.score_file(&exam, &mut views, &mut tallies[file_idx])?;
-                drop(views);
                 n_scored += n_tokens;
                 if learned_after {
+                    // What the file has taught its own fork is what it teaches the project.
+                    for view in views.drain(..) {
+                        if let Some(levels) = self.assistant.stream().finish(&stream, view)? {
+                            memory.set_levels(Some(levels));
+                        }
+                    }
                     memory.learn(&file.path, stream.tokens())?;
                 }
                 step(n_tokens);
@@ -144,7 +158,13 @@ impl Asked<'_> {
                 Ok(match adaptation {
                     Adaptation::None => View::new(memory.without_project()?, false),
                     Adaptation::File => View::new(memory.without_project()?, true),
-                    Adaptation::Dynamic => View::new(memory.cache_for(path)?, true),
+                    Adaptation::Dynamic => {
+                        let view = View::new(memory.cache_for(path)?, true);
+                        match memory.levels() {
+                            Some(levels) => view.with_memories(levels.as_ref().clone()),
+                            None => view,
+                        }
+                    }
                 })
             })
             .collect()
@@ -198,7 +218,7 @@ impl Asked<'_> {
         self.rows
             .iter()
             .map(|row| {
-                mixer.mix(row, moment.exits, moment.nests, moment.slot, &mut probs)?;
+                mixer.mix(row, &moment.scene(), &mut probs)?;
                 Ok(answer(&positions[at].1, &probs))
             })
             .collect()

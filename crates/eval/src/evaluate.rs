@@ -3,7 +3,7 @@
 //! Called by `nestor eval`, `quickstart` and the trainer's report. Both the model and the baseline answer the same
 //! positions and know the same files.
 
-use nestor_assist::Assistant;
+use nestor_assist::{Assistant, LevelMemoriesConfig};
 use rustc_hash::FxHashSet;
 
 use crate::asked::Asked;
@@ -47,6 +47,8 @@ pub struct EvalConfig {
     pub rank_every: u64,
     /// Of the folds and the bootstrap.
     pub seed: u64,
+    /// Memories of levels 2 and 3 that learn where the project is learned; `None` leaves it to the counts.
+    pub levels: Option<LevelMemoriesConfig>,
 }
 
 impl EvalConfig {
@@ -63,6 +65,7 @@ impl EvalConfig {
             max_positions: Some(20_000),
             rank_every: 50,
             seed: 1,
+            levels: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::learning::{self, Learned};
 use crate::messages::Messages;
+use crate::projects::{self, MemoryTyped};
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
 use nestor_assist::{Assistant, CompleteRequest, Completion, Speed, StopReason, StopRule};
@@ -12,6 +13,7 @@ use nestor_bsl::position::ByteOffset;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Instant;
 
 /// Arguments of `nestor complete`.
 #[derive(Debug, Args)]
@@ -22,6 +24,10 @@ pub struct Typed {
     speed: SpeedTyped,
     #[arg(long, value_name = "SRC")]
     learn: Option<PathBuf>,
+    #[arg(long, value_name = "NAME", conflicts_with = "learn")]
+    project: Option<String>,
+    #[command(flatten)]
+    memory: MemoryTyped,
     #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
     model: String,
     #[arg(long, value_enum, default_value = "line")]
@@ -107,6 +113,16 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         }
         None => None,
     };
+    let project = match &typed.project {
+        Some(name) => Some(load_project(
+            name,
+            &typed,
+            &mut assistant,
+            &mut request,
+            terminal,
+        )?),
+        None => None,
+    };
     let completion = assistant
         .complete(&request)
         .map_err(|error| explain::assist(messages, &error))?;
@@ -115,9 +131,47 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         line: typed.position.line,
         column: typed.position.column,
         learned,
+        project,
         completion: CompletionShown::new(request.speed, &completion),
     };
     terminal.result(&answer, || text(&request, &completion, messages))
+}
+
+/// Loads what a project has taught; the file is then completed under its path there.
+fn load_project(
+    name: &str,
+    typed: &Typed,
+    assistant: &mut Assistant,
+    request: &mut CompleteRequest,
+    terminal: &Terminal,
+) -> Outcome<ProjectLoaded> {
+    let messages = &terminal.messages;
+    let started = Instant::now();
+    let name = projects::name(name, messages)?;
+    let store = typed.memory.projects(messages)?.open(&name);
+    let store = store.map_err(|error| explain::memory(messages, &error))?;
+    let bar = terminal.bar(store.n_pieces(), &messages.text("project-loading"));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let loaded = assistant.load_project(&store, threads, &mut |at| bar.set_position(at.pieces));
+    bar.finish_and_clear();
+    loaded.map_err(|error| explain::assist(messages, &error))?;
+    if let Some(path) = projects::path_in(&store, &typed.position.file) {
+        request.path = path;
+    }
+    let loaded = ProjectLoaded {
+        name: name.to_string(),
+        files: assistant.memory().n_files(),
+        pieces: assistant.memory().n_pieces(),
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    let values = [
+        ("name", loaded.name.as_str().into()),
+        ("files", messages.count(loaded.files as u64).into()),
+        ("pieces", messages.count(loaded.pieces as u64).into()),
+        ("time", messages.duration(loaded.seconds).into()),
+    ];
+    terminal.note(&messages.with("project-loaded", &values));
+    Ok(loaded)
 }
 
 /// Opens a model by name or folder.
@@ -218,8 +272,19 @@ struct Answer {
     column: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     learned: Option<Learned>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<ProjectLoaded>,
     #[serde(flatten)]
     completion: CompletionShown,
+}
+
+/// A project that was loaded.
+#[derive(Debug, Serialize)]
+struct ProjectLoaded {
+    name: String,
+    files: usize,
+    pieces: usize,
+    seconds: f64,
 }
 
 /// A completion in JSON; the quickstart shows the same.
@@ -344,6 +409,7 @@ pub fn parts(contributions: &[ShareShown], messages: &Messages) -> String {
             "corpus" => messages.text("part-corpus"),
             "project" => messages.text("part-project"),
             "file" => messages.text("part-file"),
+            "nearest" => messages.text("part-nearest"),
             other => {
                 let level = other.trim_start_matches("level").to_owned();
                 messages.with("part-level", &[("level", level.into())])

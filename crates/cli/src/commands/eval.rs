@@ -13,7 +13,7 @@ use crate::messages::Messages;
 use crate::sources::SourcesTyped;
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
-use nestor_assist::Assistant;
+use nestor_assist::{Assistant, LevelMemoriesConfig, MemoryParts};
 use nestor_corpus::{Corpus, Role, SourceSpec, manifest, sample};
 use nestor_eval::{
     Contestants, EvalConfig, EvalProgress, Evaluation, Level, NgramBaseline, ProjectFile, Protocol,
@@ -37,6 +37,10 @@ pub struct Typed {
     baseline_corpus: Option<PathBuf>,
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     max_positions: u64,
+    #[arg(long, value_name = "N")]
+    max_bytes: Option<usize>,
+    #[arg(long, value_enum, default_value = "off")]
+    memories: MemoriesTyped,
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     samples: usize,
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -55,6 +59,42 @@ enum ProtocolTyped {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum BaselineTyped {
     Ngram,
+}
+
+/// Which memories of levels 2 and 3 learn with the project.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MemoriesTyped {
+    Off,
+    All,
+    WithoutLevel2,
+    WithoutLevel3,
+    WithoutEpisodic,
+}
+
+impl MemoriesTyped {
+    fn config(self) -> Option<LevelMemoriesConfig> {
+        let all = MemoryParts::ALL;
+        let parts = match self {
+            Self::Off => return None,
+            Self::All => all,
+            Self::WithoutLevel2 => MemoryParts {
+                level2: false,
+                ..all
+            },
+            Self::WithoutLevel3 => MemoryParts {
+                level3: false,
+                ..all
+            },
+            Self::WithoutEpisodic => MemoryParts {
+                episodic: false,
+                ..all
+            },
+        };
+        Some(LevelMemoriesConfig {
+            parts,
+            ..LevelMemoriesConfig::default()
+        })
+    }
 }
 
 /// Levels to show.
@@ -104,7 +144,10 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let mut baseline = baseline(&typed, &specs, terminal)?;
     let mut evaluation = Evaluation::default();
     for spec in &specs {
-        for source in sources(spec, &typed, terminal)? {
+        for mut source in sources(spec, &typed, terminal)? {
+            if let Some(max_bytes) = typed.max_bytes {
+                keep_first(&mut source.files, max_bytes);
+            }
             let one = measure(&source, &assistant, baseline.as_mut(), &config, terminal)?;
             evaluation.extend(one);
         }
@@ -130,7 +173,18 @@ fn resolve(typed: &Typed) -> EvalConfig {
     });
     config.max_positions = Some(typed.max_positions);
     config.seed = typed.seed;
+    config.levels = typed.memories.config();
     config
+}
+
+/// Keeps the first files, up to the one that passes `max_bytes`.
+fn keep_first(files: &mut Vec<ProjectFile>, max_bytes: usize) {
+    let mut n_bytes = 0;
+    let passed = files.iter().position(|file| {
+        n_bytes += file.text.len();
+        n_bytes >= max_bytes
+    });
+    files.truncate(passed.map_or(files.len(), |at| at + 1));
 }
 
 /// Measures one source, with a bar.

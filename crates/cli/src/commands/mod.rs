@@ -4,6 +4,8 @@ pub mod bench;
 pub mod complete;
 pub mod corpus;
 pub mod eval;
+pub mod learn;
 pub mod models;
+pub mod project;
 pub mod quickstart;
 pub mod train;

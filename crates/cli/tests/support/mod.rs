@@ -34,6 +34,7 @@ pub fn command() -> Command {
     command
         .current_dir(workspace())
         .env_remove("NESTOR_HOME")
+        .env_remove("NESTOR_MEMORY")
         .env("NO_COLOR", "1");
     command
 }

@@ -53,6 +53,12 @@ fn write_card(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
         summary.tokens_per_s,
         config.loader.seed,
     )?;
+    if config.start.is_some() {
+        writeln!(
+            text,
+            "The run started from the weights of an earlier one; model.json counts the tokens of both."
+        )?;
+    }
     if let Some(samples) = config.samples {
         writeln!(
             text,

@@ -19,6 +19,8 @@ use std::path::Path;
 pub struct Finished {
     /// N-grams kept in `ngram.bin`.
     pub ngrams: usize,
+    /// Long contexts kept in `contexts.bin`; none for a model of sampled methods.
+    pub contexts: usize,
     /// Tokens that were counted for it.
     pub counted_tokens: u64,
     /// The fitted gates; empty where the corpus withholds no project.
@@ -63,9 +65,17 @@ pub fn finish(run: &Run, terminal: &Terminal) -> Outcome<Finished> {
         .map_err(|error| explain::cache(messages, &error))?;
     let mut finished = Finished {
         ngrams: ngram.entries(),
+        contexts: 0,
         counted_tokens: ngram.corpus_tokens(),
         gates: Vec::new(),
     };
+    if config.samples.is_none() {
+        let contexts = counts::long_contexts(&corpus, &ngram, terminal)?;
+        finished.contexts = contexts.entries().iter().sum();
+        contexts
+            .save(&config.out.join("contexts.bin"))
+            .map_err(|error| explain::cache(messages, &error))?;
+    }
     drop(ngram);
 
     // Gates of an earlier end of this run were fitted to other weights.

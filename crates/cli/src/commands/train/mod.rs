@@ -39,6 +39,8 @@ pub struct Typed {
     minutes: Option<f64>,
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
+    #[arg(long, value_name = "DIR", conflicts_with = "finish")]
+    from: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceTyped,
     #[arg(long)]
@@ -137,6 +139,7 @@ fn resolve(typed: Typed, messages: &Messages) -> Outcome<TrainConfig> {
         DeviceTyped::Auto => Device::Cpu,
     };
     config.loader.seed = typed.seed;
+    config.start = typed.from;
     if let Some(seq_len) = typed.seq_len {
         config.loader.seq_len = seq_len;
     }

@@ -1,0 +1,416 @@
+//! `nestor learn SRC... --project NAME`: teaches codebases, or what changed in them, to a project that stays.
+//!
+//! Own code comes first where the sources tell: extensions, then external processors, libraries, whole configurations. So a
+//! run that is broken off has learned what matters most.
+
+use crate::explain;
+use crate::failure::{Failure, Outcome};
+use crate::home;
+use crate::learning::{self, Skipped};
+use crate::messages::Messages;
+use crate::projects::{self, WriteTyped};
+use crate::terminal::Terminal;
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+use nestor_assist::{AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport};
+use nestor_corpus::Source;
+use nestor_corpus::source::RootRole;
+use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Role, Root};
+use serde::Serialize;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Files that are cut into pieces together.
+const BATCH: usize = 64;
+
+/// Arguments of `nestor learn`.
+#[derive(Debug, Args)]
+pub struct Typed {
+    #[arg(value_name = "SRC", required = true)]
+    sources: Vec<String>,
+    #[arg(long, value_name = "NAME")]
+    project: String,
+    #[arg(long, value_enum)]
+    role: Option<RoleTyped>,
+    #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
+    model: String,
+    #[command(flatten)]
+    write: WriteTyped,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleTyped {
+    Base,
+    Extension,
+    Library,
+    External,
+}
+
+impl From<RoleTyped> for Role {
+    fn from(typed: RoleTyped) -> Self {
+        match typed {
+            RoleTyped::Base => Self::Base,
+            RoleTyped::Extension => Self::Extension,
+            RoleTyped::Library => Self::Library,
+            RoleTyped::External => Self::External,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
+    let messages = &terminal.messages;
+    let name = projects::name(&typed.project, messages)?;
+    let projects = typed.write.projects(messages)?;
+    let mut given = open_sources(&typed.sources, terminal)?;
+    let mut assistant = super::complete::open(&typed.model, messages)?;
+    let identity = assistant.identity();
+    let mut writer = typed.write.in_turn(&name, terminal, |when_busy| {
+        projects.open_or_create(&name, &identity, when_busy, projects::now())
+    })?;
+    projects::tell_cut(writer.cut(), &name, terminal);
+    for one in &mut given {
+        one.root = Some(root_of(one, typed.role.map(Role::from), &writer, messages)?);
+    }
+    given.sort_by_key(Given::first_rank);
+
+    let started = Instant::now();
+    let bytes = given.iter().map(|one| one.source.size().1).sum();
+    let bar = terminal.bar(bytes, &messages.text("learning-bar"));
+    let mut roots = Vec::with_capacity(given.len());
+    for one in &given {
+        roots.push(learn(one, &mut assistant, &mut writer, &bar, messages)?);
+    }
+    bar.finish_and_clear();
+    let seconds = started.elapsed().as_secs_f64();
+    let report = Report::new(roots, seconds, &writer);
+    terminal.result(&report, || text(&report, messages))
+}
+
+/// A source as given on the command line.
+struct Given {
+    /// The name in `NAME=PATH`.
+    name: Option<String>,
+    path: PathBuf,
+    location: String,
+    source: Box<dyn Source>,
+    /// Known once the project is open.
+    root: Option<Root>,
+}
+
+impl Given {
+    /// What a file of the source is to the project.
+    fn role_of(&self, root: Option<usize>) -> Option<Role> {
+        let told = self.root.as_ref().and_then(|root| root.role);
+        let found = || Some(role_of(self.source.roots().get(root?)?.role));
+        told.or_else(found)
+    }
+
+    /// The ranks of its files, in the order in which they are learned.
+    fn ranks(&self) -> Vec<u8> {
+        let roots = 0..self.source.roots().len();
+        let mut ranks: Vec<u8> = roots.map(|idx| rank(self.role_of(Some(idx)))).collect();
+        if ranks.is_empty() {
+            ranks.push(rank(self.role_of(None)));
+        }
+        ranks.sort_unstable();
+        ranks.dedup();
+        ranks
+    }
+
+    fn first_rank(&self) -> u8 {
+        self.ranks().first().copied().unwrap_or_default()
+    }
+}
+
+/// Own code first. What nothing is known of is a folder of scripts as a rule.
+fn rank(role: Option<Role>) -> u8 {
+    match role {
+        Some(Role::Extension) => 0,
+        Some(Role::External) => 1,
+        Some(Role::Library) | None => 2,
+        Some(Role::Base) => 3,
+    }
+}
+
+fn role_of(found: RootRole) -> Role {
+    match found {
+        RootRole::Configuration => Role::Base,
+        RootRole::Extension => Role::Extension,
+        RootRole::Library => Role::Library,
+        RootRole::ExternalProcessor => Role::External,
+    }
+}
+
+/// Opens all sources before anything is written.
+fn open_sources(typed: &[String], terminal: &Terminal) -> Outcome<Vec<Given>> {
+    let mut given: Vec<Given> = Vec::with_capacity(typed.len());
+    for typed in typed {
+        let (name, path) = match typed.split_once('=') {
+            Some((name, path)) if !name.is_empty() && !name.contains(['/', '\\']) => {
+                (Some(name.to_owned()), PathBuf::from(path))
+            }
+            _ => (None, PathBuf::from(typed)),
+        };
+        let source = learning::open(&path, terminal)?;
+        let location = path.canonicalize().unwrap_or_else(|_| path.clone());
+        given.push(Given {
+            name,
+            path,
+            location: location.to_string_lossy().into_owned(),
+            source,
+            root: None,
+        });
+    }
+    for (idx, one) in given.iter().enumerate() {
+        if let Some(other) = given[..idx]
+            .iter()
+            .find(|other| wanted(other) == wanted(one))
+        {
+            let values = [("name", wanted(other).into())];
+            let messages = &terminal.messages;
+            return Err(Failure::usage(messages, "corpus-error-same-name", &values));
+        }
+    }
+    Ok(given)
+}
+
+/// The name that a source would have in a new project: the given one, or the last part of its path made fit.
+fn wanted(given: &Given) -> String {
+    if let Some(name) = &given.name {
+        return name.clone();
+    }
+    let name = given.source.name();
+    nestor_memory::fitting_name(name.strip_suffix(".git").unwrap_or(name))
+}
+
+/// The root of the project that a source is: the one learned from the same place, or the one of its name.
+fn root_of(
+    given: &Given,
+    role: Option<Role>,
+    store: &ProjectStore,
+    messages: &Messages,
+) -> Outcome<Root> {
+    let same_place = store.roots().find(|root| root.location == given.location);
+    let name = match (&given.name, same_place) {
+        (None, Some(root)) => root.name.clone(),
+        _ => wanted(given),
+    };
+    let known = store.root(&name);
+    // A name that was not typed may be two sources' by accident; a typed one says that the source has moved.
+    if let Some(known) = known.filter(|known| known.location != given.location)
+        && given.name.is_none()
+    {
+        let error = MemoryError::RootElsewhere {
+            name,
+            learned: known.location.clone(),
+            given: given.location.clone(),
+        };
+        return Err(explain::memory(messages, &error));
+    }
+    let mut found: Vec<Role> = given
+        .source
+        .roots()
+        .iter()
+        .map(|r| role_of(r.role))
+        .collect();
+    found.dedup();
+    let alone = (found.len() == 1).then(|| found[0]);
+    Ok(Root {
+        role: role.or(known.and_then(|known| known.role)).or(alone),
+        location: given.location.clone(),
+        name,
+    })
+}
+
+/// Learns one source, in as many passes as its parts have ranks.
+fn learn(
+    given: &Given,
+    assistant: &mut Assistant,
+    writer: &mut ProjectWriter,
+    bar: &ProgressBar,
+    messages: &Messages,
+) -> Outcome<RootReport> {
+    let told = |error: AssistError| explain::assist(messages, &error);
+    let root = given.root.as_ref().expect("resolved before");
+    writer
+        .set_root(root)
+        .map_err(|error| explain::memory(messages, &error))?;
+    let learning = assistant.learn_project(writer, &root.name, Counts::Stay);
+    let mut learning = learning.map_err(told)?;
+    let ranks = given.ranks();
+    let mut unread = Vec::new();
+    for pass in 0..ranks.len() {
+        let is_last = pass + 1 == ranks.len();
+        let takes = |root: Option<usize>| match ranks.binary_search(&rank(given.role_of(root))) {
+            Ok(idx) => idx == pass,
+            // Beside all roots.
+            Err(_) => is_last,
+        };
+        let read = read_pass(given.source.as_ref(), &takes, &mut learning, bar, messages)?;
+        if is_last {
+            unread = read;
+        }
+    }
+    for file in &unread {
+        learning.keep(&file.path);
+    }
+    let report = learning.finish().map_err(told)?;
+    Ok(RootReport::new(root, &given.path, report, unread))
+}
+
+/// Reads a source and learns the files that `takes` says; returns those that are no text.
+fn read_pass(
+    source: &dyn Source,
+    takes: &dyn Fn(Option<usize>) -> bool,
+    learning: &mut ProjectLearning<'_>,
+    bar: &ProgressBar,
+    messages: &Messages,
+) -> Outcome<Vec<Skipped>> {
+    let mut batch: Vec<LearnFile> = Vec::with_capacity(BATCH);
+    let mut teach = |batch: &mut Vec<LearnFile>| {
+        let n_bytes: usize = batch.iter().map(|file| file.text.len()).sum();
+        learning.learn(batch)?;
+        batch.clear();
+        bar.inc(n_bytes as u64);
+        Ok(())
+    };
+    let mut failed: Option<AssistError> = None;
+    let read = source.read(&mut |file| {
+        if !takes(file.root) {
+            return ControlFlow::Continue(());
+        }
+        batch.push(LearnFile {
+            path: file.path,
+            text: file.text,
+        });
+        if batch.len() < BATCH {
+            return ControlFlow::Continue(());
+        }
+        match teach(&mut batch) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    let report = read.map_err(|error| explain::corpus(messages, &error))?;
+    failed
+        .map_or_else(|| teach(&mut batch), Err)
+        .map_err(|error| explain::assist(messages, &error))?;
+    let skipped = report.skipped.into_iter().map(|file| Skipped {
+        path: file.path,
+        reason: file.reason,
+    });
+    Ok(skipped.collect())
+}
+
+/// The document of the command.
+#[derive(Serialize)]
+struct Report {
+    project: String,
+    path: PathBuf,
+    new: usize,
+    changed: usize,
+    unchanged: usize,
+    removed: usize,
+    bytes: usize,
+    pieces: usize,
+    seconds: f64,
+    pieces_per_s: f64,
+    /// What the project holds now.
+    files: usize,
+    total_pieces: u64,
+    /// Number of the last change: what `project rollback` takes.
+    change: usize,
+    roots: Vec<RootReport>,
+}
+
+/// One source of it.
+#[derive(Serialize)]
+struct RootReport {
+    root: String,
+    source: PathBuf,
+    role: Option<Role>,
+    new: usize,
+    changed: usize,
+    unchanged: usize,
+    removed: usize,
+    bytes: usize,
+    pieces: usize,
+    skipped: Vec<Skipped>,
+}
+
+impl RootReport {
+    fn new(root: &Root, source: &Path, report: ProjectReport, mut skipped: Vec<Skipped>) -> Self {
+        let unlearned = report.skipped.into_iter();
+        skipped.extend(unlearned.map(|(path, reason)| Skipped { path, reason }));
+        Self {
+            root: root.name.clone(),
+            source: source.to_owned(),
+            role: root.role,
+            new: report.new,
+            changed: report.changed,
+            unchanged: report.unchanged,
+            removed: report.removed,
+            bytes: report.bytes,
+            pieces: report.pieces,
+            skipped,
+        }
+    }
+}
+
+impl Report {
+    fn new(roots: Vec<RootReport>, seconds: f64, store: &ProjectStore) -> Self {
+        let sum = |of: fn(&RootReport) -> usize| roots.iter().map(of).sum::<usize>();
+        let pieces = sum(|root| root.pieces);
+        Self {
+            project: store.name().to_string(),
+            path: store.dir().to_owned(),
+            new: sum(|root| root.new),
+            changed: sum(|root| root.changed),
+            unchanged: sum(|root| root.unchanged),
+            removed: sum(|root| root.removed),
+            bytes: sum(|root| root.bytes),
+            pieces,
+            seconds,
+            pieces_per_s: pieces as f64 / seconds.max(1e-9),
+            files: store.n_files(),
+            total_pieces: store.n_pieces(),
+            change: store.history().len(),
+            roots,
+        }
+    }
+}
+
+fn text(report: &Report, messages: &Messages) -> String {
+    let mut text = String::new();
+    for root in &report.roots {
+        let values = [
+            ("root", root.root.as_str().into()),
+            ("new", root.new.into()),
+            ("changed", root.changed.into()),
+            ("unchanged", root.unchanged.into()),
+            ("removed", root.removed.into()),
+            ("skipped", root.skipped.len().into()),
+        ];
+        text.push_str(&format!("{}\n", messages.with("learn-root", &values)));
+    }
+    let values = [
+        ("size", messages.bytes(report.bytes as u64).into()),
+        ("pieces", messages.count(report.pieces as u64).into()),
+        ("time", messages.duration(report.seconds).into()),
+        ("rate", messages.count(report.pieces_per_s as u64).into()),
+    ];
+    text.push_str(&format!("{}\n", messages.with("learn-work", &values)));
+    let values = [
+        ("name", report.project.as_str().into()),
+        ("files", messages.count(report.files as u64).into()),
+        ("pieces", messages.count(report.total_pieces).into()),
+        ("change", report.change.into()),
+    ];
+    text.push_str(&format!("{}\n", messages.with("learn-project", &values)));
+    text
+}

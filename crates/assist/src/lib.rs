@@ -26,5 +26,5 @@ pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
 pub use nestor_engine::{
     LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling, Speed,
 };
-pub use project::{Counts, ProjectLearning, ProjectReport};
+pub use project::{Counts, ProjectLearning, ProjectReport, TeachProgress, TeachReport};
 pub use stop::StopRule;

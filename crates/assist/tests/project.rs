@@ -166,3 +166,114 @@ fn a_project_of_another_tokenizer_is_refused_and_the_assistant_stays() {
     assert!(ours.learn_project(&mut writer, "cf", Counts::Stay).is_err());
     assert_eq!(ours.memory().n_files(), 1);
 }
+
+/// Teaches everything that is left; returns the pieces taught and those left.
+fn teach(assistant: &Assistant, writer: &mut ProjectWriter, max_pieces: u64) -> (u64, u64) {
+    let report = assistant.teach_project(writer, max_pieces, &mut |_| true);
+    let report = report.unwrap();
+    (report.pieces, report.pieces_left)
+}
+
+/// The hash of what levels 2 and 3 have learned, as it is kept.
+fn levels_of(assistant: &Assistant, dir: &TempDir) -> Option<String> {
+    let store = projects(dir).open(&"erp".parse().unwrap()).unwrap();
+    let mut opened = assistant.clone();
+    opened.load_project(&store, 1, &mut |_| {}).unwrap();
+    let levels = opened.memory().levels();
+    levels.map(|levels| nestor_engine::sha256_hex(&levels.to_bytes()))
+}
+
+#[test]
+fn levels_are_taught_in_parts_and_found_again() {
+    let whole_dir = tempfile::tempdir().unwrap();
+    let parts_dir = tempfile::tempdir().unwrap();
+    let mut assistant = assistant(3, None);
+    let files: Vec<LearnFile> = (0..4)
+        .map(|idx| {
+            file(
+                &module(idx),
+                &MODULE.replace("Склад", &format!("Склад{idx}")),
+            )
+        })
+        .collect();
+    let mut whole = writer(&assistant, &whole_dir);
+    learn(&mut assistant, &mut whole, &files, Counts::Stay);
+    let n_pieces = whole.n_pieces();
+    assert_eq!(teach(&assistant, &mut whole, u64::MAX), (n_pieces, 0));
+    assert_eq!(teach(&assistant, &mut whole, u64::MAX), (0, 0), "once");
+
+    let mut parts = writer(&assistant, &parts_dir);
+    learn(&mut assistant, &mut parts, &files[..2], Counts::Stay);
+    let (first, left) = teach(&assistant, &mut parts, 1);
+    assert!(first > 0 && left > 0, "a file at a time");
+    drop(parts);
+    let mut parts = writer(&assistant, &parts_dir);
+    learn(&mut assistant, &mut parts, &files, Counts::Stay);
+    let (rest, left) = teach(&assistant, &mut parts, u64::MAX);
+    assert_eq!((first + rest, left), (n_pieces, 0));
+    let found = levels_of(&assistant, &whole_dir);
+    assert!(found.is_some());
+    assert_eq!(found, levels_of(&assistant, &parts_dir));
+}
+
+#[test]
+fn levels_that_saw_what_no_longer_counts_are_not_used_and_are_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let never = tempfile::tempdir().unwrap();
+    let mut assistant = assistant(3, None);
+    let files: Vec<LearnFile> = (0..3)
+        .map(|idx| {
+            file(
+                &module(idx),
+                &MODULE.replace("Склад", &format!("Склад{idx}")),
+            )
+        })
+        .collect();
+    let mut writer_of_all = writer(&assistant, &dir);
+    learn(&mut assistant, &mut writer_of_all, &files, Counts::Stay);
+    teach(&assistant, &mut writer_of_all, u64::MAX);
+    let before = levels_of(&assistant, &dir);
+    assert!(before.is_some());
+    writer_of_all.forget(&format!("cf/{}", module(1))).unwrap();
+    assert_eq!(levels_of(&assistant, &dir), None);
+    let kept = dir.path().join("erp").join(nestor_memory::LEVELS_FILE);
+    assert!(!kept.exists(), "it holds what was forgotten");
+    teach(&assistant, &mut writer_of_all, u64::MAX);
+
+    let mut without = writer(&assistant, &never);
+    let others = [files[0].clone(), files[2].clone()];
+    learn(&mut assistant, &mut without, &others, Counts::Stay);
+    teach(&assistant, &mut without, u64::MAX);
+    assert_eq!(levels_of(&assistant, &dir), levels_of(&assistant, &never));
+
+    let last = writer_of_all.history().len() as u64;
+    let more = [files[0].clone(), files[2].clone(), file(&module(7), MODULE)];
+    learn(&mut assistant, &mut writer_of_all, &more, Counts::Stay);
+    teach(&assistant, &mut writer_of_all, u64::MAX);
+    writer_of_all.rollback(last).unwrap();
+    assert_eq!(levels_of(&assistant, &dir), None);
+    teach(&assistant, &mut writer_of_all, u64::MAX);
+    assert_eq!(levels_of(&assistant, &dir), levels_of(&assistant, &never));
+
+    std::fs::write(&kept, b"NestorPL, but no more").unwrap();
+    let store = projects(&dir).open(&"erp".parse().unwrap()).unwrap();
+    let refused = assistant.load_project(&store, 1, &mut |_| {}).unwrap_err();
+    assert!(refused.to_string().contains("levels.bin"), "{refused}");
+    assert!(teach(&assistant, &mut writer_of_all, u64::MAX).0 > 0);
+    assert_eq!(levels_of(&assistant, &dir), levels_of(&assistant, &never));
+}
+
+#[test]
+fn taught_levels_take_part_in_completion() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut assistant = assistant(3, None);
+    let mut writer = writer(&assistant, &dir);
+    let files = [file(&module(0), MODULE)];
+    learn(&mut assistant, &mut writer, &files, Counts::Follow);
+    let counted = completions(&assistant);
+    teach(&assistant, &mut writer, u64::MAX);
+    drop(writer);
+    let store = projects(&dir).open(&"erp".parse().unwrap()).unwrap();
+    assistant.load_project(&store, 1, &mut |_| {}).unwrap();
+    assert_ne!(completions(&assistant), counted);
+}

@@ -306,6 +306,7 @@ help-learn-example =
     {"  "}nestor learn cf=src/cf ext=src/cfe --project erp
     {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --project erp
 help-learn-sources = Folders, Designer dumps, EDT projects or bare git repositories; NAME=PATH gives a source a name, or says where a known one lies now
+help-learn-teach = Teach levels 2 and 3 about this many pieces; the next call goes on from there. 0 leaves it to the counts
 help-learn-role = What the sources are to the project (otherwise found out where they tell)
 help-learn-model = Name of a bundled model, or a model folder; its tokenizer cuts the text
 
@@ -357,7 +358,7 @@ project-change = change
 project-time = when
 project-operation = what
 project-about = about
-project-facts = {$path}: {$files} files, {$pieces} pieces, {$size} on disk, {$changes} changes, made {$created}
+project-facts = {$path}: {$files} files, {$pieces} pieces, {$taught} of them taught to levels 2 and 3, {$size} on disk, {$changes} changes, made {$created}
 project-op-root = root
 project-op-learn = learned
 project-op-remove = removed
@@ -388,3 +389,6 @@ project-error-root = the project has a root {$name} from {$learned}, and {$given
 project-error-not-learned = the project {$name} has learned nothing under {$path}; a path begins with the name of a root, see "nestor project show {$name}".
 project-error-change = the project {$name} has no change {$change}; the last one is {$last}.
 project-error-not-erased = {$path} holds forgotten text and cannot be deleted: {$reason}; close the programs that use it and run the command again, or delete it yourself.
+teaching-bar = teaching levels 2 and 3
+learn-taught = Levels 2 and 3: {$pieces} pieces taught in {$time} ({$rate} pieces/s); they know all of it.
+learn-taught-partly = Levels 2 and 3: {$pieces} pieces taught in {$time} ({$rate} pieces/s); {$left} are left, the same command goes on from here.

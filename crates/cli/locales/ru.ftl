@@ -306,6 +306,7 @@ help-learn-example =
     {"  "}nestor learn cf=src/cf ext=src/cfe --project erp
     {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --project erp
 help-learn-sources = Папки, выгрузки Конфигуратора, проекты EDT или репозитории git без рабочей копии; ИМЯ=ПУТЬ даёт источнику имя или говорит, где известный источник лежит теперь
+help-learn-teach = Обучить уровни 2 и 3 примерно на стольких токенах; следующий вызов продолжит. 0 — только счётчики
 help-learn-role = Чем источники служат проекту (иначе определяется, где по ним видно)
 help-learn-model = Имя вложенной модели или папка модели; текст делит её токенизатор
 
@@ -357,7 +358,7 @@ project-change = номер
 project-time = когда
 project-operation = что
 project-about = о чём
-project-facts = {$path}: файлов {$files}, токенов {$pieces}, {$size} на диске, изменений {$changes}, создан {$created}
+project-facts = {$path}: файлов {$files}, токенов {$pieces}, из них уровням 2 и 3 выучено {$taught}, {$size} на диске, изменений {$changes}, создан {$created}
 project-op-root = корень
 project-op-learn = выучено
 project-op-remove = удалено
@@ -388,3 +389,6 @@ project-error-root = у проекта есть корень {$name} из {$lear
 project-error-not-learned = проект {$name} ничего не учил в {$path}; путь начинается с имени корня, см. «nestor project show {$name}».
 project-error-change = у проекта {$name} нет изменения {$change}; последнее — {$last}.
 project-error-not-erased = в {$path} лежит забытый текст, а удалить файл нельзя: {$reason}; закройте программы, которые его держат, и повторите команду или удалите его сами.
+teaching-bar = обучение уровней 2 и 3
+learn-taught = Уровни 2 и 3: за {$time} выучено токенов: {$pieces} ({$rate} токенов/с); они знают всё.
+learn-taught-partly = Уровни 2 и 3: за {$time} выучено токенов: {$pieces} ({$rate} токенов/с); осталось {$left}, та же команда продолжит с этого места.

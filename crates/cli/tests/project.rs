@@ -59,7 +59,9 @@ impl Place {
     fn learn(&self, source: &Path) -> Value {
         let model = &made("project").model;
         let source = path(source);
-        self.json(&["learn", source, "--project", "erp", "--model", path(model)])
+        let arguments = ["learn", source, "--project", "erp", "--model", path(model)];
+        // Counts alone: what levels 2 and 3 are taught has a test of its own.
+        self.json(&[&arguments[..], &["--teach", "0"]].concat())
     }
 
     /// Completes in a module of the configuration.
@@ -406,4 +408,38 @@ fn a_source_that_has_moved_is_told_by_name() {
         path(&elsewhere.canonicalize().unwrap())
     );
     assert_eq!(shown["roots"][0]["role"], "extension");
+}
+
+#[test]
+fn levels_are_taught_a_part_at_a_time() {
+    let place = Place::new();
+    let model = &made("project").model;
+    let source = place.source();
+    let arguments = [
+        "learn",
+        path(&source),
+        "--project",
+        "erp",
+        "--model",
+        path(model),
+        "--teach",
+        "2000",
+    ];
+    let first = place.json(&arguments)["taught"].clone();
+    let (taught, left) = (&first["pieces"], &first["pieces_left"]);
+    assert!(taught.as_u64().unwrap() >= 2000, "{first}");
+    let left = left.as_u64().unwrap();
+    let again = place.json(&arguments);
+    assert_eq!(again["new"], 0);
+    let taught = again["taught"]["pieces"].as_u64().unwrap();
+    assert_eq!(
+        again["taught"]["pieces_left"].as_u64().unwrap(),
+        left - taught
+    );
+    let completion = place.complete(&["--project", "erp", "--speed", "accurate"]);
+    let parts = completion["completion"]["contributions"].to_string();
+    assert!(parts.contains("nearest"), "{parts}");
+    let ran = place.run(&arguments[..6]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("Levels 2 and 3"), "{}", ran.stdout);
 }

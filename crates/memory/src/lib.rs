@@ -4,7 +4,7 @@
 //! [`ProjectCounts`] are the counts that predictions are made from; [`ProjectStore`] is the folder they can be rebuilt
 //! from at any time, [`ProjectWriter`] the same with the right to change it, [`Projects`] the place where projects lie.
 //! The page docs/project-memory.md is the contract of the folder. This crate knows pieces, paths and hashes; it must not
-//! know text, tokenizers or sources.
+//! know text, tokenizers or sources. What levels 2 and 3 have learned lies beside the log and is rebuilt from it.
 #![forbid(unsafe_code)]
 
 mod bundle;
@@ -13,6 +13,7 @@ mod erase;
 mod error;
 mod files;
 mod header;
+mod levels;
 mod lock;
 mod log;
 mod name;
@@ -28,6 +29,7 @@ pub use bundle::BUNDLE_VERSION;
 pub use counts::{CountedFile, ProjectCounts};
 pub use error::{MemoryError, NameProblem};
 pub use header::{FORMAT_VERSION, Header, ModelIdentity};
+pub use levels::{LEVELS_FILE, TaughtLevels, Untaught};
 pub use lock::WhenBusy;
 pub use name::{ProjectName, fitting_name};
 pub use projects::Projects;

@@ -14,6 +14,7 @@ use nestor_cache::CacheError;
 
 use crate::error::MemoryError;
 use crate::header::{HEADER_FILE, Header, ModelIdentity};
+use crate::levels::{self, LEVELS_FILE};
 use crate::lock::Lock;
 use crate::name::{self, ProjectName};
 use crate::record::{Operation, Record, Root, lies_under};
@@ -474,11 +475,12 @@ pub(crate) fn remove_leftovers(store: &ProjectStore) -> Result<(), MemoryError> 
         dir.join(HEADER_FILE),
         store.header.log_path(dir),
         store.segments_path(),
+        dir.join(LEVELS_FILE),
     ];
     for entry in std::fs::read_dir(dir).map_err(MemoryError::io(dir))? {
         let path = entry.map_err(MemoryError::io(dir))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_ours = ["memory.", "log.", "segments."]
+        let is_ours = ["memory.", "log.", "segments.", "levels."]
             .iter()
             .any(|start| name.starts_with(start));
         if is_ours && !kept.contains(&path) {
@@ -488,5 +490,5 @@ pub(crate) fn remove_leftovers(store: &ProjectStore) -> Result<(), MemoryError> 
             })?;
         }
     }
-    Ok(())
+    levels::remove_outdated(store)
 }

@@ -33,6 +33,8 @@ pub struct Typed {
     project: String,
     #[arg(long, value_enum)]
     role: Option<RoleTyped>,
+    #[arg(long, value_name = "N", default_value_t = 300_000)]
+    teach: u64,
     #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
     model: String,
     #[command(flatten)]
@@ -84,8 +86,47 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     }
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
-    let report = Report::new(roots, seconds, &writer);
+    let taught = teach(&assistant, &mut writer, typed.teach, terminal)?;
+    let report = Report::new(roots, seconds, taught, &writer);
     terminal.result(&report, || text(&report, messages))
+}
+
+/// What was taught to levels 2 and 3.
+#[derive(Serialize)]
+struct Taught {
+    files: usize,
+    pieces: u64,
+    /// Pieces that are learned by counts and have not taught levels 2 and 3 yet.
+    pieces_left: u64,
+    seconds: f64,
+    pieces_per_s: f64,
+}
+
+/// Teaches levels 2 and 3, with a bar. The counts serve already, so breaking this off loses nothing but itself.
+fn teach(
+    assistant: &Assistant,
+    writer: &mut ProjectWriter,
+    max_pieces: u64,
+    terminal: &Terminal,
+) -> Outcome<Taught> {
+    let messages = &terminal.messages;
+    let started = Instant::now();
+    let bar = terminal.bar(0, &messages.text("teaching-bar"));
+    let report = assistant.teach_project(writer, max_pieces, &mut |progress| {
+        bar.set_length(progress.of);
+        bar.set_position(progress.pieces.min(progress.of));
+        true
+    });
+    bar.finish_and_clear();
+    let report = report.map_err(|error| explain::assist(messages, &error))?;
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Taught {
+        files: report.files,
+        pieces: report.pieces,
+        pieces_left: report.pieces_left,
+        seconds,
+        pieces_per_s: report.pieces as f64 / seconds.max(1e-9),
+    })
 }
 
 /// A source as given on the command line.
@@ -325,6 +366,8 @@ struct Report {
     total_pieces: u64,
     /// Number of the last change: what `project rollback` takes.
     change: usize,
+    /// Levels 2 and 3.
+    taught: Taught,
     roots: Vec<RootReport>,
 }
 
@@ -363,7 +406,7 @@ impl RootReport {
 }
 
 impl Report {
-    fn new(roots: Vec<RootReport>, seconds: f64, store: &ProjectStore) -> Self {
+    fn new(roots: Vec<RootReport>, seconds: f64, taught: Taught, store: &ProjectStore) -> Self {
         let sum = |of: fn(&RootReport) -> usize| roots.iter().map(of).sum::<usize>();
         let pieces = sum(|root| root.pieces);
         Self {
@@ -380,6 +423,7 @@ impl Report {
             files: store.n_files(),
             total_pieces: store.n_pieces(),
             change: store.history().len(),
+            taught,
             roots,
         }
     }
@@ -412,5 +456,18 @@ fn text(report: &Report, messages: &Messages) -> String {
         ("change", report.change.into()),
     ];
     text.push_str(&format!("{}\n", messages.with("learn-project", &values)));
+    let taught = &report.taught;
+    let values = [
+        ("pieces", messages.count(taught.pieces).into()),
+        ("time", messages.duration(taught.seconds).into()),
+        ("rate", messages.count(taught.pieces_per_s as u64).into()),
+        ("left", messages.count(taught.pieces_left).into()),
+    ];
+    let key = if taught.pieces_left > 0 {
+        "learn-taught-partly"
+    } else {
+        "learn-taught"
+    };
+    text.push_str(&format!("{}\n", messages.with(key, &values)));
     text
 }

@@ -111,6 +111,8 @@ struct Shown<'a> {
     vocabulary: u32,
     files: usize,
     pieces: u64,
+    /// Of these, taught to levels 2 and 3.
+    taught_pieces: u64,
     bytes: u64,
     changes: usize,
     roots: Vec<RootShown<'a>>,
@@ -162,6 +164,7 @@ pub fn show(store: &ProjectStore, with_history: bool, terminal: &Terminal) -> Ou
         vocabulary: header.vocabulary,
         files: store.n_files(),
         pieces: store.n_pieces(),
+        taught_pieces: store.taught_pieces(),
         bytes: store.disk_bytes(),
         changes: store.history().len(),
         roots: store
@@ -192,6 +195,7 @@ fn show_text(shown: &Shown<'_>, created: u64, messages: &Messages) -> String {
         ("created", local_time(created).into()),
         ("files", messages.count(shown.files as u64).into()),
         ("pieces", messages.count(shown.pieces).into()),
+        ("taught", messages.count(shown.taught_pieces).into()),
         ("size", messages.bytes(shown.bytes).into()),
         ("changes", messages.count(shown.changes as u64).into()),
     ];

@@ -14,7 +14,7 @@ use crate::document::file_pieces;
 use crate::error::AssistError;
 use crate::memory::ProjectMemory;
 use crate::mixture::{RowGate, SlotTable, rows_of_model};
-use crate::stream::{FileStream, Stream};
+use crate::stream::Stream;
 
 /// A loaded model with a project.
 #[derive(Clone, Debug)]
@@ -207,28 +207,6 @@ impl Assistant {
     /// When the configuration makes no sense.
     pub fn empty_levels(&self, config: LevelMemoriesConfig) -> Result<LevelMemories, AssistError> {
         Ok(LevelMemories::new(config, &self.model)?)
-    }
-
-    /// Teaches a file to the memories of levels 2 and 3, which begin silent if the project has none; returns its pieces. What is
-    /// no source text teaches nothing.
-    ///
-    /// # Errors
-    /// Those of the network.
-    pub fn teach_levels(&mut self, file: &LearnFile) -> Result<usize, AssistError> {
-        let Ok(normalised) = nestor_bsl::normalise(file.text.as_bytes()) else {
-            return Ok(0);
-        };
-        let mut levels = match self.memory.take_levels() {
-            Some(levels) => Arc::unwrap_or_clone(levels),
-            None => self.empty_levels(LevelMemoriesConfig::default())?,
-        };
-        let stream = FileStream::new(&self.tokenizer, &file.path, normalised.text);
-        let (opening, text) = stream.opening_and_text();
-        let threads = rayon::current_num_threads();
-        let taught = levels.learn_document(&self.model, opening, text, threads);
-        self.memory.set_levels(Some(levels));
-        taught?;
-        Ok(text.len())
     }
 
     /// What the project has taught.

@@ -14,6 +14,7 @@ pub mod healing;
 pub mod lookahead;
 pub mod memory;
 pub mod mixture;
+pub mod probe;
 pub mod project;
 pub mod stop;
 pub mod stream;
@@ -26,5 +27,6 @@ pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
 pub use nestor_engine::{
     LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling, Speed,
 };
+pub use probe::ExitLosses;
 pub use project::{Counts, ProjectLearning, ProjectReport, TeachProgress, TeachReport};
 pub use stop::StopRule;

@@ -79,11 +79,6 @@ impl ProjectMemory {
         self.levels.as_ref()
     }
 
-    /// Takes the memories of levels 2 and 3 away to teach them.
-    pub(crate) fn take_levels(&mut self) -> Option<Arc<LevelMemories>> {
-        self.levels.take()
-    }
-
     /// Puts the memories of levels 2 and 3 to work, or takes them away.
     pub fn set_levels(&mut self, levels: Option<LevelMemories>) {
         self.levels = levels.map(Arc::new);

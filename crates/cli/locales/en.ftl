@@ -103,6 +103,12 @@ help-models-show-model = Name of a bundled model, or a model folder
 
 help-bench = Measure speed
 help-bench-example = {"  "}nestor bench decode
+help-bench-learn = Measure what levels 2 and 3 cost to teach and what they gain
+help-bench-learn-example = {"  "}nestor bench learn src/cf --foreign other/cf --pieces 100000
+help-bench-learn-source = Codebase to teach; the bundled configuration by default
+help-bench-learn-foreign = Codebase that is not taught: how much is forgotten
+help-bench-learn-pieces = Pieces to teach
+help-bench-learn-model = Name of a bundled model, or a model folder
 help-bench-decode = Time completions at each speed
 help-bench-decode-example = {"  "}nestor bench decode --requests 100
 help-bench-decode-model = Name of a bundled model, or a model folder
@@ -392,3 +398,24 @@ project-error-not-erased = {$path} holds forgotten text and cannot be deleted: {
 teaching-bar = teaching levels 2 and 3
 learn-taught = Levels 2 and 3: {$pieces} pieces taught in {$time} ({$rate} pieces/s); they know all of it.
 learn-taught-partly = Levels 2 and 3: {$pieces} pieces taught in {$time} ({$rate} pieces/s); {$left} are left, the same command goes on from here.
+
+## nestor bench learn
+
+bench-learn-bar = measuring
+bench-learn-needs-levels = the model {$name} has fewer than three levels; name one with three by --model.
+bench-learn-too-few = {$path} has too few files: some are taught and one in ten is held out.
+bench-learn-what = {$model}: levels 2 and 3 taught on {$threads} threads, {$bytes} in memory; bits a piece of exits 2 and 3 alone, without counts
+bench-learn-memories = taught
+bench-learn-us = us a piece
+bench-learn-rate = pieces/s
+bench-learn-reading = nothing (reading)
+bench-learn-level2 = level 2
+bench-learn-level3 = level 3
+bench-learn-episodic = nearest states
+bench-learn-all = all
+bench-learn-taught = pieces taught
+bench-learn-own2 = held out, 2
+bench-learn-own3 = held out, 3
+bench-learn-foreign2 = foreign, 2
+bench-learn-foreign3 = foreign, 3
+bench-learn-poisoned = a fifth garbage

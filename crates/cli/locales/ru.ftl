@@ -103,6 +103,12 @@ help-models-show-model = Имя вложенной модели или папк�
 
 help-bench = Измерить скорость
 help-bench-example = {"  "}nestor bench decode
+help-bench-learn = Измерить, сколько стоит обучение уровней 2 и 3 и что оно даёт
+help-bench-learn-example = {"  "}nestor bench learn src/cf --foreign other/cf --pieces 100000
+help-bench-learn-source = Кодовая база для обучения; по умолчанию вложенная конфигурация
+help-bench-learn-foreign = Кодовая база, которая не изучается: сколько забывается
+help-bench-learn-pieces = Сколько токенов выучить
+help-bench-learn-model = Имя вложенной модели или папка модели
 help-bench-decode = Измерить время дополнения на каждой скорости
 help-bench-decode-example = {"  "}nestor bench decode --requests 100
 help-bench-decode-model = Имя вложенной модели или папка модели
@@ -392,3 +398,24 @@ project-error-not-erased = в {$path} лежит забытый текст, а �
 teaching-bar = обучение уровней 2 и 3
 learn-taught = Уровни 2 и 3: за {$time} выучено токенов: {$pieces} ({$rate} токенов/с); они знают всё.
 learn-taught-partly = Уровни 2 и 3: за {$time} выучено токенов: {$pieces} ({$rate} токенов/с); осталось {$left}, та же команда продолжит с этого места.
+
+## nestor bench learn
+
+bench-learn-bar = измерение
+bench-learn-needs-levels = у модели {$name} меньше трёх уровней; назовите модель с тремя через --model.
+bench-learn-too-few = в {$path} слишком мало файлов: часть изучается, каждый десятый остаётся для проверки.
+bench-learn-what = {$model}: уровни 2 и 3 учатся, потоков: {$threads}, в памяти {$bytes}; биты на токен у выходов 2 и 3, без счётчиков
+bench-learn-memories = что учится
+bench-learn-us = мкс на токен
+bench-learn-rate = токенов/с
+bench-learn-reading = ничего (чтение)
+bench-learn-level2 = уровень 2
+bench-learn-level3 = уровень 3
+bench-learn-episodic = похожие места
+bench-learn-all = всё
+bench-learn-taught = выучено токенов
+bench-learn-own2 = своё, 2
+bench-learn-own3 = своё, 3
+bench-learn-foreign2 = чужое, 2
+bench-learn-foreign3 = чужое, 3
+bench-learn-poisoned = пятая часть — мусор

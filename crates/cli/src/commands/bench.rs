@@ -1,7 +1,9 @@
-//! `nestor bench decode`: how long a completion takes at each speed.
+//! `nestor bench`: `learn` in a module of its own, and `decode`: how long a completion takes at each speed.
 //!
 //! Every completion is cold: it reads its whole context, as no session is kept yet. What is timed is the request as an
 //! editor would make it, from the text to the answer.
+
+mod learn;
 
 use super::complete;
 use crate::failure::Outcome;
@@ -30,6 +32,8 @@ pub struct Typed {
 enum Action {
     /// Times completions.
     Decode(DecodeTyped),
+    /// Measures what levels 2 and 3 cost and gain.
+    Learn(learn::Typed),
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +50,7 @@ struct DecodeTyped {
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     match typed.command {
         Action::Decode(typed) => decode(&typed, terminal),
+        Action::Learn(typed) => learn::run(&typed, terminal),
     }
 }
 

@@ -1,0 +1,399 @@
+//! `nestor bench learn`: what teaching levels 2 and 3 costs, what it gains on the project's own code, what it costs foreign code,
+//! and what garbage in the stream does.
+//!
+//! Every tenth file of the source is held out; the others are taught in path order. Losses are those of the exits alone, without
+//! counts, so that a figure is the memories' own.
+
+use super::super::complete;
+use crate::explain;
+use crate::failure::{Failure, Outcome};
+use crate::home;
+use crate::learning;
+use crate::messages::Messages;
+use crate::table::{Emphasis, Table};
+use crate::terminal::Terminal;
+use clap::Args;
+use indicatif::ProgressBar;
+use nestor_assist::{
+    AssistError, Assistant, ExitLosses, LearnFile, LevelMemories, LevelMemoriesConfig, MemoryParts,
+};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// One file in so many is held out.
+const HOLD_OUT: usize = 10;
+
+/// Pieces of held-out and of foreign text that are scored at each point.
+const SCORED_PIECES: u64 = 8_000;
+
+/// Pieces that each combination of memories is timed on.
+const TIMED_PIECES: usize = 8_000;
+
+/// Garbage files for each file of the source in a poisoned stream: a fifth of the stream.
+const GARBAGE_SHARE: f64 = 0.25;
+
+/// Arguments of `nestor bench learn`.
+#[derive(Debug, Args)]
+pub struct Typed {
+    #[arg(value_name = "SRC")]
+    source: Option<PathBuf>,
+    #[arg(long, value_name = "SRC")]
+    foreign: Option<PathBuf>,
+    #[arg(long, value_name = "N", default_value_t = 30_000)]
+    pieces: usize,
+    #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
+    model: String,
+}
+
+/// Runs the command.
+pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
+    let messages = &terminal.messages;
+    let source = match &typed.source {
+        Some(source) => source.clone(),
+        None => home::configuration(&home::find(messages)?),
+    };
+    let assistant = complete::open(&typed.model, messages)?;
+    if assistant.model().config().stages < 3 {
+        let values = [("name", typed.model.as_str().into())];
+        return Err(Failure::usage(
+            messages,
+            "bench-learn-needs-levels",
+            &values,
+        ));
+    }
+    let (taught, held_out) = split(files(&source, terminal)?);
+    if taught.is_empty() || held_out.is_empty() {
+        let values = [("path", source.display().to_string().into())];
+        return Err(Failure::input(messages, "bench-learn-too-few", &values));
+    }
+    let foreign = match &typed.foreign {
+        Some(foreign) => files(foreign, terminal)?,
+        None => Vec::new(),
+    };
+    let bench = Bench {
+        assistant: &assistant,
+        held_out: &held_out,
+        foreign: &foreign,
+    };
+    let bar = terminal.bar(0, &messages.text("bench-learn-bar"));
+    let report = bench.report(typed, &taught, &bar);
+    bar.finish_and_clear();
+    let report = report.map_err(|error| explain::assist(messages, &error))?;
+    terminal.result(&report, || text(&report, messages))
+}
+
+fn files(path: &Path, terminal: &Terminal) -> Outcome<Vec<LearnFile>> {
+    let files = learning::read_all(path, terminal)?;
+    Ok(files
+        .into_iter()
+        .map(|file| LearnFile {
+            path: file.path,
+            text: file.text,
+        })
+        .collect())
+}
+
+/// Files that are taught and those that are held out.
+fn split(files: Vec<LearnFile>) -> (Vec<LearnFile>, Vec<LearnFile>) {
+    let (mut taught, mut held_out) = (Vec::new(), Vec::new());
+    for (idx, file) in files.into_iter().enumerate() {
+        if idx % HOLD_OUT == HOLD_OUT / 2 {
+            held_out.push(file);
+        } else {
+            taught.push(file);
+        }
+    }
+    (taught, held_out)
+}
+
+struct Bench<'a> {
+    assistant: &'a Assistant,
+    held_out: &'a [LearnFile],
+    foreign: &'a [LearnFile],
+}
+
+impl Bench<'_> {
+    fn report(
+        &self,
+        typed: &Typed,
+        taught: &[LearnFile],
+        bar: &ProgressBar,
+    ) -> Result<Report, AssistError> {
+        bar.set_length(2 * typed.pieces as u64);
+        let costs = self.costs(taught)?;
+        let (curve, levels) = self.curve(taught, typed.pieces, bar)?;
+        let poisoned = poisoned(taught);
+        let (poisoned, _) = self.curve(&poisoned, typed.pieces * 5 / 4, bar)?;
+        let (first, last) = (curve.first().cloned(), curve.last().cloned());
+        let harm = |of: fn(&Point) -> &[f64]| {
+            let (first, last) = (first.as_ref()?, last.as_ref()?);
+            let (before, after) = (of(first).last()?, of(last).last()?);
+            Some((after - before) / before)
+        };
+        Ok(Report {
+            model: typed.model.clone(),
+            threads: super::threads(),
+            costs,
+            level_bytes: levels.bytes(),
+            forgetting: harm(|point| &point.foreign_bits),
+            gain: harm(|point| &point.own_bits).map(|change| -change),
+            poisoned_own_bits: poisoned.last().map(|point| point.own_bits.clone()),
+            curve,
+        })
+    }
+
+    /// Microseconds a piece of each combination of memories, the reading of the text included.
+    fn costs(&self, taught: &[LearnFile]) -> Result<Vec<Cost>, AssistError> {
+        let none = MemoryParts {
+            level2: false,
+            level3: false,
+            episodic: false,
+        };
+        let combinations = [
+            ("reading", none),
+            (
+                "level2",
+                MemoryParts {
+                    level2: true,
+                    ..none
+                },
+            ),
+            (
+                "level3",
+                MemoryParts {
+                    level3: true,
+                    ..none
+                },
+            ),
+            (
+                "episodic",
+                MemoryParts {
+                    episodic: true,
+                    ..none
+                },
+            ),
+            ("all", MemoryParts::ALL),
+        ];
+        combinations
+            .into_iter()
+            .map(|(memories, parts)| {
+                let mut levels = self.levels(parts)?;
+                let (mut pieces, started) = (0, Instant::now());
+                for file in taught {
+                    if pieces >= TIMED_PIECES {
+                        break;
+                    }
+                    pieces += self.assistant.teach(&mut levels, file)?;
+                }
+                let seconds = started.elapsed().as_secs_f64();
+                Ok(Cost {
+                    memories,
+                    pieces,
+                    us_a_piece: seconds * 1e6 / pieces.max(1) as f64,
+                    pieces_per_s: pieces as f64 / seconds.max(1e-9),
+                })
+            })
+            .collect()
+    }
+
+    fn levels(&self, parts: MemoryParts) -> Result<LevelMemories, AssistError> {
+        let config = LevelMemoriesConfig {
+            parts,
+            ..LevelMemoriesConfig::default()
+        };
+        self.assistant.empty_levels(config)
+    }
+
+    /// Losses before anything is taught, then each time that the pieces taught have doubled, and at the end.
+    fn curve(
+        &self,
+        taught: &[LearnFile],
+        max_pieces: usize,
+        bar: &ProgressBar,
+    ) -> Result<(Vec<Point>, LevelMemories), AssistError> {
+        let mut levels = self.levels(MemoryParts::ALL)?;
+        let mut points = vec![self.point(&levels)?];
+        let mut next = 1000;
+        for file in taught {
+            if levels.tokens() >= max_pieces as u64 {
+                break;
+            }
+            bar.inc(self.assistant.teach(&mut levels, file)? as u64);
+            if levels.tokens() >= next && levels.tokens() < max_pieces as u64 {
+                points.push(self.point(&levels)?);
+                next = levels.tokens() * 2;
+            }
+        }
+        points.push(self.point(&levels)?);
+        Ok((points, levels))
+    }
+
+    fn point(&self, levels: &LevelMemories) -> Result<Point, AssistError> {
+        Ok(Point {
+            pieces: levels.tokens(),
+            own_bits: self.losses(levels, self.held_out)?,
+            foreign_bits: self.losses(levels, self.foreign)?,
+        })
+    }
+
+    /// Bits a piece of each exit on the first pieces of some files; empty without files.
+    fn losses(&self, levels: &LevelMemories, files: &[LearnFile]) -> Result<Vec<f64>, AssistError> {
+        let mut sum = ExitLosses::default();
+        for file in files {
+            if sum.pieces >= SCORED_PIECES {
+                break;
+            }
+            sum.add(&self.assistant.exit_losses(levels, file)?);
+        }
+        Ok(sum.per_piece())
+    }
+}
+
+/// The files with a file of garbage behind each that brings the garbage to a fifth of the stream.
+fn poisoned(files: &[LearnFile]) -> Vec<LearnFile> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut out = Vec::with_capacity(files.len() * 2);
+    for (idx, file) in files.iter().enumerate() {
+        out.push(file.clone());
+        // Garbage is cut into shorter pieces than code is, so that fewer bytes make as many.
+        let n_bytes = (file.text.len() as f64 * GARBAGE_SHARE / 3.0) as usize;
+        out.push(LearnFile {
+            path: format!("garbage/{idx}.bsl"),
+            text: garbage(n_bytes, &mut state),
+        });
+    }
+    out
+}
+
+/// Lines of digits and Latin letters without a pattern, as packed data looks in a module.
+fn garbage(n_bytes: usize, state: &mut u64) -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(n_bytes + n_bytes / 64);
+    for at in 0..n_bytes {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        text.push(char::from(LETTERS[(*state >> 40) as usize % LETTERS.len()]));
+        if at % 76 == 75 {
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// What some memories cost.
+#[derive(Serialize)]
+struct Cost {
+    memories: &'static str,
+    pieces: usize,
+    us_a_piece: f64,
+    pieces_per_s: f64,
+}
+
+/// Losses after so many pieces, in bits a piece by exit.
+#[derive(Clone, Serialize)]
+struct Point {
+    pieces: u64,
+    own_bits: Vec<f64>,
+    foreign_bits: Vec<f64>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    threads: usize,
+    costs: Vec<Cost>,
+    /// Resident bytes of the memories at the end.
+    level_bytes: usize,
+    curve: Vec<Point>,
+    /// How much of the last exit's loss on held-out code of the project is gone at the end.
+    gain: Option<f64>,
+    /// How much the last exit's loss on foreign code has risen; nothing without foreign code.
+    forgetting: Option<f64>,
+    /// Losses on held-out code after a stream of which a fifth was garbage.
+    poisoned_own_bits: Option<Vec<f64>>,
+}
+
+fn text(report: &Report, messages: &Messages) -> String {
+    let bits = |bits: &[f64], exit: usize| {
+        let found = bits.get(exit);
+        found.map_or_else(|| "–".to_owned(), |bits| messages.decimal(*bits, 3))
+    };
+    let headings = ["bench-learn-memories", "bench-learn-us", "bench-learn-rate"];
+    let mut costs = Table::new(headings.map(|key| messages.text(key)));
+    for cost in &report.costs {
+        let cells = [
+            messages.text(&format!("bench-learn-{}", cost.memories)),
+            messages.decimal(cost.us_a_piece, 0),
+            messages.count(cost.pieces_per_s as u64),
+        ];
+        costs.row(cells, Emphasis::Plain);
+    }
+    let headings = [
+        "bench-learn-taught",
+        "bench-learn-own2",
+        "bench-learn-own3",
+        "bench-learn-foreign2",
+        "bench-learn-foreign3",
+    ];
+    let mut curve = Table::new(headings.map(|key| messages.text(key)));
+    for point in &report.curve {
+        let cells = [
+            messages.count(point.pieces),
+            bits(&point.own_bits, 1),
+            bits(&point.own_bits, 2),
+            bits(&point.foreign_bits, 1),
+            bits(&point.foreign_bits, 2),
+        ];
+        curve.row(cells, Emphasis::Plain);
+    }
+    if let Some(poisoned) = &report.poisoned_own_bits {
+        let cells = [
+            messages.text("bench-learn-poisoned"),
+            bits(poisoned, 1),
+            bits(poisoned, 2),
+        ];
+        curve.row(cells, Emphasis::Faint);
+    }
+    let values = [
+        ("model", report.model.as_str().into()),
+        ("threads", report.threads.into()),
+        ("bytes", messages.bytes(report.level_bytes as u64).into()),
+    ];
+    format!(
+        "{}\n\n{}\n{}",
+        messages.with("bench-learn-what", &values),
+        costs.render(),
+        curve.render()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(idx: usize) -> LearnFile {
+        LearnFile {
+            path: format!("{idx}.bsl"),
+            text: "А = 1;\n".repeat(100),
+        }
+    }
+
+    #[test]
+    fn one_file_in_ten_is_held_out() {
+        let (taught, held_out) = split((0..40).map(file).collect());
+        assert_eq!((taught.len(), held_out.len()), (36, 4));
+        assert_eq!(held_out[0].path, "5.bsl");
+    }
+
+    #[test]
+    fn garbage_has_no_pattern_and_is_the_same_each_time() {
+        let files = [file(0), file(1)];
+        let stream = poisoned(&files);
+        assert_eq!(stream, poisoned(&files));
+        assert_eq!(stream.len(), 4);
+        assert_ne!(stream[1].text, stream[3].text);
+        assert!(stream[1].text.lines().all(|line| line.len() <= 76));
+    }
+}

@@ -198,10 +198,10 @@ fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), Failure> {
 
 /// The repository of a mirror, or the last part of a path.
 fn source_name(path: &str) -> String {
-    let parts = path
-        .split('/')
-        .filter(|part| !["repo", ".git", ""].contains(part));
-    parts.last().unwrap_or(path).replace('+', "/")
+    let name = path
+        .rsplit('/')
+        .find(|part| !["repo", ".git", ""].contains(part));
+    name.unwrap_or(path).replace('+', "/")
 }
 
 fn read(path: &Path) -> Result<Vec<(String, String)>, Failure> {

@@ -10,8 +10,8 @@ use crate::loader::{
     Batches, Loader, Material, Order, fixed_batches, project_material, sample_material,
 };
 use crate::optimise::TrainBackend;
-use crate::start;
 use crate::record::{Event, Header, LevelScore, Record, Step, Summary, resident_bytes};
+use crate::start;
 use crate::trainer::{ScoreMean, Trainer};
 use crate::{Budget, TrainConfig, TrainError};
 use nestor_model::LossBatch;
@@ -499,7 +499,10 @@ mod tests {
             ..config(&corpus, &dir.path().join("third"), 1)
         };
         let error = run(&other, &Control::default(), &mut |_| ()).unwrap_err();
-        assert!(matches!(&error, TrainError::Start { path, .. } if *path == first.out), "{error}");
+        assert!(
+            matches!(&error, TrainError::Start { path, .. } if *path == first.out),
+            "{error}"
+        );
     }
 
     #[test]

@@ -95,6 +95,16 @@ pub fn fit_gates(
     drop(examples);
     let mut set = GateSet::default();
     let mut reports = Vec::new();
+    for (gate, report) in fitted {
+        // A gate of the same components is the same gate, under each of its names.
+        for (name, _) in GATE_SETS {
+            let exits = exits_of(name, assistant.model().config().stages);
+            if exits.is_some_and(|exits| component_names(&exits) == gate.components) {
+                set.gates.insert(name.to_owned(), gate.clone());
+            }
+        }
+        reports.push(report);
+    }
     let stages = assistant.model().config().stages;
     if stages > 1 {
         let wanted: Vec<_> = MEMORY_GATE_SETS
@@ -106,16 +116,6 @@ pub fn fit_gates(
             set.gates.insert(report.gate.to_owned(), gate);
             reports.push(report);
         }
-    }
-    for (gate, report) in fitted {
-        // A gate of the same components is the same gate, under each of its names.
-        for (name, _) in GATE_SETS {
-            let exits = exits_of(name, assistant.model().config().stages);
-            if exits.is_some_and(|exits| component_names(&exits) == gate.components) {
-                set.gates.insert(name.to_owned(), gate.clone());
-            }
-        }
-        reports.push(report);
     }
     Ok((set, reports))
 }

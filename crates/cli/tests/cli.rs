@@ -323,7 +323,16 @@ fn a_trained_folder_is_whole_and_can_be_gone_on_with() {
     assert_eq!(
         gates,
         [
-            "cache", "level1", "level2", "level3", "balanced", "accurate"
+            "cache",
+            "level1",
+            "level2",
+            "level3",
+            "balanced",
+            "accurate",
+            "level2-memory",
+            "level3-memory",
+            "balanced-memory",
+            "accurate-memory",
         ]
     );
 

@@ -437,7 +437,7 @@ fn levels_are_taught_a_part_at_a_time() {
         left - taught
     );
     let completion = place.complete(&["--project", "erp", "--speed", "accurate"]);
-    let parts = completion["completion"]["contributions"].to_string();
+    let parts = completion["contributions"].to_string();
     assert!(parts.contains("nearest"), "{parts}");
     let ran = place.run(&arguments[..6]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);

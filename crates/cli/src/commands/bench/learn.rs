@@ -324,7 +324,13 @@ fn text(report: &Report, messages: &Messages) -> String {
     let mut costs = Table::new(headings.map(|key| messages.text(key)));
     for cost in &report.costs {
         let cells = [
-            messages.text(&format!("bench-learn-{}", cost.memories)),
+            messages.text(match cost.memories {
+                "level2" => "bench-learn-level2",
+                "level3" => "bench-learn-level3",
+                "episodic" => "bench-learn-episodic",
+                "all" => "bench-learn-all",
+                _ => "bench-learn-reading",
+            }),
             messages.decimal(cost.us_a_piece, 0),
             messages.count(cost.pieces_per_s as u64),
         ];

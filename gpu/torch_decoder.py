@@ -189,10 +189,10 @@ class Network(nn.Module):
         return states
 
     def loss(self, tokens, targets, stride, distill):
-        """CE3 + 0.25 CE2 + 0.15 CE1, the lower ones distilled from the last, on every n-th position."""
+        """CE3 + 0.3 CE2 + 0.3 CE1, the lower ones distilled from the last, on every n-th position."""
         states = [s.flatten(0, 1) for s in self(tokens)]
         targets = targets.flatten()
-        weights = [0.15, 0.25, 1.0][-len(states):]
+        weights = [0.3, 0.3, 1.0][-len(states):]
         last = (states[-1] @ self.embedding.to(states[-1].dtype).t()).float()
         loss = weights[-1] * F.cross_entropy(last, targets)
         teacher = last.detach()[::stride].softmax(-1)

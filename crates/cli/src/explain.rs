@@ -108,8 +108,12 @@ pub fn engine(messages: &Messages, error: &EngineError) -> Failure {
             (Kind::Input, messages.with("model-error-tensor", &values))
         }
         EngineError::Cache(error) => return cache(messages, error),
-        EngineError::Config { .. } | EngineError::Gate { .. } => (Kind::Input, error.to_string()),
-        EngineError::Request { .. } => (Kind::Usage, error.to_string()),
+        EngineError::Config { .. } | EngineError::Gate { .. } | EngineError::Memory { .. } => {
+            (Kind::Input, error.to_string())
+        }
+        EngineError::Request { .. } | EngineError::Setting { .. } => {
+            (Kind::Usage, error.to_string())
+        }
         _ => (Kind::Internal, error.to_string()),
     };
     Failure { kind, message }

@@ -41,7 +41,7 @@ fn main() {
         weights: vec![1.0; tokens],
     };
     let options = LossOptions {
-        level_weights: vec![0.15, 0.25, 1.0],
+        level_weights: vec![0.3, 0.3, 1.0],
         distill: 0.5,
         early_exit_stride: 2,
         step: 0,

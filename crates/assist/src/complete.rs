@@ -5,6 +5,7 @@
 //! own file has taught the project is left out: its text before the cursor is learned as the open file instead.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nestor_bsl::LineEnd;
@@ -251,7 +252,16 @@ impl Assistant {
         let mut predictor = Predictor::with_mixture(self.model().clone(), mixture)?
             .with_threads(rayon::current_num_threads());
         predictor.set_cache(Some(cache))?;
-        predictor.set_memories(self.memory().levels().cloned());
+        let memory = self.memory();
+        let levels = memory.levels().map(|levels| {
+            // What the project knows of this very file would recite the text after the cursor.
+            if memory.holds(&request.path) {
+                Arc::new(levels.without_episodic())
+            } else {
+                Arc::clone(levels)
+            }
+        });
+        predictor.set_memories(levels);
         Ok((predictor, context))
     }
 }

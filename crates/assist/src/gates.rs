@@ -112,6 +112,12 @@ pub fn fit_gates(
             .filter_map(|(name, _)| Some((name, exits_of(name, stages)?)))
             .collect();
         let examples = collect_taught(assistant, projects, options, &wanted, progress)?;
+        // Projects that begin with nothing but library code give no examples; the plain gates then serve.
+        let wanted = if examples.iter().any(Vec::is_empty) {
+            Vec::new()
+        } else {
+            wanted
+        };
         for (gate, report) in fit_all(&wanted, &examples, &memory_component_names, &options.fit)? {
             set.gates.insert(report.gate.to_owned(), gate);
             reports.push(report);

@@ -9,8 +9,8 @@ use crate::assistant::{Assistant, LearnFile};
 use crate::error::AssistError;
 use crate::stream::FileStream;
 
-/// Pieces whose distributions exist at once.
-const CHUNK: usize = LevelMemories::CHUNK;
+/// Pieces whose distributions exist at once, and after which the memories learn how far they can be believed here.
+const CHUNK: usize = 16;
 
 /// Losses of the exits on a text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,7 +57,7 @@ impl Assistant {
         Ok(text.len())
     }
 
-    /// What the exits with these memories lose on a file, which teaches them nothing.
+    /// What the exits with these memories lose on a file, which teaches them nothing but how far they are to be believed.
     ///
     /// # Errors
     /// Those of the network.
@@ -77,14 +77,17 @@ impl Assistant {
         let threads = rayon::current_num_threads();
         let (opening, text) = stream.opening_and_text();
         let mut reader = DocumentReader::new(self.model().clone(), opening, threads)?;
+        let mut levels = levels.clone();
         for chunk in text.chunks(CHUNK) {
-            for (exit, rows) in reader.read(chunk)?.iter().enumerate() {
+            let rows = reader.read(chunk)?;
+            for (exit, rows) in rows.iter().enumerate() {
                 let probs = levels.exit_probs(self.model(), exit, rows, threads)?;
                 let truths = chunk.iter().zip(probs.chunks_exact(config.vocab));
                 losses.bits[exit] -= truths
                     .map(|(truth, probs)| f64::from(probs[*truth as usize].max(1e-30)).log2())
                     .sum::<f64>();
             }
+            levels.watch(self.model(), &rows, chunk, threads)?;
             losses.pieces += chunk.len() as u64;
         }
         Ok(losses)

@@ -288,6 +288,12 @@ impl ProjectLearning<'_> {
                 memory.forget(path)?;
             }
         }
+        if !gone.is_empty()
+            && let Some(memory) = self.memory()
+        {
+            // They have seen what no longer counts.
+            memory.set_levels(None);
+        }
         self.report.removed = gone.len();
         self.writer.commit()?;
         Ok(self.report)

@@ -123,7 +123,15 @@ impl Mixture {
     /// # Errors
     /// [`EngineError::Gate`] for a gate of other components.
     pub fn with_memory_gate(mut self, gate: Arc<Gate>) -> Result<Self, EngineError> {
-        check_gate(&gate, memory_component_names(&self.levels))?;
+        let needed = memory_component_names(&self.levels);
+        check_gate(&gate, needed.clone())?;
+        // The nearest states are those of the second exit, which exit 1 alone does not reach.
+        if self.levels.last().is_none_or(|deepest| *deepest < 2) {
+            return Err(EngineError::Gate {
+                found: gate.components.clone(),
+                needed,
+            });
+        }
         self.memory_gate = Some(gate);
         Ok(self)
     }
@@ -261,5 +269,27 @@ impl Mixed {
             }
         };
         self.parts.iter().map(share).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_of_memories_needs_an_exit_that_has_them() {
+        let gate = |levels: &[usize]| {
+            let names = memory_component_names(levels);
+            let gate = Gate::uniform(&names, feature_count(levels.len() + 1));
+            Arc::new(gate.expect("a handful of components"))
+        };
+        let with = |levels: &[usize]| {
+            let mixture = Mixture::new(levels, None).expect("rising levels");
+            mixture.with_memory_gate(gate(levels)).is_ok()
+        };
+        assert!(with(&[1, 2]) && with(&[3]) && with(&[2]));
+        assert!(!with(&[1]) && !with(&[]));
+        let mixture = Mixture::new(&[1, 2], None).expect("rising levels");
+        assert!(mixture.with_memory_gate(gate(&[2])).is_err());
     }
 }

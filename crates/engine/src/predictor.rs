@@ -4,13 +4,16 @@
 //! [`Predictor::cache_mut`], and so decides what counts as the file's own text.
 
 use crate::mixture::{Component, ExitSummary, Mixed, Mixture, Part, Speed};
-use crate::{EngineError, LevelMemories, Model, Session};
+use crate::{EngineError, ExitStates, LevelMemories, Model, Session};
 use nestor_cache::{
     ExitDistribution, Gate, GateSet, NESTS, Nest, NestPrediction, NestedCache, Summary,
     gate_features, summarise,
 };
 use nestor_kernels::{add_scaled, softmax_in_place};
 use std::sync::Arc;
+
+/// Tokens before the cursor that tell how far the memories can be believed there.
+const WATCHED: usize = 64;
 
 /// The state of one document and how its next token is predicted. A clone is a fork: it copies the
 /// network's state and shares the cache until one side teaches it.
@@ -93,7 +96,8 @@ impl Predictor {
         Ok(())
     }
 
-    /// What the project has taught the exits, or nothing. The predictor reads the memories and never teaches them.
+    /// What the project has taught the exits, or nothing. The predictor reads the memories and never teaches them; what it reads
+    /// after this tells how far to believe them.
     pub fn set_memories(&mut self, memories: Option<Arc<LevelMemories>>) {
         self.memories = memories;
         self.mixed = None;
@@ -137,6 +141,7 @@ impl Predictor {
     /// [`EngineError::Token`]; the state is then unchanged.
     pub fn prefill(&mut self, tokens: &[u32]) -> Result<(), EngineError> {
         let states = self.session.forward(tokens)?;
+        self.watch(tokens, &states)?;
         if let Some(last) = tokens.len().checked_sub(1) {
             let row = |exit| states.row(exit, last).unwrap_or_default().to_vec();
             self.rows = (0..states.exits()).map(row).collect();
@@ -144,6 +149,21 @@ impl Predictor {
         }
         self.context.extend_from_slice(tokens);
         Ok(())
+    }
+
+    /// Lets the memories see how well they predict the end of a text that is read at once.
+    fn watch(&mut self, tokens: &[u32], states: &ExitStates) -> Result<(), EngineError> {
+        let width = self.session.model().config().width;
+        let n = tokens.len().saturating_sub(1).min(WATCHED);
+        let Some(memories) = self.memories.as_mut().filter(|_| n > 0) else {
+            return Ok(());
+        };
+        let end = tokens.len() - 1;
+        let rows: Vec<Vec<f32>> = (0..states.exits())
+            .map(|exit| states.rows(exit)[(end - n) * width..end * width].to_vec())
+            .collect();
+        let (model, threads) = (self.session.model(), self.session.threads());
+        Arc::make_mut(memories).watch(model, &rows, &tokens[end + 1 - n..], threads)
     }
 
     /// Takes in one token.

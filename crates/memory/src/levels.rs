@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use nestor_engine::{LevelMemories, LevelMemoriesConfig, Model};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::MemoryError;
 use crate::files;
@@ -17,8 +18,8 @@ use crate::record::{Operation, Record};
 use crate::store::ProjectStore;
 use crate::writer::ProjectWriter;
 
-/// Magic 8, version 4, length of the state 4.
-const HEADER_LEN: usize = 16;
+/// Magic 8, version 4, length of the state 4, SHA-256 of the state 32.
+const HEADER_LEN: usize = 48;
 const MAGIC: &[u8; 8] = b"NestorPL";
 const VERSION: u32 = 1;
 
@@ -149,8 +150,14 @@ impl ProjectStore {
         let (state, rest) = rest
             .split_at_checked(number(12) as usize)
             .ok_or_else(|| corrupt("it ends inside its header"))?;
-        let state =
+        if Sha256::digest(state)[..] != header[16..] {
+            return Err(corrupt("its SHA-256 does not match its state"));
+        }
+        let state: State =
             serde_json::from_slice(state).map_err(|error| MemoryError::corrupt(&path, error))?;
+        if state.seq > state.history {
+            return Err(corrupt("it has seen changes that it says were not there"));
+        }
         Ok((state, rest))
     }
 
@@ -184,11 +191,16 @@ fn weights_of(model: &Model) -> String {
 /// be made again.
 pub(crate) fn remove_outdated(store: &ProjectStore) -> Result<(), MemoryError> {
     let path = store.levels_path();
-    let Ok(bytes) = fs::read(&path) else {
-        return Ok(());
+    let kept = match fs::read(&path) {
+        Ok(bytes) => {
+            let state = store.read_state(&bytes);
+            state.is_ok_and(|(state, _)| state.generation == store.header.generation)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        // What cannot be read cannot be known to be innocent.
+        Err(_) => false,
     };
-    let generation = store.read_state(&bytes).map(|(state, _)| state.generation);
-    if generation.is_ok_and(|generation| generation == store.header.generation) {
+    if kept {
         return Ok(());
     }
     files::remove(&path).map_err(|source| MemoryError::NotErased { path, source })
@@ -213,6 +225,7 @@ impl ProjectWriter {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&(state.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&Sha256::digest(&state));
         bytes.extend_from_slice(&state);
         bytes.extend_from_slice(&levels.memories.to_bytes());
         files::replace(&path, &bytes)

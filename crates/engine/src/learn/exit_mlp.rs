@@ -12,8 +12,8 @@
 use super::frame::{Kind, Put, Reader};
 use super::muon::{MUON_SCALE, caution, norm, orthogonalise};
 use super::{
-    Band, FEW_ROWS, Learned, NORM_EPS, Verdict, check_option, check_setting, check_size,
-    check_tokens, count_rows, shrink,
+    Band, FEW_ROWS, Learned, NORM_EPS, OutputDelta, Verdict, check_option, check_setting,
+    check_size, check_tokens, count_rows, shrink,
 };
 use crate::EngineError;
 use crate::session::check_length;
@@ -324,6 +324,19 @@ impl ExitMlp {
         batch: MlpBatch<'_>,
         threads: usize,
     ) -> Result<Learned, EngineError> {
+        self.accumulate_under(batch, None, threads)
+    }
+
+    /// [`ExitMlp::accumulate`] where an output delta lies over the head that gave the probabilities.
+    ///
+    /// # Errors
+    /// As [`ExitMlp::accumulate`].
+    pub(super) fn accumulate_under(
+        &mut self,
+        batch: MlpBatch<'_>,
+        delta: Option<&OutputDelta>,
+        threads: usize,
+    ) -> Result<Learned, EngineError> {
         let (d, r, n) = (self.width, self.config.hidden, batch.targets.len());
         let vocab = batch.head.len() / d;
         check_length("the head", batch.head.len(), vocab * d)?;
@@ -345,6 +358,9 @@ impl ExitMlp {
             Update::Assign,
             threads,
         );
+        if let Some(delta) = delta {
+            delta.add_gradient(&by_logits, &mut by_rows, threads);
+        }
         let hidden = self.hidden(&rows, taught, threads);
         for value in &mut by_rows {
             *value *= self.config.gain;

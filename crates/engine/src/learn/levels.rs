@@ -9,9 +9,10 @@
 //! What is learned from a chunk is used from the next chunk on: the caller scores a chunk before it teaches it.
 
 use super::frame::{Kind, Put};
+use super::trust::Trust;
 use super::{
     Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, OutputDelta, OutputDeltaConfig,
-    check_option, check_size,
+    check_option, check_size, check_tokens,
 };
 use crate::session::{Session, head_logits};
 use crate::{EngineError, Model};
@@ -101,6 +102,8 @@ pub struct LevelMemories {
     /// Only a network of three stages has a place for it.
     mlp: Option<ExitMlp>,
     episodic: Arc<Episodic>,
+    /// How far the memories of each exit from the second on are believed.
+    trust: Trust,
     since_step: usize,
     tokens: u64,
 }
@@ -120,12 +123,13 @@ impl LevelMemories {
         check_option("temperature", config.temperature, config.temperature > 0.0)?;
         let deltas = (EPISODIC_EXIT..network.stages)
             .map(|_| OutputDelta::new(config.delta, network.vocab, network.width))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let mlp = (network.stages > MLP_EXIT)
             .then(|| ExitMlp::new(config.mlp, network.width, 1))
             .transpose()?;
         Ok(Self {
             config,
+            trust: Trust::new(deltas.len()),
             deltas,
             mlp,
             episodic: Arc::new(Episodic::new(
@@ -143,6 +147,15 @@ impl LevelMemories {
         &self.config
     }
 
+    /// The same memories with the episodic one silent: for a document whose own text, also that after the cursor, they have
+    /// learned.
+    #[must_use]
+    pub fn without_episodic(&self) -> Self {
+        let mut memories = self.clone();
+        memories.config.parts.episodic = false;
+        memories
+    }
+
     /// Tokens taught so far.
     pub fn tokens(&self) -> u64 {
         self.tokens
@@ -154,7 +167,8 @@ impl LevelMemories {
         deltas + self.mlp.as_ref().map_or(0, ExitMlp::bytes) + self.episodic.bytes()
     }
 
-    /// Probabilities that an exit (from 0) gives with its memories: `rows` is `[n, d]`, the result `[n, V]`.
+    /// Probabilities that an exit (from 0) gives with its memories, as far as they are believed: `rows` is `[n, d]`, the result
+    /// `[n, V]`.
     ///
     /// # Errors
     /// [`EngineError::Length`] for rows of another width, [`EngineError::NotFinite`] for logits that are not numbers.
@@ -165,8 +179,33 @@ impl LevelMemories {
         rows: &[f32],
         threads: usize,
     ) -> Result<Vec<f32>, EngineError> {
-        let corrected = self.corrected(exit, rows, threads)?;
-        self.probs_of(model, exit, corrected.as_deref().unwrap_or(rows), threads)
+        let answers = self.answers(model, exit, rows, threads)?;
+        let Some(mut changed) = answers.changed else {
+            return Ok(answers.plain);
+        };
+        self.trust
+            .blend(exit - EPISODIC_EXIT, &answers.plain, &mut changed);
+        Ok(changed)
+    }
+
+    /// Sees how well the memories predict a text, without learning it: only how far they are believed changes. For each
+    /// exit its rows `[n, d]`, and the n tokens that followed them.
+    ///
+    /// # Errors
+    /// [`EngineError::Length`] or [`EngineError::Token`] for input that does not fit.
+    pub fn watch(
+        &mut self,
+        model: &Model,
+        rows: &[Vec<f32>],
+        targets: &[u32],
+        threads: usize,
+    ) -> Result<(), EngineError> {
+        check_tokens(targets, model.config().vocab)?;
+        for exit in EPISODIC_EXIT..rows.len().min(model.config().stages) {
+            let answers = self.answers(model, exit, &rows[exit], threads)?;
+            self.believe(exit, &answers, targets);
+        }
+        Ok(())
     }
 
     /// What followed the states most like the rows `[n, d]` of the second exit: `[n, V]`, each summing to 1. Without anything
@@ -176,6 +215,10 @@ impl LevelMemories {
     /// [`EngineError::Length`] for rows of another width.
     pub fn recall(&self, model: &Model, rows: &[f32]) -> Result<Vec<f32>, EngineError> {
         let vocab = model.config().vocab;
+        if !self.config.parts.episodic || self.episodic.is_empty() {
+            let n = rows.len() / model.config().width;
+            return Ok(vec![1.0 / vocab as f32; n * vocab]);
+        }
         let found =
             self.episodic
                 .query_batch(rows, self.config.neighbours, self.config.temperature)?;
@@ -209,9 +252,11 @@ impl LevelMemories {
             if !parts.level2 && !level3 {
                 continue;
             }
-            let corrected = self.corrected(exit, rows, threads)?;
-            let used = corrected.as_deref().unwrap_or(rows);
-            let probs = self.probs_of(model, exit, used, threads)?;
+            let answers = self.answers(model, exit, rows, threads)?;
+            check_tokens(targets, model.config().vocab)?;
+            self.believe(exit, &answers, targets);
+            let used = answers.corrected.as_deref().unwrap_or(rows);
+            let probs = answers.changed.unwrap_or(answers.plain);
             if let Some(mlp) = self.mlp.as_mut().filter(|_| level3) {
                 let batch = MlpBatch {
                     rows,
@@ -219,7 +264,11 @@ impl LevelMemories {
                     probs: &probs,
                     head: model.head(),
                 };
-                mlp.accumulate(batch, threads)?;
+                let delta = self
+                    .deltas
+                    .get(exit - EPISODIC_EXIT)
+                    .filter(|_| parts.level2);
+                mlp.accumulate_under(batch, delta, threads)?;
             }
             if parts.level2 {
                 self.deltas[exit - EPISODIC_EXIT].learn(used, targets, &probs)?;
@@ -228,7 +277,7 @@ impl LevelMemories {
         if let Some(rows) = rows.get(EPISODIC_EXIT).filter(|_| parts.episodic) {
             Arc::make_mut(&mut self.episodic).push_batch(rows, targets)?;
         }
-        self.tokens += targets.len() as u64;
+        self.tokens = self.tokens.saturating_add(targets.len() as u64);
         self.since_step += targets.len();
         if self.since_step >= self.config.period {
             self.since_step = 0;
@@ -246,6 +295,7 @@ impl LevelMemories {
         parts.push(self.episodic.to_bytes());
         let mut body = Vec::new();
         body.put_u64s(&[self.tokens, self.since_step as u64]);
+        body.put_f32s(self.trust.shares());
         body.put_u32s(&[parts.len() as u32]);
         for part in &parts {
             body.put_u64s(&[part.len() as u64]);
@@ -268,7 +318,8 @@ impl LevelMemories {
         let (vocab, width) = (model.config().vocab, model.config().width);
         let mut reader = SAVED.open(bytes)?;
         memories.tokens = reader.u64()?;
-        memories.since_step = reader.u64()? as usize;
+        memories.since_step = reader.u64()?.min(config.period as u64) as usize;
+        memories.trust = Trust::from_shares(reader.f32s(memories.deltas.len())?);
         let n_parts = memories.deltas.len() + usize::from(memories.mlp.is_some()) + 1;
         reader.expect_size("number of parts", n_parts)?;
         let lengths = reader.u64s(n_parts)?;
@@ -326,29 +377,64 @@ impl LevelMemories {
         }
     }
 
-    fn probs_of(
+    /// What an exit says with its memories and without.
+    fn answers(
         &self,
         model: &Model,
         exit: usize,
         rows: &[f32],
         threads: usize,
-    ) -> Result<Vec<f32>, EngineError> {
+    ) -> Result<Answers, EngineError> {
         let network = model.config();
-        let mut logits = vec![0.0; rows.len() / network.width * network.vocab];
-        head_logits(model, rows, &mut logits, threads);
+        let corrected = self.corrected(exit, rows, threads)?;
+        let mut plain = vec![0.0; rows.len() / network.width * network.vocab];
+        head_logits(model, rows, &mut plain, threads);
         let delta = exit
             .checked_sub(EPISODIC_EXIT)
-            .and_then(|at| self.deltas.get(at));
-        if let Some(delta) = delta.filter(|_| self.config.parts.level2) {
-            delta.add_logits(rows, &mut logits, threads)?;
+            .and_then(|at| self.deltas.get(at))
+            .filter(|delta| self.config.parts.level2 && !delta.is_empty());
+        let mut changed = match (&corrected, delta) {
+            (Some(corrected), _) => {
+                let mut logits = vec![0.0; plain.len()];
+                head_logits(model, corrected, &mut logits, threads);
+                Some(logits)
+            }
+            (None, Some(_)) => Some(plain.clone()),
+            (None, None) => None,
+        };
+        if let Some((logits, delta)) = changed.as_mut().zip(delta) {
+            delta.add_logits(corrected.as_deref().unwrap_or(rows), logits, threads)?;
         }
-        for (position, row) in logits.chunks_exact_mut(network.vocab).enumerate() {
-            if !softmax_in_place(row).log_sum.is_finite() {
-                return Err(EngineError::NotFinite { exit, position });
+        for logits in std::iter::once(&mut plain).chain(&mut changed) {
+            for (position, row) in logits.chunks_exact_mut(network.vocab).enumerate() {
+                if !softmax_in_place(row).log_sum.is_finite() {
+                    return Err(EngineError::NotFinite { exit, position });
+                }
             }
         }
-        Ok(logits)
+        Ok(Answers {
+            plain,
+            changed,
+            corrected,
+        })
     }
+
+    fn believe(&mut self, exit: usize, answers: &Answers, targets: &[u32]) {
+        if let Some(changed) = &answers.changed {
+            self.trust
+                .update(exit - EPISODIC_EXIT, &answers.plain, changed, targets);
+        }
+    }
+}
+
+/// What an exit says to some rows.
+struct Answers {
+    /// Without memories, `[n, V]`.
+    plain: Vec<f32>,
+    /// With them, `[n, V]`; `None` where they are silent.
+    changed: Option<Vec<f32>>,
+    /// The rows as the MLP makes them, `[n, d]`; `None` where it is silent.
+    corrected: Option<Vec<f32>>,
 }
 
 /// Reads a document from its start and pairs every token with the rows that predict it.
@@ -568,6 +654,42 @@ mod tests {
                 assert!((probs.iter().sum::<f32>() - 1.0).abs() < 1e-4);
             }
         }
+    }
+
+    #[test]
+    fn memories_of_another_text_cost_next_to_nothing_once_they_are_watched() {
+        let model = model();
+        let mut taught = memories(MemoryParts::ALL, &model);
+        taught.learn_document(&model, &[1], &text(1024), 1).unwrap();
+        let silent = memories(MemoryParts::ALL, &model);
+        // Of some other texts the one that the memories understand worst.
+        let harm = |text: &[u32]| loss(&model, &taught, 2, text) - loss(&model, &silent, 2, text);
+        let foreign = (0..8u32)
+            .map(|seed| {
+                (0..512)
+                    .map(|i| i * (seed + 2) % 7 + 4 * seed)
+                    .collect::<Vec<u32>>()
+            })
+            .max_by(|a, b| harm(a).total_cmp(&harm(b)))
+            .unwrap();
+        let plain = loss(&model, &silent, 2, &foreign);
+        let unwatched = loss(&model, &taught, 2, &foreign);
+        assert!(unwatched > plain + 0.05, "{unwatched} {plain}");
+        let mut reader = DocumentReader::new(Arc::clone(&model), &[1, 2], 1).unwrap();
+        let rows = reader.read(&foreign[..32]).unwrap();
+        let before = taught.tokens();
+        taught.watch(&model, &rows, &foreign[..32], 1).unwrap();
+        assert_eq!(taught.tokens(), before);
+        let watched = loss(&model, &taught, 2, &foreign);
+        assert!(
+            watched < plain + 0.2 * (unwatched - plain),
+            "{watched} {unwatched} {plain}"
+        );
+        // Their own text brings them back.
+        let own = text(1100);
+        let rows = reader.read(&own[..64]).unwrap();
+        taught.watch(&model, &rows, &own[..64], 1).unwrap();
+        assert!(loss(&model, &taught, 2, &own) < loss(&model, &silent, 2, &own));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod frame;
 mod levels;
 mod muon;
 mod output_delta;
+mod trust;
 
 pub use episodic::{Episodic, EpisodicConfig, Recalled};
 pub use exit_mlp::{ExitMlp, ExitMlpConfig, ExitMlpStep, MlpBatch, MlpWeights, Optimiser};

@@ -227,6 +227,28 @@ impl OutputDelta {
         Ok(())
     }
 
+    /// Adds what the correction says of gradients by the rows: `by_logits` is `[n, V]`, `by_rows` is `[n, d]` and gains
+    /// `by_logits dE`.
+    pub(super) fn add_gradient(&self, by_logits: &[f32], by_rows: &mut [f32], threads: usize) {
+        let stored = &self.rows;
+        let (slots, n) = (stored.tokens.len(), by_rows.len() / self.width);
+        if slots == 0 || n == 0 {
+            return;
+        }
+        let mut pulls = Vec::with_capacity(n * slots);
+        for by_logits in by_logits.chunks_exact(self.vocab) {
+            let rows = stored.tokens.iter().zip(&stored.scales);
+            pulls.extend(rows.map(|(token, scale)| scale * by_logits[*token as usize]));
+        }
+        matmul(
+            MatMut::new(by_rows, n, self.width),
+            MatRef::new(&pulls, n, slots),
+            MatRef::new(&stored.values, slots, self.width),
+            Update::Add,
+            threads,
+        );
+    }
+
     /// Learns a chunk that was scored: `rows` is `[n, d]`, `targets` are the n tokens that followed,
     /// and `probs` is `[n, V]`, what the exit with this memory gave them. A position whose row or
     /// probabilities are not numbers is skipped.
@@ -344,6 +366,7 @@ impl OutputDelta {
         ]);
         body.put_u32s(&rows.tokens);
         body.put_f32s(&rows.scales);
+        body.put_f32s(&rows.norms);
         body.put_f32s(&rows.values);
         SAVED.seal(&body)
     }
@@ -370,21 +393,24 @@ impl OutputDelta {
         }
         let tokens = reader.u32s(count)?;
         let scales = reader.f32s(count)?;
+        let norms = reader.f32s(count)?;
         let values = reader.f32s(count.saturating_mul(width))?;
         reader.finish()?;
         let rows = Arc::make_mut(&mut memory.rows);
-        for (slot, (values, (token, scale))) in values
+        for (slot, (values, ((token, scale), norm))) in values
             .chunks_exact(width)
-            .zip(tokens.into_iter().zip(scales))
+            .zip(tokens.into_iter().zip(scales).zip(norms))
             .enumerate()
         {
-            let norm = dot(values, values).sqrt();
+            // The norm is kept too, so that a loaded memory goes on bit for bit; it must be that of the row.
+            let found = dot(values, values).sqrt();
+            let is_its_own = (norm - found).abs() <= 1e-3 * found.max(1e-3);
             match rows.slots.get_mut(token as usize) {
                 Some(at) if *at == NO_SLOT => *at = slot as u32,
                 _ => return Err(SAVED.wrong(format!("token {token} is foreign or stands twice"))),
             }
-            if !norm.is_finite() || !(0.0..=1.0).contains(&scale) {
-                let reason = format!("row {slot} has length {norm} and scale {scale}");
+            if !is_its_own || !(0.0..=1.0).contains(&scale) {
+                let reason = format!("row {slot} has length {found}, not {norm}, or scale {scale}");
                 return Err(SAVED.wrong(reason));
             }
             rows.tokens.push(token);

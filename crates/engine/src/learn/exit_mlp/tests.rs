@@ -438,3 +438,48 @@ proptest! {
         prop_assert!(ExitMlp::from_bytes(config, 2, &rest).is_err());
     }
 }
+
+#[test]
+fn a_delta_over_the_head_teaches_as_the_head_with_the_delta_in_it() {
+    use crate::learn::OutputDeltaConfig;
+    let (rows, targets) = (noise(31, 12 * D), targets(12));
+    let mut delta = OutputDelta::new(OutputDeltaConfig::default(), V, D).unwrap();
+    for seed in 0..5 {
+        let rows = noise(seed, 12 * D);
+        let probs = probabilities(&head(), D, &rows);
+        delta.learn(&rows, &targets, &probs).unwrap();
+    }
+    let mut whole = head();
+    for row in delta.rows() {
+        let of_head = &mut whole[row.token as usize * D..][..D];
+        for (value, change) in of_head.iter_mut().zip(row.values) {
+            *value += row.scale * change;
+        }
+    }
+    let mut apart = started(config());
+    let mut together = started(config());
+    let probs = probabilities(&whole, D, &apart.forward(&rows, 1).unwrap());
+    let (rows, targets, probs) = (&rows[..], &targets[..], &probs[..]);
+    let batch = |head| MlpBatch {
+        rows,
+        targets,
+        probs,
+        head,
+    };
+    let plain = head();
+    apart
+        .accumulate_under(batch(&plain), Some(&delta), 1)
+        .unwrap();
+    together.accumulate(batch(&whole), 1).unwrap();
+    let mut without = started(config());
+    without.accumulate(batch(&plain), 1).unwrap();
+    let norms = |memory: &mut ExitMlp| memory.step().unwrap().gradient_norms;
+    let (found, expected, other) = (norms(&mut apart), norms(&mut together), norms(&mut without));
+    for at in 0..2 {
+        assert!((found[at] - expected[at]).abs() < 1e-5 * expected[at]);
+        assert!((other[at] - expected[at]).abs() > 1e-3 * expected[at]);
+    }
+    for (a, b) in apart.weights().values().zip(together.weights().values()) {
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
+    }
+}

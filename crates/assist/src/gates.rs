@@ -210,20 +210,15 @@ fn collect(
                 View::new(memory.cache_for(&file.path)?, true),
                 View::new(memory.without_project()?, true),
             ];
-            let walked = assistant.stream().walk(
+            gather(
+                assistant,
                 &stream,
                 &mut views,
                 &places,
-                &[],
-                |moment| Ok(examples_at(moment, stream.truth(moment.place), wanted)),
-                |_, _| Ok(()),
+                wanted,
+                &mut examples,
             )?;
             state.places += places.len();
-            for of_gates in walked.answers.into_iter().flatten() {
-                for (known, example) in examples.iter_mut().zip(of_gates) {
-                    known.push(example);
-                }
-            }
             drop(views);
             memory.learn(&file.path, stream.tokens())?;
             state.files += 1;
@@ -276,20 +271,15 @@ fn collect_taught(
                 view = view.with_memories(levels.as_ref().clone());
             }
             let mut views = [view];
-            let walked = assistant.stream().walk(
+            gather(
+                assistant,
                 &stream,
                 &mut views,
                 &places,
-                &[],
-                |moment| Ok(examples_at(moment, stream.truth(moment.place), wanted)),
-                |_, _| Ok(()),
+                wanted,
+                &mut examples,
             )?;
             state.places += places.len();
-            for of_gates in walked.answers.into_iter().flatten() {
-                for (known, example) in examples.iter_mut().zip(of_gates) {
-                    known.push(example);
-                }
-            }
             let [view] = views;
             memory.set_levels(assistant.stream().finish(&stream, view)?);
             memory.learn(&file.path, stream.tokens())?;
@@ -321,6 +311,31 @@ fn own_places(assistant: &Assistant, stream: &FileStream) -> Vec<usize> {
         }
     }
     own
+}
+
+/// Adds the examples of some places in all views.
+fn gather(
+    assistant: &Assistant,
+    stream: &FileStream,
+    views: &mut [View],
+    places: &[usize],
+    wanted: &[(&'static str, Vec<usize>)],
+    examples: &mut [Vec<GateExample>],
+) -> Result<(), AssistError> {
+    let walked = assistant.stream().walk(
+        stream,
+        views,
+        places,
+        &[],
+        |moment| Ok(examples_at(moment, stream.truth(moment.place), wanted)),
+        |_, _| Ok(()),
+    )?;
+    for of_gates in walked.answers.into_iter().flatten() {
+        for (known, example) in examples.iter_mut().zip(of_gates) {
+            known.push(example);
+        }
+    }
+    Ok(())
 }
 
 fn examples_at(

@@ -121,9 +121,8 @@ fn every_mixture_is_a_distribution() {
     }
 }
 
-#[test]
-fn nothing_after_a_place_changes_what_is_said_there() {
-    let assistant = assistant(2, None);
+/// Two files that begin alike, and how many pieces they share.
+fn parting() -> (FileStream, FileStream, usize) {
     let cut = MODULE.find("\tВыборка =").expect("part of the module");
     let other = format!("{}\tДругое = 1; // совсем\n", &MODULE[..cut]);
     let (one, two) = (stream(MODULE), stream(&other));
@@ -133,6 +132,13 @@ fn nothing_after_a_place_changes_what_is_said_there() {
         .zip(two.pieces())
         .take_while(|(a, b)| a == b)
         .count();
+    (one, two, n_common)
+}
+
+#[test]
+fn nothing_after_a_place_changes_what_is_said_there() {
+    let assistant = assistant(2, None);
+    let (one, two, n_common) = parting();
     let wanted: Vec<usize> = (0..=n_common).collect();
     let ask = |file: &FileStream| {
         let mut views = [View::new(
@@ -299,15 +305,7 @@ fn remembering(assistant: &Assistant) -> View {
 #[test]
 fn memories_learn_from_what_was_scored_and_see_no_future() {
     let assistant = assistant(3, Some(fitted(3)));
-    let cut = MODULE.find("\tВыборка =").expect("part of the module");
-    let other = format!("{}\tДругое = 1; // совсем\n", &MODULE[..cut]);
-    let (one, two) = (stream(MODULE), stream(&other));
-    let n_common = one
-        .pieces()
-        .iter()
-        .zip(two.pieces())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let (one, two, n_common) = parting();
     let wanted: Vec<usize> = (0..=n_common).collect();
     let ask =
         |file: &FileStream| mixtures(&assistant, file, &mut [remembering(&assistant)], &wanted);

@@ -298,7 +298,7 @@ quickstart-before = before learning
 quickstart-accuracy = Accuracy on the configuration, {$scored} of {$tokens} code tokens scored:
 quickstart-baseline = The n-gram baseline counts this configuration only. Row 0 also has the counts of the training corpus that the model ships with.
 quickstart-time = All of it took {$time}.
-quickstart-next = On your own code: nestor complete FILE:LINE:COL --learn FOLDER, nestor eval FOLDER
+quickstart-next = On your own code: nestor learn FOLDER --project NAME, then nestor complete FILE:LINE:COL --project NAME; nestor eval FOLDER
 
 ## nestor learn, nestor project
 

@@ -298,7 +298,7 @@ quickstart-before = до обучения
 quickstart-accuracy = Точность на конфигурации, оценено {$scored} из {$tokens} лексем кода:
 quickstart-baseline = n-граммы считают только эту конфигурацию. В строке 0 есть и счётчики обучающего корпуса, которые поставляются с моделью.
 quickstart-time = Всё вместе заняло {$time}.
-quickstart-next = На своём коде: nestor complete ФАЙЛ:СТРОКА:СТОЛБЕЦ --learn ПАПКА, nestor eval ПАПКА
+quickstart-next = На своём коде: nestor learn ПАПКА --project ИМЯ, затем nestor complete ФАЙЛ:СТРОКА:СТОЛБЕЦ --project ИМЯ; nestor eval ПАПКА
 
 ## nestor learn, nestor project
 

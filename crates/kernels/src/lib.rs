@@ -14,6 +14,7 @@ mod exp;
 mod gemv;
 mod matrix;
 mod norm;
+mod panels;
 mod simd;
 mod softmax;
 
@@ -24,6 +25,7 @@ pub use exp::{exp_in_place, sigmoid, silu_in_place, softplus, swiglu};
 pub use gemv::{add_scaled, dot, dot_rows, gemv};
 pub use matrix::{MatMut, MatRef, Update, matmul};
 pub use norm::{add_in_place, l2_norm, rms_norm};
+pub use panels::{Panels, matmul_panels};
 pub use simd::instruction_set;
 pub use softmax::{SoftmaxSummary, argmax, log_sum_exp, softmax_in_place};
 
@@ -36,5 +38,6 @@ pub mod reference {
     pub use crate::gemv::gemv_reference as gemv;
     pub use crate::matrix::matmul_reference as matmul;
     pub use crate::norm::{l2_norm_reference as l2_norm, rms_norm_reference as rms_norm};
+    pub use crate::panels::matmul_panels_reference as matmul_panels;
     pub use crate::softmax::softmax_reference as softmax;
 }

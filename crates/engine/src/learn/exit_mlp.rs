@@ -12,13 +12,14 @@
 use super::frame::{Kind, Put, Reader};
 use super::muon::{MUON_SCALE, caution, norm, orthogonalise};
 use super::{
-    Band, FEW_ROWS, Learned, NORM_EPS, OutputDelta, Verdict, check_option, check_setting,
-    check_size, check_tokens, count_rows, shrink,
+    Band, Learned, NORM_EPS, OutputDelta, Push, Verdict, check_option, check_setting, check_size,
+    check_tokens, count_rows, for_each_reaching, shrink,
 };
 use crate::EngineError;
 use crate::session::check_length;
 use nestor_kernels::{
-    MatMut, MatRef, Update, add_scaled, dot, gemv, matmul, rms_norm, sigmoid, silu_in_place,
+    MatMut, MatRef, Panels, Update, add_scaled, dot, matmul, matmul_panels, rms_norm, sigmoid,
+    silu_in_place,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -59,6 +60,9 @@ pub struct ExitMlpConfig {
     pub max_step: f32,
     /// Largest distance of a matrix from its start, relative likewise to the start.
     pub max_distance: f32,
+    /// Tokens other than a target push by themselves where their probability reaches this, the others by their mean over the lesson;
+    /// 0 is the exact gradient.
+    pub probability_threshold: f32,
     /// Which tokens teach.
     pub band: Band,
 }
@@ -74,6 +78,7 @@ impl Default for ExitMlpConfig {
             decay: 0.01,
             max_step: 0.1,
             max_distance: 1.0,
+            probability_threshold: 0.0003,
             band: Band::default(),
         }
     }
@@ -93,6 +98,8 @@ impl ExitMlpConfig {
         check_option("decay", self.decay, (0.0..=1.0).contains(&self.decay))?;
         check_option("max_step", self.max_step, self.max_step > 0.0)?;
         check_option("max_distance", self.max_distance, self.max_distance > 0.0)?;
+        let threshold = self.probability_threshold;
+        check_option("probability_threshold", threshold, threshold >= 0.0)?;
         self.band.validate()
     }
 }
@@ -140,6 +147,8 @@ pub struct ExitMlp {
     width: usize,
     start: Arc<MlpWeights>,
     weights: Arc<MlpWeights>,
+    /// The weights again, as products want them.
+    panels: Arc<[Panels; 2]>,
     /// Whether `W_b` holds nothing but zeros.
     silent: bool,
     learner: Arc<Learner>,
@@ -167,12 +176,83 @@ struct Hidden {
     after: Vec<f32>,
 }
 
+/// The positions of a batch that teach.
+#[derive(Default)]
+struct Lesson {
+    /// Their rows, `[taught, d]`.
+    rows: Vec<f32>,
+    /// Gradients by the logits of the targets and of the tokens over the threshold; positions count the rows.
+    pushes: Vec<Push>,
+    /// What is left of each position's gradient, summed over the other tokens.
+    tails: Vec<f32>,
+    /// The same summed over the positions, `[V]`.
+    tail: Vec<f32>,
+    learned: Learned,
+}
+
+impl Lesson {
+    fn add(&mut self, row: &[f32], probs: &[f32], target: u32, weight: f32, threshold: f32) {
+        let start = self.pushes.len();
+        let mut push = |token: u32, coefficient: f32| {
+            self.pushes.push(Push {
+                token,
+                position: self.learned.taught as u32,
+                coefficient: weight * coefficient,
+            });
+        };
+        push(target, probs[target as usize] - 1.0);
+        for_each_reaching(probs, threshold, |token, p| {
+            if token != target {
+                push(token, p);
+            }
+        });
+        add_scaled(&mut self.tail, weight, probs);
+        let mut over = weight * probs[target as usize];
+        self.tail[target as usize] -= over;
+        for push in &self.pushes[start + 1..] {
+            self.tail[push.token as usize] -= push.coefficient;
+            over += push.coefficient;
+        }
+        self.tails.push((weight - over).max(0.0));
+        self.rows.extend_from_slice(row);
+        self.learned.taught += 1;
+    }
+
+    /// The mean row of the head that the tails pull at, `[d]`.
+    fn mean_tail(&self, batch: &MlpBatch<'_>, delta: Option<&OutputDelta>) -> Vec<f32> {
+        let d = batch.head.len() / self.tail.len().max(1);
+        let mut mean = vec![0.0; d];
+        let total: f32 = self.tails.iter().sum();
+        if total <= f32::MIN_POSITIVE {
+            return mean;
+        }
+        for (token, tail) in self.tail.iter().enumerate() {
+            // Differences of rounded sums may fall under zero.
+            let share = tail.max(0.0) / total;
+            add_scaled(&mut mean, share, &batch.head[token * d..][..d]);
+        }
+        for row in delta.into_iter().flat_map(OutputDelta::rows) {
+            let share = self.tail[row.token as usize].max(0.0) / total;
+            add_scaled(&mut mean, share * row.scale, row.values);
+        }
+        mean
+    }
+}
+
 impl MlpWeights {
     fn zeros(width: usize, hidden: usize) -> Self {
         Self {
             w_a: vec![0.0; width * hidden],
             w_b: vec![0.0; hidden * width],
         }
+    }
+
+    fn panels(&self, width: usize) -> [Panels; 2] {
+        let hidden = self.w_a.len() / width;
+        [
+            Panels::from_columns(&self.w_a, width),
+            Panels::from_columns(&self.w_b, hidden),
+        ]
     }
 
     fn clear(&mut self) {
@@ -236,6 +316,7 @@ impl ExitMlp {
             config,
             width,
             silent: is_zero(&start.w_b),
+            panels: Arc::new(start.panels(width)),
             weights: Arc::clone(&start),
             start,
             learner: Arc::new(Learner::new(width, config.hidden)),
@@ -265,19 +346,20 @@ impl ExitMlp {
     /// Bytes that the memory holds, shared with its clones or not.
     pub fn bytes(&self) -> usize {
         // The start, the weights, the gradient and the momentum, of two matrices each.
-        4 * 4 * 2 * self.width * self.config.hidden
+        let panels: usize = self.panels.iter().map(Panels::bytes).sum();
+        4 * 4 * 2 * self.width * self.config.hidden + panels
     }
 
     /// Back to the start, without momentum and gradient.
     pub fn reset(&mut self) {
         self.weights = Arc::clone(&self.start);
+        self.panels = Arc::new(self.weights.panels(self.width));
         self.silent = is_zero(&self.weights.w_b);
         self.learner = Arc::new(Learner::new(self.width, self.config.hidden));
     }
 
     /// The corrected rows: `rows` and the result are `[n, d]`, on up to `threads` threads. A silent
-    /// memory returns the rows bit for bit. Up to 8 rows give the bits that each would give alone; more
-    /// agree to rounding.
+    /// memory returns the rows bit for bit. Rows together give the bits that each would give alone.
     ///
     /// # Errors
     /// [`EngineError::Length`] for rows that are not `[n, d]`.
@@ -289,7 +371,7 @@ impl ExitMlp {
         }
         let hidden = self.hidden(rows, n, threads);
         let mut out = vec![0.0; rows.len()];
-        project(&hidden.after, n, &self.weights.w_b, &mut out, threads);
+        matmul_panels(&hidden.after, &self.panels[1], &mut out, threads);
         add_scaled(&mut corrected, self.config.gain, &out);
         Ok(corrected)
     }
@@ -303,7 +385,7 @@ impl ExitMlp {
             rms_norm(row, &[], NORM_EPS, normed);
         }
         let mut before = vec![0.0; n * self.config.hidden];
-        project(&normed, n, &self.weights.w_a, &mut before, threads);
+        matmul_panels(&normed, &self.panels[0], &mut before, threads);
         let mut after = before.clone();
         silu_in_place(&mut after);
         Hidden {
@@ -343,7 +425,8 @@ impl ExitMlp {
         check_length("rows of an exit", batch.rows.len(), n * d)?;
         check_length("probabilities", batch.probs.len(), n * vocab)?;
         check_tokens(batch.targets, vocab)?;
-        let (rows, by_logits, learned) = self.lesson(&batch, vocab);
+        let lesson = self.lesson(&batch, vocab);
+        let learned = lesson.learned;
         let taught = learned.taught;
         let learner = Arc::make_mut(&mut self.learner);
         learner.tokens += n as u64;
@@ -351,16 +434,21 @@ impl ExitMlp {
             return Ok(learned);
         }
         let mut by_rows = vec![0.0; taught * d];
-        matmul(
-            MatMut::new(&mut by_rows, taught, d),
-            MatRef::new(&by_logits, taught, vocab),
-            MatRef::new(batch.head, vocab, d),
-            Update::Assign,
-            threads,
-        );
-        if let Some(delta) = delta {
-            delta.add_gradient(&by_logits, &mut by_rows, threads);
+        for push in &lesson.pushes {
+            let by_row = &mut by_rows[push.position as usize * d..][..d];
+            let head = &batch.head[push.token as usize * d..][..d];
+            add_scaled(by_row, push.coefficient, head);
+            if let Some(row) = delta.and_then(|delta| delta.row(push.token)) {
+                add_scaled(by_row, push.coefficient * row.scale, row.values);
+            }
         }
+        // What lies under the threshold is taken from the mean over the lesson: the optimiser makes small directions large, so the
+        // gradients of a row must still sum to nothing over the tokens.
+        let mean = lesson.mean_tail(&batch, delta);
+        for (by_row, tail) in by_rows.chunks_exact_mut(d).zip(&lesson.tails) {
+            add_scaled(by_row, *tail, &mean);
+        }
+        let rows = lesson.rows;
         let hidden = self.hidden(&rows, taught, threads);
         for value in &mut by_rows {
             *value *= self.config.gain;
@@ -394,11 +482,13 @@ impl ExitMlp {
         Ok(learned)
     }
 
-    /// Rows and weighted gradients by the logits, `p - onehot`, of the positions that teach.
-    fn lesson(&self, batch: &MlpBatch<'_>, vocab: usize) -> (Vec<f32>, Vec<f32>, Learned) {
+    /// The positions that teach, with their weighted gradients by the logits, `p - onehot`.
+    fn lesson(&self, batch: &MlpBatch<'_>, vocab: usize) -> Lesson {
         let band = &self.config.band;
-        let (mut rows, mut by_logits) = (Vec::new(), Vec::new());
-        let mut learned = Learned::default();
+        let mut lesson = Lesson {
+            tail: vec![0.0; vocab],
+            ..Lesson::default()
+        };
         let positions = batch.rows.chunks_exact(self.width);
         for ((row, probs), target) in positions
             .zip(batch.probs.chunks_exact(vocab.max(1)))
@@ -406,25 +496,27 @@ impl ExitMlp {
         {
             let p = probs[*target as usize];
             match band.judge(row, p) {
-                Verdict::Known => learned.known += 1,
-                Verdict::Refused => learned.refused += 1,
+                Verdict::Known => lesson.learned.known += 1,
+                Verdict::Refused => lesson.learned.refused += 1,
                 Verdict::Teach(weight) => {
                     // A sum of squares is a number only if every element is one.
                     let squares = dot(probs, probs) - 2.0 * p + 1.0;
                     if !squares.is_finite() {
-                        learned.refused += 1;
+                        lesson.learned.refused += 1;
                         continue;
                     }
                     let weight = weight * band.clip(squares.max(0.0).sqrt());
-                    let start = by_logits.len();
-                    by_logits.extend(probs.iter().map(|p| weight * p));
-                    by_logits[start + *target as usize] -= weight;
-                    rows.extend_from_slice(row);
-                    learned.taught += 1;
+                    lesson.add(
+                        row,
+                        probs,
+                        *target,
+                        weight,
+                        self.config.probability_threshold,
+                    );
                 }
             }
         }
-        (rows, by_logits, learned)
+        lesson
     }
 
     /// Ends the period: one step along its mean gradient. `None` when it had no tokens.
@@ -491,6 +583,7 @@ impl ExitMlp {
         }
         learner.gradient.clear();
         self.silent = is_zero(&weights.w_b);
+        self.panels = Arc::new(weights.panels(width));
         Some(report)
     }
 
@@ -543,6 +636,7 @@ impl ExitMlp {
             width,
             start: Arc::new(start),
             silent: is_zero(&weights.w_b),
+            panels: Arc::new(weights.panels(width)),
             weights: Arc::new(weights),
             learner: Arc::new(Learner {
                 gradient,
@@ -564,19 +658,6 @@ fn read_weights(
         w_a: reader.f32s(len)?,
         w_b: reader.f32s(len)?,
     })
-}
-
-/// `out = x W` for `x [n, in]` and `W [in, out]`.
-fn project(x: &[f32], n: usize, w: &[f32], out: &mut [f32], threads: usize) {
-    let (inputs, outputs) = (x.len() / n, out.len() / n);
-    if n <= FEW_ROWS {
-        for (x, out) in x.chunks_exact(inputs).zip(out.chunks_exact_mut(outputs)) {
-            gemv(x, w, out);
-        }
-    } else {
-        let (x, w) = (MatRef::new(x, n, inputs), MatRef::new(w, inputs, outputs));
-        matmul(MatMut::new(out, n, outputs), x, w, Update::Assign, threads);
-    }
 }
 
 /// The derivative of `x sigmoid(x)`.

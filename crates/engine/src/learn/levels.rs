@@ -9,21 +9,16 @@
 //! What is learned from a chunk is used from the next chunk on: the caller scores a chunk before it teaches it.
 
 use super::frame::{Kind, Put};
+use super::reading::{Document, read_ahead};
 use super::trust::Trust;
 use super::{
     Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, OutputDelta, OutputDeltaConfig,
     check_option, check_size, check_tokens,
 };
-use crate::session::{Session, head_logits};
+use crate::session::head_logits;
 use crate::{EngineError, Model};
 use nestor_kernels::softmax_in_place;
 use std::sync::Arc;
-
-/// Tokens after which a reader's session starts again: the network was trained on shorter windows.
-const MAX_SESSION: usize = 8192;
-
-/// Tokens that a session which starts again looks back at.
-const LOOK_BACK: usize = 1024;
 
 /// The exit, counted from 0, whose rows the episodic memory holds.
 const EPISODIC_EXIT: usize = 1;
@@ -234,48 +229,110 @@ impl LevelMemories {
         Ok(probs)
     }
 
-    /// Teaches a chunk that was scored: for each exit its rows `[n, d]`, and the n tokens that followed them.
+    /// Teaches a chunk that was scored: for each exit its rows `[n, d]`, and the n tokens that followed them. How far the
+    /// memories are believed changes too.
     ///
     /// # Errors
     /// [`EngineError::Length`] or [`EngineError::Token`] for input that does not fit.
     pub fn learn(
         &mut self,
         model: &Model,
-        rows: &[Vec<f32>],
+        rows: &[impl AsRef<[f32]>],
         targets: &[u32],
         threads: usize,
     ) -> Result<(), EngineError> {
-        let parts = self.config.parts;
+        check_tokens(targets, model.config().vocab)?;
         for exit in EPISODIC_EXIT..rows.len().min(model.config().stages) {
-            let rows = &rows[exit];
-            let level3 = parts.level3 && exit == MLP_EXIT;
-            if !parts.level2 && !level3 {
-                continue;
-            }
-            let answers = self.answers(model, exit, rows, threads)?;
-            check_tokens(targets, model.config().vocab)?;
-            self.believe(exit, &answers, targets);
-            let used = answers.corrected.as_deref().unwrap_or(rows);
-            let probs = answers.changed.unwrap_or(answers.plain);
-            if let Some(mlp) = self.mlp.as_mut().filter(|_| level3) {
-                let batch = MlpBatch {
+            if self.teaches(exit) {
+                let rows = rows[exit].as_ref();
+                let answers = self.answers(model, exit, rows, threads)?;
+                self.believe(exit, &answers, targets);
+                let lesson = Lesson {
                     rows,
+                    used: answers.corrected.as_deref().unwrap_or(rows),
                     targets,
-                    probs: &probs,
-                    head: model.head(),
+                    probs: &answers.changed.unwrap_or(answers.plain),
                 };
-                let delta = self
-                    .deltas
-                    .get(exit - EPISODIC_EXIT)
-                    .filter(|_| parts.level2);
-                mlp.accumulate_under(batch, delta, threads)?;
-            }
-            if parts.level2 {
-                self.deltas[exit - EPISODIC_EXIT].learn(used, targets, &probs)?;
+                self.learn_exit(model, exit, lesson, threads)?;
             }
         }
+        self.close_chunk(rows, targets)
+    }
+
+    /// [`LevelMemories::learn`] where nobody asks what the exits say without the memories: how far they are believed stays.
+    fn learn_quietly(
+        &mut self,
+        model: &Model,
+        rows: &[&[f32]],
+        targets: &[u32],
+        threads: usize,
+    ) -> Result<(), EngineError> {
+        check_tokens(targets, model.config().vocab)?;
+        for exit in EPISODIC_EXIT..rows.len().min(model.config().stages) {
+            if self.teaches(exit) {
+                let corrected = self.corrected(exit, rows[exit], threads)?;
+                let used = corrected.as_deref().unwrap_or(rows[exit]);
+                let mut probs = vec![0.0; targets.len() * model.config().vocab];
+                head_logits(model, used, &mut probs, threads);
+                if let Some(delta) = self.delta(exit) {
+                    delta.add_logits(used, &mut probs, threads)?;
+                }
+                softmax_rows(&mut probs, model, exit)?;
+                let lesson = Lesson {
+                    rows: rows[exit],
+                    used,
+                    targets,
+                    probs: &probs,
+                };
+                self.learn_exit(model, exit, lesson, threads)?;
+            }
+        }
+        self.close_chunk(rows, targets)
+    }
+
+    /// Whether an exit's own answers are needed to learn.
+    fn teaches(&self, exit: usize) -> bool {
+        self.config.parts.level2 || self.config.parts.level3 && exit == MLP_EXIT
+    }
+
+    fn learn_exit(
+        &mut self,
+        model: &Model,
+        exit: usize,
+        lesson: Lesson<'_>,
+        threads: usize,
+    ) -> Result<(), EngineError> {
+        let parts = self.config.parts;
+        if let Some(mlp) = self
+            .mlp
+            .as_mut()
+            .filter(|_| parts.level3 && exit == MLP_EXIT)
+        {
+            let batch = MlpBatch {
+                rows: lesson.rows,
+                targets: lesson.targets,
+                probs: lesson.probs,
+                head: model.head(),
+            };
+            let delta = self.deltas.get(exit - EPISODIC_EXIT);
+            mlp.accumulate_under(batch, delta.filter(|_| parts.level2), threads)?;
+        }
+        if parts.level2 {
+            let delta = &mut self.deltas[exit - EPISODIC_EXIT];
+            delta.learn(lesson.used, lesson.targets, lesson.probs)?;
+        }
+        Ok(())
+    }
+
+    /// What is learned of a chunk once its exits have learned it.
+    fn close_chunk(
+        &mut self,
+        rows: &[impl AsRef<[f32]>],
+        targets: &[u32],
+    ) -> Result<(), EngineError> {
+        let parts = self.config.parts;
         if let Some(rows) = rows.get(EPISODIC_EXIT).filter(|_| parts.episodic) {
-            Arc::make_mut(&mut self.episodic).push_batch(rows, targets)?;
+            Arc::make_mut(&mut self.episodic).push_batch(rows.as_ref(), targets)?;
         }
         self.tokens = self.tokens.saturating_add(targets.len() as u64);
         self.since_step += targets.len();
@@ -343,7 +400,7 @@ impl LevelMemories {
         Ok(memories)
     }
 
-    /// Teaches a whole document: what it opens with is context, the rest is learned chunk by chunk.
+    /// Teaches a whole document: [`LevelMemories::learn_documents`] with one.
     ///
     /// # Errors
     /// [`EngineError::Token`] for a token outside the vocabulary.
@@ -354,12 +411,38 @@ impl LevelMemories {
         text: &[u32],
         threads: usize,
     ) -> Result<(), EngineError> {
-        let mut reader = DocumentReader::new(Arc::clone(model), opening, threads)?;
-        for chunk in text.chunks(Self::CHUNK) {
-            let rows = reader.read(chunk)?;
-            self.learn(model, &rows, chunk, threads)?;
-        }
-        Ok(())
+        let document = Document { opening, text };
+        self.learn_documents(model, &[document], threads, &mut |_| true)
+            .map(drop)
+    }
+
+    /// Teaches documents one after another: what each opens with is context, the rest is learned chunk by chunk. How far the
+    /// memories are believed stays as it is. `after` is called when a document was learned, with the memories as they are then, and
+    /// ends the teaching by returning false. Returns the number of documents learned. The result does not depend on `threads`: all but one of them
+    /// read ahead, which needs no memory.
+    ///
+    /// # Errors
+    /// [`EngineError::Token`] for a token outside the vocabulary.
+    pub fn learn_documents(
+        &mut self,
+        model: &Arc<Model>,
+        documents: &[Document<'_>],
+        threads: usize,
+        after: &mut dyn FnMut(&Self) -> bool,
+    ) -> Result<usize, EngineError> {
+        read_ahead(model, documents, threads, &mut |block| {
+            let width = model.config().width;
+            for (at, targets) in block.targets.chunks(Self::CHUNK).enumerate() {
+                let start = at * Self::CHUNK * width;
+                let rows: Vec<&[f32]> = block
+                    .rows
+                    .iter()
+                    .map(|rows| &rows[start..start + targets.len() * width])
+                    .collect();
+                self.learn_quietly(model, &rows, targets, 1)?;
+            }
+            Ok(!block.ends_document || after(self))
+        })
     }
 
     /// The rows that an exit's logits are made of, where the MLP changes them.
@@ -377,6 +460,13 @@ impl LevelMemories {
         }
     }
 
+    /// The delta of an exit, where it changes anything.
+    fn delta(&self, exit: usize) -> Option<&OutputDelta> {
+        exit.checked_sub(EPISODIC_EXIT)
+            .and_then(|at| self.deltas.get(at))
+            .filter(|delta| self.config.parts.level2 && !delta.is_empty())
+    }
+
     /// What an exit says with its memories and without.
     fn answers(
         &self,
@@ -389,10 +479,7 @@ impl LevelMemories {
         let corrected = self.corrected(exit, rows, threads)?;
         let mut plain = vec![0.0; rows.len() / network.width * network.vocab];
         head_logits(model, rows, &mut plain, threads);
-        let delta = exit
-            .checked_sub(EPISODIC_EXIT)
-            .and_then(|at| self.deltas.get(at))
-            .filter(|delta| self.config.parts.level2 && !delta.is_empty());
+        let delta = self.delta(exit);
         let mut changed = match (&corrected, delta) {
             (Some(corrected), _) => {
                 let mut logits = vec![0.0; plain.len()];
@@ -406,11 +493,7 @@ impl LevelMemories {
             delta.add_logits(corrected.as_deref().unwrap_or(rows), logits, threads)?;
         }
         for logits in std::iter::once(&mut plain).chain(&mut changed) {
-            for (position, row) in logits.chunks_exact_mut(network.vocab).enumerate() {
-                if !softmax_in_place(row).log_sum.is_finite() {
-                    return Err(EngineError::NotFinite { exit, position });
-                }
-            }
+            softmax_rows(logits, model, exit)?;
         }
         Ok(Answers {
             plain,
@@ -437,80 +520,31 @@ struct Answers {
     corrected: Option<Vec<f32>>,
 }
 
-/// Reads a document from its start and pairs every token with the rows that predict it.
-#[derive(Debug, Clone)]
-pub struct DocumentReader {
-    session: Session,
-    opening: Vec<u32>,
-    /// The last tokens read, for a session that starts again.
-    recent: Vec<u32>,
-    /// Rows after the last token, by exit.
-    last: Vec<Vec<f32>>,
+/// What the exit of a chunk learns from.
+struct Lesson<'a> {
+    /// The exit's rows, `[n, d]`.
+    rows: &'a [f32],
+    /// The same as the MLP makes them.
+    used: &'a [f32],
+    targets: &'a [u32],
+    /// What the exit with its memories said, `[n, V]`.
+    probs: &'a [f32],
 }
 
-impl DocumentReader {
-    /// A reader that has read what the document opens with.
-    ///
-    /// # Errors
-    /// [`EngineError::Empty`] for an opening without tokens, [`EngineError::Token`] for one outside the vocabulary.
-    pub fn new(model: Arc<Model>, opening: &[u32], threads: usize) -> Result<Self, EngineError> {
-        let stages = model.config().stages;
-        let mut reader = Self {
-            session: Session::new(model, stages)?.with_threads(threads),
-            opening: opening.to_vec(),
-            recent: Vec::new(),
-            last: Vec::new(),
-        };
-        let states = reader.session.forward(opening)?;
-        let at = opening.len().checked_sub(1).ok_or(EngineError::Empty)?;
-        reader.last = (0..states.exits())
-            .map(|exit| states.row(exit, at).unwrap_or_default().to_vec())
-            .collect();
-        Ok(reader)
-    }
-
-    /// Reads on; returns for each exit the rows `[n, d]` that predict the n tokens.
-    ///
-    /// # Errors
-    /// [`EngineError::Token`] for a token outside the vocabulary.
-    pub fn read(&mut self, tokens: &[u32]) -> Result<Vec<Vec<f32>>, EngineError> {
-        if tokens.is_empty() {
-            return Ok(vec![Vec::new(); self.last.len()]);
+fn softmax_rows(logits: &mut [f32], model: &Model, exit: usize) -> Result<(), EngineError> {
+    for (position, row) in logits.chunks_exact_mut(model.config().vocab).enumerate() {
+        if !softmax_in_place(row).log_sum.is_finite() {
+            return Err(EngineError::NotFinite { exit, position });
         }
-        if self.session.len() > MAX_SESSION {
-            self.start_again()?;
-        }
-        let width = self.session.model().config().width;
-        let states = self.session.forward(tokens)?;
-        let rows = (0..states.exits())
-            .map(|exit| {
-                let (before, last) = states.rows(exit).split_at((tokens.len() - 1) * width);
-                let mut rows = std::mem::replace(&mut self.last[exit], last.to_vec());
-                rows.extend_from_slice(before);
-                rows
-            })
-            .collect();
-        self.recent.extend_from_slice(tokens);
-        let old = self.recent.len().saturating_sub(LOOK_BACK);
-        self.recent.drain(..old);
-        Ok(rows)
     }
-
-    fn start_again(&mut self) -> Result<(), EngineError> {
-        let model = Arc::clone(self.session.model());
-        let stages = model.config().stages;
-        let threads = self.session.threads();
-        self.session = Session::new(model, stages)?.with_threads(threads);
-        self.session.forward(&self.opening)?;
-        self.session.forward(&self.recent)?;
-        Ok(())
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NetworkConfig;
+    use crate::learn::reading::MAX_SESSION;
+    use crate::{DocumentReader, NetworkConfig, Session};
 
     fn model() -> Arc<Model> {
         let config = NetworkConfig {
@@ -732,6 +766,99 @@ mod tests {
         let middle = flipped.len() / 2;
         flipped[middle] ^= 1;
         assert!(LevelMemories::from_bytes(config, &model, &flipped).is_err());
+    }
+
+    #[test]
+    fn documents_teach_alike_on_any_number_of_threads_and_one_by_one() {
+        let model = model();
+        let texts: Vec<Vec<u32>> = [700, 1, 0, 300, 64, 513]
+            .into_iter()
+            .map(|len| text(len + 40)[40..].to_vec())
+            .collect();
+        let documents: Vec<Document<'_>> = texts
+            .iter()
+            .map(|text| Document {
+                opening: &[1, 2],
+                text,
+            })
+            .collect();
+        let mut one_by_one = memories(MemoryParts::ALL, &model);
+        for text in &texts {
+            one_by_one.learn_document(&model, &[1, 2], text, 1).unwrap();
+        }
+        for threads in [1, 2, 3, 9] {
+            let mut together = memories(MemoryParts::ALL, &model);
+            let mut seen = Vec::new();
+            let learned = together
+                .learn_documents(&model, &documents, threads, &mut |memories| {
+                    seen.push(memories.tokens());
+                    true
+                })
+                .unwrap();
+            assert_eq!(learned, texts.len());
+            assert_eq!(seen, [700, 701, 701, 1001, 1065, 1578]);
+            assert_eq!(together.to_bytes(), one_by_one.to_bytes());
+            // It stops where it is told to.
+            let mut stopped = memories(MemoryParts::ALL, &model);
+            let learned = stopped
+                .learn_documents(&model, &documents, threads, &mut |memories| {
+                    memories.tokens() < 1000
+                })
+                .unwrap();
+            assert_eq!((learned, stopped.tokens()), (4, 1001));
+        }
+    }
+
+    #[test]
+    fn a_foreign_token_ends_the_teaching_with_its_name() {
+        let model = model();
+        let bad = Document {
+            opening: &[1],
+            text: &[3, 60, 4],
+        };
+        let good = Document {
+            opening: &[1],
+            text: &[3, 4],
+        };
+        let nothing = Document {
+            opening: &[],
+            text: &[3, 4],
+        };
+        for threads in [1, 2, 3] {
+            for (documents, named) in [([good, bad, good], "60"), ([good, nothing, good], "")] {
+                let mut taught = memories(MemoryParts::ALL, &model);
+                let error = taught
+                    .learn_documents(&model, &documents, threads, &mut |_| true)
+                    .unwrap_err();
+                assert!(error.to_string().contains(named), "{error}");
+                assert_eq!(taught.tokens(), 2);
+            }
+        }
+    }
+
+    #[test]
+    fn quiet_lessons_differ_from_watched_ones_in_trust_alone() {
+        let model = model();
+        let text = text(600);
+        let mut quiet = memories(MemoryParts::ALL, &model);
+        quiet.learn_document(&model, &[1, 2], &text, 1).unwrap();
+        let mut watched = memories(MemoryParts::ALL, &model);
+        let mut reader = DocumentReader::new(Arc::clone(&model), &[1, 2], 1).unwrap();
+        for chunk in text.chunks(LevelMemories::CHUNK) {
+            let rows = reader.read(chunk).unwrap();
+            watched.learn(&model, &rows, chunk, 1).unwrap();
+        }
+        assert_ne!(quiet.trust, watched.trust);
+        watched.trust = quiet.trust.clone();
+        let rows = reader.read(&text[..64]).unwrap();
+        for exit in 0..3 {
+            let of = |memories: &LevelMemories| {
+                memories.exit_probs(&model, exit, &rows[exit], 1).unwrap()
+            };
+            for (quiet, watched) in of(&quiet).iter().zip(of(&watched)) {
+                assert!((quiet - watched).abs() < 1e-4, "{quiet} {watched}");
+            }
+        }
     }
 
     #[test]

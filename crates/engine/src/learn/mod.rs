@@ -20,22 +20,23 @@ mod frame;
 mod levels;
 mod muon;
 mod output_delta;
+mod reading;
 mod trust;
 
 pub use episodic::{Episodic, EpisodicConfig, Recalled};
 pub use exit_mlp::{ExitMlp, ExitMlpConfig, ExitMlpStep, MlpBatch, MlpWeights, Optimiser};
-pub use levels::{DocumentReader, LevelMemories, LevelMemoriesConfig, MemoryParts};
+pub use levels::{LevelMemories, LevelMemoriesConfig, MemoryParts};
 pub use output_delta::{DeltaRow, OutputDelta, OutputDeltaConfig};
+pub use reading::{Document, DocumentReader};
 
 use crate::EngineError;
 use crate::session::check_length;
 
-/// Rows up to which a product is made row by row, so that its bits do not depend on the rows beside
-/// it; more rows go through a blocked product, which agrees to rounding.
-const FEW_ROWS: usize = 8;
-
 /// Added to mean squares before a root, so that a row of zeros stays one.
 const NORM_EPS: f32 = 1e-6;
+
+/// Probabilities that are compared with the threshold at once.
+const SCAN: usize = 32;
 
 /// How far above 1 rounding may lift a probability.
 const PROBABILITY_SLACK: f32 = 1e-3;
@@ -84,6 +85,14 @@ enum Verdict {
     Teach(f32),
 }
 
+/// What one position wants of one token's row.
+#[derive(Debug, Clone, Copy)]
+struct Push {
+    token: u32,
+    position: u32,
+    coefficient: f32,
+}
+
 impl Band {
     fn validate(&self) -> Result<(), EngineError> {
         check_option("loss_floor", self.loss_floor, self.loss_floor >= 0.0)?;
@@ -117,6 +126,23 @@ impl Band {
     /// The factor that brings a gradient of this norm under the limit.
     fn clip(&self, norm: f32) -> f32 {
         shrink(norm, self.max_gradient)
+    }
+}
+
+/// Calls `found` with every token whose probability reaches the threshold, in their order. Few do, so
+/// that whole groups are ruled out by one comparison of their largest.
+fn for_each_reaching(probs: &[f32], threshold: f32, mut found: impl FnMut(u32, f32)) {
+    for (block, group) in probs.chunks(SCAN).enumerate() {
+        let reached = group
+            .iter()
+            .fold(false, |reached, p| reached | (*p >= threshold));
+        if reached {
+            for (i, p) in group.iter().enumerate() {
+                if *p >= threshold {
+                    found((block * SCAN + i) as u32, *p);
+                }
+            }
+        }
     }
 }
 

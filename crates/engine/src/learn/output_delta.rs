@@ -10,12 +10,12 @@
 
 use super::frame::{Kind, Put};
 use super::{
-    Band, FEW_ROWS, Learned, NORM_EPS, Verdict, check_option, check_size, check_tokens, count_rows,
-    shrink,
+    Band, Learned, NORM_EPS, Push, Verdict, check_option, check_size, check_tokens, count_rows,
+    for_each_reaching, shrink,
 };
 use crate::EngineError;
 use crate::session::check_length;
-use nestor_kernels::{MatMut, MatRef, Update, add_scaled, dot, dot_rows, matmul, rms_norm};
+use nestor_kernels::{Panels, add_scaled, dot, matmul_panels, rms_norm};
 use std::sync::Arc;
 
 static SAVED: Kind = Kind {
@@ -26,9 +26,6 @@ static SAVED: Kind = Kind {
 
 /// The slot of a token without a row.
 const NO_SLOT: u32 = u32::MAX;
-
-/// Probabilities that are compared with the threshold at once.
-const SCAN: usize = 32;
 
 /// How the memory learns and forgets.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -110,6 +107,8 @@ struct Rows {
     norms: Vec<f32>,
     /// `[slots, d]`
     values: Vec<f32>,
+    /// The same `[d, slots]`, as products want it.
+    panels: Panels,
 }
 
 /// One row of the memory: `scale * values` is what the head's row of `token` gains.
@@ -121,14 +120,6 @@ pub struct DeltaRow<'a> {
     pub scale: f32,
     /// `[d]`
     pub values: &'a [f32],
-}
-
-/// What one position wants of one token's row.
-#[derive(Debug, Clone, Copy)]
-struct Push {
-    token: u32,
-    position: u32,
-    coefficient: f32,
 }
 
 impl OutputDelta {
@@ -144,7 +135,7 @@ impl OutputDelta {
             config,
             vocab,
             width,
-            rows: Arc::new(Rows::new(vocab)),
+            rows: Arc::new(Rows::new(vocab, width)),
         })
     }
 
@@ -166,7 +157,7 @@ impl OutputDelta {
     /// Bytes that the memory holds, shared with its clones or not.
     pub fn bytes(&self) -> usize {
         let rows = &self.rows;
-        4 * (rows.slots.len() + 3 * rows.tokens.len() + rows.values.len())
+        4 * (rows.slots.len() + 3 * rows.tokens.len() + rows.values.len()) + rows.panels.bytes()
     }
 
     /// The rows, in no particular order.
@@ -185,12 +176,12 @@ impl OutputDelta {
 
     /// Forgets everything.
     pub fn reset(&mut self) {
-        self.rows = Arc::new(Rows::new(self.vocab));
+        self.rows = Arc::new(Rows::new(self.vocab, self.width));
     }
 
     /// Adds the correction to logits: `rows` is `[n, d]`, `logits` is `[n, V]`, on up to `threads`
-    /// threads. Up to 8 rows give the bits that each would give alone; more agree to rounding. An
-    /// empty memory changes nothing.
+    /// threads. Rows together give the bits that each would give alone. An empty memory changes
+    /// nothing.
     ///
     /// # Errors
     /// [`EngineError::Length`] for buffers that do not fit.
@@ -208,14 +199,7 @@ impl OutputDelta {
             return Ok(());
         }
         let mut products = vec![0.0; n * slots];
-        if n <= FEW_ROWS {
-            dot_rows(&stored.values, self.width, rows, &mut products);
-        } else {
-            let delta = MatRef::new(&stored.values, slots, self.width).transposed();
-            let rows = MatRef::new(rows, n, self.width);
-            let products = MatMut::new(&mut products, n, slots);
-            matmul(products, rows, delta, Update::Assign, threads);
-        }
+        matmul_panels(rows, &stored.panels, &mut products, threads);
         for (logits, products) in logits
             .chunks_exact_mut(self.vocab)
             .zip(products.chunks_exact(slots))
@@ -227,26 +211,16 @@ impl OutputDelta {
         Ok(())
     }
 
-    /// Adds what the correction says of gradients by the rows: `by_logits` is `[n, V]`, `by_rows` is `[n, d]` and gains
-    /// `by_logits dE`.
-    pub(super) fn add_gradient(&self, by_logits: &[f32], by_rows: &mut [f32], threads: usize) {
-        let stored = &self.rows;
-        let (slots, n) = (stored.tokens.len(), by_rows.len() / self.width);
-        if slots == 0 || n == 0 {
-            return;
-        }
-        let mut pulls = Vec::with_capacity(n * slots);
-        for by_logits in by_logits.chunks_exact(self.vocab) {
-            let rows = stored.tokens.iter().zip(&stored.scales);
-            pulls.extend(rows.map(|(token, scale)| scale * by_logits[*token as usize]));
-        }
-        matmul(
-            MatMut::new(by_rows, n, self.width),
-            MatRef::new(&pulls, n, slots),
-            MatRef::new(&stored.values, slots, self.width),
-            Update::Add,
-            threads,
-        );
+    /// The row of a token; `None` where none is stored.
+    pub fn row(&self, token: u32) -> Option<DeltaRow<'_>> {
+        let rows = &self.rows;
+        let slot = *rows.slots.get(token as usize)?;
+        let at = slot as usize * self.width;
+        (slot != NO_SLOT).then(|| DeltaRow {
+            token,
+            scale: rows.scales[slot as usize],
+            values: &rows.values[at..at + self.width],
+        })
     }
 
     /// Learns a chunk that was scored: `rows` is `[n, d]`, `targets` are the n tokens that followed,
@@ -419,13 +393,15 @@ impl OutputDelta {
             rows.values.extend_from_slice(values);
             rows.shorten(slot, config.max_row_norm);
         }
+        rows.panels = Panels::from_rows(&rows.values, width);
         Ok(memory)
     }
 }
 
 impl Rows {
-    fn new(vocab: usize) -> Self {
+    fn new(vocab: usize, width: usize) -> Self {
         Self {
+            panels: Panels::empty(width),
             slots: vec![NO_SLOT; vocab],
             tokens: Vec::new(),
             scales: Vec::new(),
@@ -471,6 +447,7 @@ impl Rows {
                 self.values.resize(self.values.len() + width, 0.0);
             }
         }
+        self.panels.resize(self.tokens.len());
     }
 
     /// Frees up to `count` slots: those of the shortest rows that no group touches.
@@ -496,8 +473,11 @@ impl Rows {
                 self.slots[self.tokens[slot] as usize] = slot as u32;
                 self.values
                     .copy_within(last * width..(last + 1) * width, slot * width);
+                let row = &self.values[slot * width..][..width];
+                self.panels.set_column(slot, row);
             }
             self.values.truncate(last * width);
+            self.panels.resize(last);
         }
     }
 
@@ -514,6 +494,8 @@ impl Rows {
         add_scaled(values, scale, step);
         self.norms[slot] = dot(values, values).sqrt();
         self.shorten(slot, max_norm);
+        let row = &self.values[slot * step.len()..][..step.len()];
+        self.panels.set_column(slot, row);
     }
 
     /// Brings a row under the longest that is allowed.
@@ -525,23 +507,6 @@ impl Rows {
                 *value *= factor;
             }
             self.norms[slot] = max_norm;
-        }
-    }
-}
-
-/// Calls `found` with every token whose probability reaches the threshold, in their order. Few do, so
-/// that whole groups are ruled out by one comparison of their largest.
-fn for_each_reaching(probs: &[f32], threshold: f32, mut found: impl FnMut(u32, f32)) {
-    for (block, group) in probs.chunks(SCAN).enumerate() {
-        let reached = group
-            .iter()
-            .fold(false, |reached, p| reached | (*p >= threshold));
-        if reached {
-            for (i, p) in group.iter().enumerate() {
-                if *p >= threshold {
-                    found((block * SCAN + i) as u32, *p);
-                }
-            }
         }
     }
 }

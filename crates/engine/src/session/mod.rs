@@ -10,18 +10,11 @@ use crate::weights::{Block, Mixer};
 use crate::{EngineError, Model};
 use attention::{AttentionState, Rotation};
 use delta::DeltaState;
-use nestor_kernels::{
-    MatMut, MatRef, Update, add_in_place, dot_rows, gemv, matmul, rms_norm, softmax_in_place,
-    swiglu,
-};
+use nestor_kernels::{Panels, add_in_place, matmul_panels, rms_norm, softmax_in_place, swiglu};
 use std::sync::Arc;
 
 /// Tokens that go through the network as one matrix.
 const CHUNK: usize = 256;
-
-/// Rows up to which the head is streamed through scalar products; a matrix product would first copy
-/// it into blocks.
-const FEW_ROWS: usize = 8;
 
 /// The state of a sequence of tokens in the first stages of a model.
 #[derive(Debug)]
@@ -330,17 +323,7 @@ impl Session {
 
 /// The product of rows `[n, d]` of any exits with the head: `logits` receives `[n, V]`.
 pub(crate) fn head_logits(model: &Model, rows: &[f32], logits: &mut [f32], threads: usize) {
-    let (vocab, width) = (model.config().vocab, model.config().width);
-    let embedding = &model.weights.embedding;
-    let n = rows.len() / width;
-    if n <= FEW_ROWS {
-        dot_rows(embedding, width, rows, logits);
-    } else {
-        let head = MatRef::new(embedding, vocab, width).transposed();
-        let rows = MatRef::new(rows, n, width);
-        let logits = MatMut::new(logits, n, vocab);
-        matmul(logits, rows, head, Update::Assign, threads);
-    }
+    matmul_panels(rows, &model.weights.head, logits, threads);
 }
 
 /// The mixer of a block: reads `scratch.normed`, leaves its result in `scratch.mixed`.
@@ -403,26 +386,10 @@ fn norm_rows(x: &[f32], gain: &[f32], eps: f32, out: &mut Vec<f32>) {
     }
 }
 
-/// `out = x W` for `x [rows, in]` and `W [in, out]`; the widths follow from the lengths.
-fn project(x: &[f32], rows: usize, w: &[f32], out: &mut Vec<f32>, threads: usize) {
-    let inputs = x.len() / rows;
-    let outputs = w.len() / inputs;
-    out.resize(rows * outputs, 0.0);
-    if rows == 1 {
-        gemv(x, w, out);
-    } else {
-        let (x, w) = (
-            MatRef::new(x, rows, inputs),
-            MatRef::new(w, inputs, outputs),
-        );
-        matmul(
-            MatMut::new(out, rows, outputs),
-            x,
-            w,
-            Update::Assign,
-            threads,
-        );
-    }
+/// `out = x W` for `x [rows, in]`.
+fn project(x: &[f32], rows: usize, w: &Panels, out: &mut Vec<f32>, threads: usize) {
+    out.resize(rows * w.outputs(), 0.0);
+    matmul_panels(x, w, out, threads);
 }
 
 pub(crate) fn check_length(

@@ -11,6 +11,7 @@ const R: usize = 9;
 fn config() -> ExitMlpConfig {
     ExitMlpConfig {
         hidden: R,
+        probability_threshold: 0.0,
         band: Band {
             loss_floor: 0.0,
             loss_ceiling: f32::INFINITY,
@@ -140,6 +141,39 @@ fn the_gradient_is_that_of_finite_differences() {
 }
 
 #[test]
+fn tokens_under_the_threshold_push_by_their_mean() {
+    let (rows, targets) = (noise(4, 30 * D), targets(30));
+    let gradient = |probability_threshold: f32| {
+        let mut memory = started(ExitMlpConfig {
+            probability_threshold,
+            ..config()
+        });
+        teach(&mut memory, &rows, &targets);
+        let gradient = &memory.learner.gradient;
+        gradient.values().copied().collect::<Vec<f32>>()
+    };
+    let exact = gradient(0.0);
+    let error = |found: &[f32]| distance(found, &exact) / norm(&exact);
+    // Probabilities are about 1 / 40: nothing, half or all of them lie under these.
+    for (threshold, most) in [(1e-6, 1e-5), (0.025, 0.25), (0.9, 0.7)] {
+        let error = error(&gradient(threshold));
+        assert!(error < most, "{threshold}: {error}");
+    }
+    // One position's mean is its own: the whole gradient again.
+    let alone = |probability_threshold: f32| {
+        let mut memory = started(ExitMlpConfig {
+            probability_threshold,
+            ..config()
+        });
+        teach(&mut memory, &rows[..D], &targets[..1]);
+        memory.learner.gradient.clone()
+    };
+    for (found, exact) in alone(0.9).values().zip(alone(0.0).values()) {
+        assert!((found - exact).abs() < 1e-5, "{found} {exact}");
+    }
+}
+
+#[test]
 fn lessons_add_up() {
     let (rows, targets) = (noise(5, 12 * D), targets(12));
     let mut whole = started(config());
@@ -198,12 +232,8 @@ fn rows_together_are_the_rows_alone() {
         .chunks_exact(D)
         .flat_map(|row| memory.forward(row, 1).unwrap())
         .collect();
-    let few = memory.forward(&rows[..FEW_ROWS * D], 1).unwrap();
-    assert_eq!(few, alone[..FEW_ROWS * D]);
     for threads in [1, 2] {
-        for (many, alone) in memory.forward(&rows, threads).unwrap().iter().zip(&alone) {
-            assert!((many - alone).abs() < 2e-6);
-        }
+        assert_eq!(memory.forward(&rows, threads).unwrap(), alone);
     }
 }
 

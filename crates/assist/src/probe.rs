@@ -3,7 +3,7 @@
 //! Called by measurements. Losses are those of the exits alone, without counts and gates, so that they tell what the memories
 //! do and nothing else.
 
-use nestor_engine::{DocumentReader, LevelMemories};
+use nestor_engine::{Document, DocumentReader, LevelMemories};
 
 use crate::assistant::{Assistant, LearnFile};
 use crate::error::AssistError;
@@ -55,6 +55,27 @@ impl Assistant {
         let (opening, text) = stream.opening_and_text();
         levels.learn_document(self.model(), opening, text, rayon::current_num_threads())?;
         Ok(text.len())
+    }
+
+    /// Teaches files that were cut into pieces, one after another.
+    ///
+    /// # Errors
+    /// Those of the network.
+    pub fn teach_streams(
+        &self,
+        levels: &mut LevelMemories,
+        streams: &[FileStream],
+    ) -> Result<(), AssistError> {
+        let documents: Vec<Document<'_>> = streams
+            .iter()
+            .map(|stream| {
+                let (opening, text) = stream.opening_and_text();
+                Document { opening, text }
+            })
+            .collect();
+        let threads = rayon::current_num_threads();
+        levels.learn_documents(self.model(), &documents, threads, &mut |_| true)?;
+        Ok(())
     }
 
     /// What the exits with these memories lose on a file, which teaches them nothing but how far they are to be believed.

@@ -26,6 +26,9 @@ const BATCH: usize = 64;
 /// Text pieces a session sees before it starts again at an anchor.
 const MAX_SESSION: usize = 8192;
 
+/// Pieces before a place that tell how far the memories are to be believed there: a trust forgets in about a hundred.
+const WATCHED: usize = 256;
+
 /// A file as the network reads it.
 #[derive(Clone, Debug)]
 pub struct FileStream {
@@ -135,24 +138,23 @@ impl Levels {
         threads: usize,
     ) -> Result<(), AssistError> {
         let end = file.pieces.len();
-        while self.n_learned < end {
-            let next = (self.n_learned + LevelMemories::CHUNK).min(end);
-            if next > place {
-                break;
-            }
-            let reader = match &mut self.reader {
-                Some(reader) => reader,
-                none => none.insert(DocumentReader::new(
-                    Arc::clone(model),
-                    &file.tokens[..file.n_opening],
-                    threads,
-                )?),
-            };
-            let chunk = file.text_tokens(self.n_learned..next);
-            let rows = reader.read(chunk)?;
-            self.memories.learn(model, &rows, chunk, threads)?;
-            self.n_learned = next;
+        let whole = place.min(end) / LevelMemories::CHUNK * LevelMemories::CHUNK;
+        let next = if place >= end { end } else { whole };
+        if next <= self.n_learned {
+            return Ok(());
         }
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => none.insert(DocumentReader::new(
+                Arc::clone(model),
+                &file.tokens[..file.n_opening],
+                threads,
+            )?),
+        };
+        let text = file.text_tokens(self.n_learned..next);
+        self.memories
+            .learn_on(model, reader, text, WATCHED, threads)?;
+        self.n_learned = next;
         Ok(())
     }
 }

@@ -42,6 +42,16 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// Keeps the first files, up to the one that passes `max_bytes`.
+pub fn keep_first(files: &mut Vec<ProjectFile>, max_bytes: usize) {
+    let mut n_bytes = 0;
+    let passed = files.iter().position(|file| {
+        n_bytes += file.text.len();
+        n_bytes >= max_bytes
+    });
+    files.truncate(passed.map_or(files.len(), |at| at + 1));
+}
+
 /// Opens what lies at `path`.
 pub fn open(path: &Path, terminal: &Terminal) -> Outcome<Box<dyn Source>> {
     source::open(path).map_err(|error| explain::corpus(&terminal.messages, &error))

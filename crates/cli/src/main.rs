@@ -11,6 +11,8 @@ mod failure;
 mod home;
 mod learning;
 mod messages;
+mod plot;
+mod priority;
 mod projects;
 mod sources;
 mod table;

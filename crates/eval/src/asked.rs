@@ -7,6 +7,7 @@ use nestor_assist::lookahead::Lookahead;
 use nestor_assist::mixture::{Mixer, RowGate};
 use nestor_assist::stream::{FileStream, Moment, View};
 use nestor_assist::{AssistError, Assistant, ProjectMemory};
+use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use crate::beam::ranking;
@@ -22,6 +23,9 @@ use crate::tally::{Rank, Tally};
 
 /// Questions that are answered in one walk: bounds the memory for answers.
 const QUESTIONS_AT_ONCE: usize = 4096;
+
+/// Files that are learned together: the network reads ahead within them.
+const FILES_AT_ONCE: usize = 256;
 
 /// The model, asked.
 pub(crate) struct Asked<'a> {
@@ -50,19 +54,8 @@ impl Asked<'_> {
             if let Some(config) = self.config.levels {
                 memory.set_levels(Some(self.assistant.empty_levels(config)?));
             }
-            for file in round
-                .learn
-                .iter()
-                .filter(|_| learns)
-                .map(|idx| &source.files[*idx])
-            {
-                let stream = self.stream_of(file);
-                if let Some(levels) = memory.levels() {
-                    let view = View::new(memory.without_project()?, false);
-                    let view = view.with_memories(levels.as_ref().clone());
-                    memory.set_levels(self.assistant.stream().finish(&stream, view)?);
-                }
-                memory.learn(&file.path, stream.tokens())?;
+            if learns {
+                self.learn_files(source, &round.learn, &mut memory)?;
             }
             for &file_idx in &round.score {
                 let file = &source.files[file_idx];
@@ -105,6 +98,30 @@ impl Asked<'_> {
             }
         }
         Ok(tallies)
+    }
+
+    /// Learns files before anything is scored, some hundred at a time.
+    fn learn_files(
+        &self,
+        source: &Source,
+        files: &[usize],
+        memory: &mut ProjectMemory,
+    ) -> Result<(), EvalError> {
+        let mut levels = memory.levels().map(|levels| levels.as_ref().clone());
+        for files in files.chunks(FILES_AT_ONCE) {
+            let streams: Vec<FileStream> = files
+                .par_iter()
+                .map(|file| self.stream_of(&source.files[*file]))
+                .collect();
+            if let Some(levels) = &mut levels {
+                self.assistant.teach_streams(levels, &streams)?;
+            }
+            for (file, stream) in files.iter().zip(&streams) {
+                memory.learn(&source.files[*file].path, stream.tokens())?;
+            }
+        }
+        memory.set_levels(levels);
+        Ok(())
     }
 
     fn stream_of(&self, file: &ProjectFile) -> FileStream {

@@ -13,7 +13,7 @@ use crate::own_code::{Plan, ProjectFile};
 use crate::results::{
     Adaptation, Evaluation, Level, Protocol, RowLabel, SourceSummary, level_result,
 };
-use crate::rounds;
+use crate::rounds::{self, Round};
 use crate::strict::Masks;
 use crate::tally::Tally;
 
@@ -45,7 +45,11 @@ pub struct EvalConfig {
     pub max_positions: Option<u64>,
     /// A beam of five is run on one scored token in so many; 0 runs none.
     pub rank_every: u64,
-    /// Of the folds and the bootstrap.
+    /// Folds of the maintenance protocol that are scored, 1 to 10; the positions are spread over these.
+    pub folds: usize,
+    /// Share of the learned files' bytes that the maintenance protocol does learn, 0 to 1.
+    pub learned_share: f64,
+    /// Of the folds, the share and the bootstrap.
     pub seed: u64,
     /// Memories of levels 2 and 3 that learn where the project is learned; `None` leaves it to the counts.
     pub levels: Option<LevelMemoriesConfig>,
@@ -64,6 +68,8 @@ impl EvalConfig {
             adaptations,
             max_positions: Some(20_000),
             rank_every: 50,
+            folds: rounds::N_FOLDS,
+            learned_share: 1.0,
             seed: 1,
             levels: None,
         }
@@ -95,7 +101,17 @@ pub fn evaluate(
 ) -> Result<Evaluation, EvalError> {
     check(config)?;
     let train_methods = train_methods(&contestants);
-    let plan = Plan::new(&source.files, &train_methods, config.max_positions);
+    let rounds = rounds_of(source, config);
+    let scores_all = config.protocol != Protocol::Maintenance || config.folds >= rounds::N_FOLDS;
+    let max_positions = if scores_all {
+        config.max_positions
+    } else {
+        let folds = config.folds.max(1) as u64;
+        config
+            .max_positions
+            .map(|n| n.saturating_mul(rounds::N_FOLDS as u64) / folds)
+    };
+    let plan = Plan::new(&source.files, &train_methods, max_positions);
     let summary = summary(source, &plan);
     if summary.own_code_tokens == 0 {
         return Err(EvalError::NothingToScore {
@@ -106,11 +122,6 @@ pub fn evaluate(
             },
         });
     }
-    let rounds = match config.protocol {
-        Protocol::Project => rounds::project(source.files.len()),
-        Protocol::Maintenance => rounds::maintenance(source.files.len(), config.seed),
-        Protocol::Samples => rounds::samples(source.files.len()),
-    };
     let label = |level, adaptation| RowLabel {
         source: source.name.clone(),
         protocol: config.protocol,
@@ -167,6 +178,23 @@ pub fn evaluate(
     })
 }
 
+fn rounds_of(source: &Source, config: &EvalConfig) -> Vec<Round> {
+    let n_files = source.files.len();
+    match config.protocol {
+        Protocol::Project => rounds::project(n_files),
+        Protocol::Samples => rounds::samples(n_files),
+        Protocol::Maintenance => {
+            let mut rounds = rounds::maintenance(n_files, config.seed);
+            rounds.truncate(config.folds);
+            if config.learned_share < 1.0 {
+                let bytes: Vec<usize> = source.files.iter().map(|file| file.text.len()).collect();
+                rounds::learn_share(&mut rounds, config.learned_share, &bytes, config.seed);
+            }
+            rounds
+        }
+    }
+}
+
 fn check(config: &EvalConfig) -> Result<(), EvalError> {
     if config.adaptations.is_empty() {
         return Err(EvalError::Setting {
@@ -178,6 +206,18 @@ fn check(config: &EvalConfig) -> Result<(), EvalError> {
         return Err(EvalError::Setting {
             field: "max_positions",
             reason: "0 positions measure nothing".into(),
+        });
+    }
+    if !(1..=rounds::N_FOLDS).contains(&config.folds) {
+        return Err(EvalError::Setting {
+            field: "folds",
+            reason: format!("{} is not between 1 and 10", config.folds),
+        });
+    }
+    if !(0.0..=1.0).contains(&config.learned_share) {
+        return Err(EvalError::Setting {
+            field: "learned_share",
+            reason: format!("{} is not between 0 and 1", config.learned_share),
         });
     }
     Ok(())

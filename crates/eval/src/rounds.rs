@@ -56,6 +56,24 @@ pub fn maintenance(n_files: usize, seed: u64) -> Vec<Round> {
         .collect()
 }
 
+/// Leaves of what each round learns before about `share` of its bytes: files drawn by the seed, in order.
+pub fn learn_share(rounds: &mut [Round], share: f64, bytes: &[usize], seed: u64) {
+    for (fold, round) in rounds.iter_mut().enumerate() {
+        let total: usize = round.learn.iter().map(|file| bytes[*file]).sum();
+        let wanted = (total as f64 * share).round() as usize;
+        round
+            .learn
+            .shuffle(&mut StdRng::seed_from_u64(seed ^ (fold as u64 + 1)));
+        let mut sum = 0;
+        round.learn.retain(|file| {
+            let kept = sum < wanted;
+            sum += bytes[*file];
+            kept
+        });
+        round.learn.sort_unstable();
+    }
+}
+
 /// The samples protocol: methods that were kept from training, each for itself.
 #[must_use]
 pub fn samples(n_methods: usize) -> Vec<Round> {
@@ -85,5 +103,29 @@ mod tests {
             assert_eq!(rounds, maintenance(n_files, 1));
         }
         assert!(maintenance(0, 1).is_empty());
+    }
+
+    #[test]
+    fn a_share_is_a_share_of_the_bytes() {
+        let bytes: Vec<usize> = (0..200).map(|file| 100 + file * 7 % 50).collect();
+        for share in [0.0, 0.01, 0.1, 0.5, 1.0] {
+            let mut rounds = maintenance(200, 1);
+            let whole = rounds.clone();
+            learn_share(&mut rounds, share, &bytes, 1);
+            for (round, whole) in rounds.iter().zip(&whole) {
+                let sum = |files: &[usize]| files.iter().map(|file| bytes[*file]).sum::<usize>();
+                let (kept, all) = (sum(&round.learn) as f64, sum(&whole.learn) as f64);
+                assert!(
+                    (kept - share * all).abs() <= 150.0,
+                    "{share}: {kept} of {all}"
+                );
+                assert!(round.learn.is_sorted());
+                assert!(round.learn.iter().all(|file| whole.learn.contains(file)));
+                assert_eq!(round.score, whole.score);
+            }
+            let mut again = maintenance(200, 1);
+            learn_share(&mut again, share, &bytes, 1);
+            assert_eq!(again, rounds);
+        }
     }
 }

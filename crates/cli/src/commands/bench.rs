@@ -4,6 +4,7 @@
 //! editor would make it, from the text to the answer.
 
 mod learn;
+mod whole;
 
 use super::complete;
 use crate::failure::Outcome;

@@ -41,6 +41,10 @@ pub struct Typed {
     max_bytes: Option<usize>,
     #[arg(long, value_enum, default_value = "off")]
     memories: MemoriesTyped,
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    folds: usize,
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    learned_share: f64,
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     samples: usize,
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -146,7 +150,7 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     for spec in &specs {
         for mut source in sources(spec, &typed, terminal)? {
             if let Some(max_bytes) = typed.max_bytes {
-                keep_first(&mut source.files, max_bytes);
+                learning::keep_first(&mut source.files, max_bytes);
             }
             let one = measure(&source, &assistant, baseline.as_mut(), &config, terminal)?;
             evaluation.extend(one);
@@ -174,17 +178,9 @@ fn resolve(typed: &Typed) -> EvalConfig {
     config.max_positions = Some(typed.max_positions);
     config.seed = typed.seed;
     config.levels = typed.memories.config();
+    config.folds = typed.folds;
+    config.learned_share = typed.learned_share;
     config
-}
-
-/// Keeps the first files, up to the one that passes `max_bytes`.
-fn keep_first(files: &mut Vec<ProjectFile>, max_bytes: usize) {
-    let mut n_bytes = 0;
-    let passed = files.iter().position(|file| {
-        n_bytes += file.text.len();
-        n_bytes >= max_bytes
-    });
-    files.truncate(passed.map_or(files.len(), |at| at + 1));
 }
 
 /// Measures one source, with a bar.

@@ -9,7 +9,7 @@
 //! What is learned from a chunk is used from the next chunk on: the caller scores a chunk before it teaches it.
 
 use super::frame::{Kind, Put};
-use super::reading::{Document, read_ahead};
+use super::reading::{Document, DocumentReader, read_ahead};
 use super::trust::Trust;
 use super::{
     Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, OutputDelta, OutputDeltaConfig,
@@ -445,6 +445,46 @@ impl LevelMemories {
         })
     }
 
+    /// Goes on with a document that is read by `reader` and was learned up to there, in whole chunks but for its end. How far the
+    /// memories are believed follows the last `watched` tokens only. With more than one thread the next blocks are read while one is
+    /// learned.
+    ///
+    /// # Errors
+    /// [`EngineError::Token`] for a token outside the vocabulary.
+    pub fn learn_on(
+        &mut self,
+        model: &Model,
+        reader: &mut DocumentReader,
+        text: &[u32],
+        watched: usize,
+        threads: usize,
+    ) -> Result<(), EngineError> {
+        let width = model.config().width;
+        let mut left = text.len();
+        reader.read_on(text, threads, &mut |rows, targets| {
+            // Other threads are busy with reading.
+            let threads = if text.len() > targets.len() {
+                1
+            } else {
+                threads
+            };
+            for (at, targets) in targets.chunks(Self::CHUNK).enumerate() {
+                let start = at * Self::CHUNK * width;
+                let rows: Vec<&[f32]> = rows
+                    .iter()
+                    .map(|rows| &rows[start..start + targets.len() * width])
+                    .collect();
+                if left <= watched {
+                    self.learn(model, &rows, targets, threads)?;
+                } else {
+                    self.learn_quietly(model, &rows, targets, threads)?;
+                }
+                left -= targets.len();
+            }
+            Ok(())
+        })
+    }
+
     /// The rows that an exit's logits are made of, where the MLP changes them.
     fn corrected(
         &self,
@@ -544,7 +584,7 @@ fn softmax_rows(logits: &mut [f32], model: &Model, exit: usize) -> Result<(), En
 mod tests {
     use super::*;
     use crate::learn::reading::MAX_SESSION;
-    use crate::{DocumentReader, NetworkConfig, Session};
+    use crate::{NetworkConfig, Session};
 
     fn model() -> Arc<Model> {
         let config = NetworkConfig {
@@ -834,6 +874,37 @@ mod tests {
                 assert_eq!(taught.tokens(), 2);
             }
         }
+    }
+
+    #[test]
+    fn a_document_goes_on_alike_however_it_is_cut_and_on_any_number_of_threads() {
+        let model = model();
+        let text = text(1500);
+        let learned = |cuts: &[usize], watched: usize, threads: usize| {
+            let mut memories = memories(MemoryParts::ALL, &model);
+            let mut reader = DocumentReader::new(Arc::clone(&model), &[1, 2], threads).unwrap();
+            let mut from = 0;
+            for cut in cuts {
+                memories
+                    .learn_on(&model, &mut reader, &text[from..*cut], watched, threads)
+                    .unwrap();
+                from = *cut;
+            }
+            memories
+        };
+        let mut whole = memories(MemoryParts::ALL, &model);
+        whole.learn_document(&model, &[1, 2], &text, 1).unwrap();
+        let cuts = [64, 64, 128, 832, 1500];
+        for threads in [1, 2, 3] {
+            assert_eq!(learned(&[1500], 0, threads).to_bytes(), whole.to_bytes());
+            assert_eq!(
+                learned(&cuts, 100, threads).to_bytes(),
+                learned(&cuts, 100, 1).to_bytes()
+            );
+        }
+        assert_eq!(learned(&cuts, 0, 2).tokens(), 1500);
+        assert_eq!(learned(&cuts, 0, 2).trust, whole.trust);
+        assert_ne!(learned(&cuts, 100, 2).trust, whole.trust);
     }
 
     #[test]

@@ -184,6 +184,38 @@ impl DocumentReader {
         Ok(rows)
     }
 
+    /// Reads on block by block and hands each to `learn` with its tokens, its rows as of [`DocumentReader::read`]; with more than one thread
+    /// the next blocks are read meanwhile.
+    pub(super) fn read_on(
+        &mut self,
+        tokens: &[u32],
+        threads: usize,
+        learn: &mut dyn FnMut(Vec<Vec<f32>>, &[u32]) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        if threads < 2 || tokens.len() <= BLOCK {
+            return tokens
+                .chunks(BLOCK)
+                .try_for_each(|block| learn(self.read(block)?, block));
+        }
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            scope.spawn(move || {
+                for block in tokens.chunks(BLOCK) {
+                    let read = self.read(block);
+                    let failed = read.is_err();
+                    // The other side has an error.
+                    if sender.send(read).is_err() || failed {
+                        break;
+                    }
+                }
+            });
+            for (read, block) in receiver.iter().zip(tokens.chunks(BLOCK)) {
+                learn(read?, block)?;
+            }
+            Ok(())
+        })
+    }
+
     fn start_again(&mut self) -> Result<(), EngineError> {
         let model = Arc::clone(self.session.model());
         let stages = model.config().stages;

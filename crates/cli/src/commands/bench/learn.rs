@@ -5,11 +5,13 @@
 //! counts, so that a figure is the memories' own.
 
 use super::super::complete;
+use super::whole::{self, Whole};
 use crate::explain;
 use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::learning;
 use crate::messages::Messages;
+use crate::plot::{self, Axes, Curve};
 use crate::table::{Emphasis, Table};
 use crate::terminal::Terminal;
 use clap::Args;
@@ -42,6 +44,12 @@ pub struct Typed {
     foreign: Option<PathBuf>,
     #[arg(long, value_name = "N", default_value_t = 30_000)]
     pieces: usize,
+    #[arg(long, value_name = "FILE.svg", conflicts_with = "whole")]
+    plot: Option<PathBuf>,
+    #[arg(long, conflicts_with_all = ["foreign", "pieces"])]
+    whole: bool,
+    #[arg(long, value_name = "N", requires = "whole")]
+    max_bytes: Option<usize>,
     #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
     model: String,
 }
@@ -62,6 +70,9 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
             &values,
         ));
     }
+    if typed.whole {
+        return whole(typed, &source, &assistant, terminal);
+    }
     let (taught, held_out) = split(files(&source, terminal)?);
     if taught.is_empty() || held_out.is_empty() {
         let values = [("path", source.display().to_string().into())];
@@ -80,7 +91,60 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
     let report = bench.report(typed, &taught, &bar);
     bar.finish_and_clear();
     let report = report.map_err(|error| explain::assist(messages, &error))?;
+    if let Some(path) = &typed.plot {
+        plot(path, &report, messages)?;
+    }
     terminal.result(&report, || text(&report, messages))
+}
+
+/// Learns the whole source as a project.
+fn whole(typed: &Typed, source: &Path, assistant: &Assistant, terminal: &Terminal) -> Outcome {
+    let mut files = learning::read_all(source, terminal)?;
+    if let Some(max_bytes) = typed.max_bytes {
+        learning::keep_first(&mut files, max_bytes);
+    }
+    let whole = Whole {
+        files: &files,
+        model: &typed.model,
+        assistant,
+        teach: u64::MAX,
+    };
+    let report = whole.run(terminal)?;
+    terminal.result(&report, || whole::text(&report, &terminal.messages))
+}
+
+/// Losses over pieces taught, of the exits that have memories.
+fn plot(path: &Path, report: &Report, messages: &Messages) -> Outcome {
+    let curve = |of: fn(&Point) -> &[f64], exit: usize| -> Vec<(f64, f64)> {
+        let points = report.curve.iter();
+        points
+            .filter_map(|point| Some((point.pieces as f64, *of(point).get(exit)?)))
+            .collect()
+    };
+    let own: fn(&Point) -> &[f64] = |point| &point.own_bits;
+    let foreign: fn(&Point) -> &[f64] = |point| &point.foreign_bits;
+    let names = [
+        "bench-learn-own2",
+        "bench-learn-own3",
+        "bench-learn-foreign2",
+        "bench-learn-foreign3",
+    ]
+    .map(|key| messages.text(key));
+    let curves: Vec<Curve<'_>> = [(own, 1), (own, 2), (foreign, 1), (foreign, 2)]
+        .into_iter()
+        .zip(&names)
+        .map(|((of, exit), name)| Curve {
+            name,
+            points: curve(of, exit),
+        })
+        .filter(|curve| !curve.points.is_empty())
+        .collect();
+    let axes = Axes {
+        title: &messages.text("bench-learn-plot-title"),
+        x: &messages.text("bench-learn-taught"),
+        y: &messages.text("bench-learn-plot-bits"),
+    };
+    plot::save(path, &axes, &curves, messages)
 }
 
 fn files(path: &Path, terminal: &Terminal) -> Outcome<Vec<LearnFile>> {

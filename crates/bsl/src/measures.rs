@@ -149,7 +149,7 @@ struct Place {
     before: Before,
     /// In a line that starts with `#`, whose words are not the language's.
     in_directive: bool,
-    /// Between `Процедура` and the bracket that closes its parameters.
+    /// Between `Процедура` or an annotation and the bracket that closes its parameters.
     in_header: bool,
     /// Open brackets of the header.
     depth: usize,
@@ -181,6 +181,11 @@ impl Place {
                 true
             }
             TokenKind::Annotation => {
+                if !self.in_header {
+                    // What stands behind its arguments is a method or a variable, as behind a header.
+                    self.in_header = true;
+                    self.depth = 0;
+                }
                 self.before = Before::Open;
                 false
             }

@@ -296,7 +296,7 @@ impl Place {
             b',' | b'?' | b'~' => {
                 self.before = Before::Open;
                 self.is_bare = false;
-                is_operator && byte == b',' || starts && byte == b','
+                byte == b',' && (is_operator || starts)
             }
             b':' => {
                 // A label.

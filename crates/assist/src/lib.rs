@@ -9,6 +9,7 @@ pub mod assistant;
 pub mod complete;
 pub mod document;
 pub mod error;
+pub mod filter;
 pub mod gates;
 pub mod healing;
 pub mod lookahead;
@@ -22,11 +23,12 @@ pub mod stream;
 pub use assistant::{Assistant, LearnFile, LearnProgress, LearnReport, Parts};
 pub use complete::{CompleteRequest, Completion, PartShare, StopReason, Timings};
 pub use error::AssistError;
+pub use filter::{Reason, Teaches, Verdict};
 pub use memory::ProjectMemory;
 pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
 pub use nestor_engine::{
     LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling, Speed,
 };
 pub use probe::ExitLosses;
-pub use project::{Counts, ProjectLearning, ProjectReport, TeachProgress, TeachReport};
+pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport, TeachProgress, TeachReport};
 pub use stop::StopRule;

@@ -3,24 +3,28 @@
 //! Called by the command line, later by the servers. Text is cut into pieces here, in parallel, and only where it has
 //! changed; `memory` keeps the pieces. It must not know where the files come from.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nestor_bsl::pieces::{EOF, PRE};
+use nestor_bsl::pieces::{EOF, PRE, Tokenizer};
+use nestor_bsl::similarity::Signature;
 use nestor_engine::{LevelMemories, LevelMemoriesConfig};
 use nestor_memory::{
-    Change, FileToLearn, LoadProgress, MemoryError, ModelIdentity, ProjectStore, ProjectWriter,
-    TaughtLevels,
+    Change, FileToLearn, Filtered, LearnedFile, LoadProgress, MemoryError, ModelIdentity,
+    ProjectStore, ProjectWriter, TaughtLevels,
 };
 use rayon::prelude::*;
 
 use crate::assistant::{Assistant, LearnFile};
 use crate::document::{file_pieces, module_folder};
 use crate::error::AssistError;
+use crate::filter::copies::{self, Copies};
+use crate::filter::{Reason, Teaches, Verdict, judge_alone, judge_version};
 use crate::memory::ProjectMemory;
 
-/// What a file weighs that nothing else is known of.
-const WEIGHT: f32 = 1.0;
+/// Versions of a file within this time are counted together, in seconds: a day.
+const RESTLESS_WITHIN: u64 = 24 * 60 * 60;
 
 /// What learning a root into a project did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +43,19 @@ pub struct ProjectReport {
     pub pieces: usize,
     /// Files that are no source text or cannot be learned, with the reason.
     pub skipped: Vec<(String, String)>,
+    /// New and changed files that do not teach everything. Those that teach nothing are not counted above.
+    pub filtered: Vec<HeldBack>,
+}
+
+/// A file that does not teach everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// Its path inside the root.
+    pub path: String,
+    /// What it teaches.
+    pub teaches: Teaches,
+    /// Why not more.
+    pub reason: Reason,
 }
 
 /// How far teaching levels 2 and 3 is.
@@ -191,6 +208,8 @@ impl Assistant {
             root: root.to_owned(),
             counts,
             seen: HashSet::new(),
+            copies: None,
+            versions: None,
             report: ProjectReport::default(),
         })
     }
@@ -203,18 +222,74 @@ pub struct ProjectLearning<'a> {
     root: String,
     counts: Counts,
     seen: HashSet<String>,
+    /// The project's files in groups of near-duplicates; known once a file is new.
+    copies: Option<Copies>,
+    /// How often each path was learned in the last day; known once a file has changed.
+    versions: Option<HashMap<String, u32>>,
     report: ProjectReport,
 }
 
 /// A file that was looked at: what is left to do with it.
 enum Looked {
     Unchanged,
-    Cut {
-        sha256: String,
-        n_bytes: usize,
-        pieces: Vec<u32>,
-    },
+    Cut(Cut),
     NoText(String),
+}
+
+/// A file that was cut into pieces, but for one that teaches nothing.
+struct Cut {
+    sha256: String,
+    n_bytes: usize,
+    pieces: Vec<u32>,
+    /// What it may teach by its text alone.
+    verdict: Verdict,
+    signature: Option<Signature>,
+}
+
+/// Whether a file is learned as a copy of others.
+fn is_copy(file: &LearnedFile) -> bool {
+    let reason = file.filter.as_ref().map(|filter| filter.reason.as_str());
+    reason == Some(Reason::Copy.key())
+}
+
+/// The signatures of the files that a project has learned.
+fn signatures(
+    store: &ProjectStore,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<(String, Signature)>, AssistError> {
+    let paths: Vec<&str> = store.files().map(|(path, _)| path).collect();
+    let signed = paths.par_iter().map(|path| {
+        let pieces = store.pieces(path)?;
+        let signature = copies::signature(tokenizer, opening_and_text(&pieces).1);
+        Ok(signature.map(|signature| ((*path).to_owned(), signature)))
+    });
+    let signed: Result<Vec<Option<_>>, MemoryError> = signed.collect();
+    Ok(signed?.into_iter().flatten().collect())
+}
+
+/// The learned ones of some files: those first that teach most, then those learned first. So a group keeps its first file
+/// when that is edited.
+fn by_standing(
+    mut files: Vec<(String, Signature)>,
+    store: &ProjectStore,
+) -> Vec<(String, Signature)> {
+    files.retain(|(path, _)| store.file(path).is_some());
+    files.sort_by_cached_key(|(path, _)| {
+        let file = store.file(path).expect("kept above");
+        (is_copy(file), std::cmp::Reverse(teaches(file)), file.seq)
+    });
+    files
+}
+
+/// What a learned file teaches now.
+fn teaches(file: &LearnedFile) -> Teaches {
+    if file.teaches_levels() {
+        Teaches::All
+    } else if file.counts() {
+        Teaches::Counts
+    } else {
+        Teaches::Nothing
+    }
 }
 
 impl ProjectLearning<'_> {
@@ -225,6 +300,7 @@ impl ProjectLearning<'_> {
     /// When the project cannot be written. A file that cannot be learned is reported as skipped.
     pub fn learn(&mut self, files: &[LearnFile]) -> Result<(), AssistError> {
         let (root, tokenizer) = (&self.root, self.assistant.tokenizer());
+        let train_methods = self.assistant.train_methods();
         let store: &ProjectStore = self.writer;
         let looked: Vec<(String, Looked)> = files
             .par_iter()
@@ -238,23 +314,26 @@ impl ProjectLearning<'_> {
                 if store.change(&path, &sha256) == Change::Unchanged {
                     return (path, Looked::Unchanged);
                 }
-                let cut = Looked::Cut {
+                let mut cut = Cut {
                     sha256,
                     n_bytes: text.len(),
-                    pieces: file_pieces(tokenizer, &path, &text),
+                    pieces: Vec::new(),
+                    verdict: judge_alone(&text, train_methods),
+                    signature: None,
                 };
-                (path, cut)
+                if cut.verdict.teaches > Teaches::Nothing {
+                    cut.pieces = file_pieces(tokenizer, &path, &text);
+                    let (_, text) = opening_and_text(&cut.pieces);
+                    cut.signature = copies::signature(tokenizer, text);
+                }
+                (path, Looked::Cut(cut))
             })
             .collect();
         for ((path, looked), file) in looked.into_iter().zip(files) {
             match looked {
                 Looked::Unchanged => self.report.unchanged += 1,
                 Looked::NoText(reason) => self.report.skipped.push((file.path.clone(), reason)),
-                Looked::Cut {
-                    sha256,
-                    n_bytes,
-                    pieces,
-                } => self.take(&path, &file.path, &sha256, n_bytes, &pieces)?,
+                Looked::Cut(cut) => self.take(&path, &file.path, &cut)?,
             }
             self.seen.insert(path);
         }
@@ -295,49 +374,144 @@ impl ProjectLearning<'_> {
             memory.set_levels(None);
         }
         self.report.removed = gone.len();
+        self.release_copies(&gone)?;
         self.writer.commit()?;
         Ok(self.report)
     }
 
-    /// Learns one file that was cut into pieces.
-    fn take(
-        &mut self,
-        path: &str,
-        shown: &str,
-        sha256: &str,
-        n_bytes: usize,
-        pieces: &[u32],
-    ) -> Result<(), AssistError> {
-        let learned = self.writer.learn(&FileToLearn {
-            root: &self.root,
-            path,
-            sha256,
-            pieces,
-            weight: WEIGHT,
-        });
-        let change = match learned {
+    /// Learns one file that was cut into pieces, as far as it may teach.
+    fn take(&mut self, path: &str, shown: &str, cut: &Cut) -> Result<(), AssistError> {
+        if self.writer.change(path, &cut.sha256) == Change::Unchanged {
+            // Another file of the same pass has the same path and text.
+            self.report.unchanged += 1;
+            return Ok(());
+        }
+        let verdict = self.judge(path, cut)?;
+        let change = match self.write(path, &cut.sha256, &cut.pieces, verdict) {
             Ok(change) => change,
-            Err(error @ (MemoryError::Path { .. } | MemoryError::Cache(_))) => {
+            Err(AssistError::Memory(
+                error @ (MemoryError::Path { .. } | MemoryError::Cache(_)),
+            )) => {
                 let skipped = (shown.to_owned(), error.to_string());
                 self.report.skipped.push(skipped);
                 return Ok(());
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
-        if let Some(memory) = self.memory() {
-            memory.learn(path, pieces)?;
+        if let Some(reason) = verdict.reason {
+            self.report.filtered.push(HeldBack {
+                path: shown.to_owned(),
+                teaches: verdict.teaches,
+                reason,
+            });
+        }
+        if verdict.teaches == Teaches::Nothing {
+            return Ok(());
         }
         match change {
             Change::New => self.report.new += 1,
             Change::Changed => self.report.changed += 1,
-            // Another file of the same pass has the same path and text.
-            Change::Unchanged => self.report.unchanged += 1,
+            Change::Unchanged => unreachable!("asked above"),
         }
-        if change != Change::Unchanged {
-            self.report.bytes += n_bytes;
-            self.report.pieces += pieces.len();
+        self.report.bytes += cut.n_bytes;
+        self.report.pieces += cut.pieces.len();
+        Ok(())
+    }
+
+    /// What a file may teach, by its text and by what the project knows.
+    fn judge(&mut self, path: &str, cut: &Cut) -> Result<Verdict, AssistError> {
+        let mut verdict = cut.verdict;
+        let known = self.writer.file(path);
+        let was_first = known.is_some_and(|file| !is_copy(file));
+        if known.is_some() {
+            let versions = self
+                .versions
+                .get_or_insert_with(|| self.writer.learned_within(RESTLESS_WITHIN));
+            let n = versions.entry(path.to_owned()).or_default();
+            *n += 1;
+            verdict = verdict.and(judge_version(*n));
+        }
+        if self.copies.is_none() {
+            let mut copies = Copies::default();
+            let known = signatures(self.writer, self.assistant.tokenizer())?;
+            for (path, signature) in by_standing(known, self.writer) {
+                copies.enter(&path, &signature, false);
+            }
+            self.copies = Some(copies);
+        }
+        let copies = self.copies.as_mut().expect("made above");
+        match &cut.signature {
+            Some(signature) => {
+                verdict = verdict.and(copies.enter(path, signature, was_first));
+            }
+            None => {
+                copies.remove(path);
+            }
+        }
+        Ok(verdict)
+    }
+    /// Learns more of files that were copies of what is gone or has changed. A folder that was renamed is learned under its new
+    /// name while the project still has the old one.
+    fn release_copies(&mut self, gone: &[String]) -> Result<(), AssistError> {
+        let has_copies = self.writer.files().any(|(_, file)| is_copy(file));
+        if !has_copies || self.copies.is_none() && gone.is_empty() {
+            return Ok(());
+        }
+        let tokenizer = Arc::clone(self.assistant.tokenizer());
+        let signatures = match self.copies.take() {
+            Some(copies) => copies.into_signatures(),
+            None => signatures(self.writer, &tokenizer)?,
+        };
+        let files = by_standing(signatures, self.writer);
+        let due = Copies::due(&files);
+        for ((path, _), due) in files.into_iter().zip(due) {
+            let file = self.writer.file(&path).expect("ordered by what is learned");
+            let (taught, sha256) = (teaches(file), file.sha256.clone());
+            if !is_copy(file) || due <= taught {
+                continue;
+            }
+            let pieces = self.writer.pieces(&path)?;
+            let text = tokenizer.decode(opening_and_text(&pieces).1);
+            let text = String::from_utf8_lossy(&text);
+            let verdict =
+                Verdict::copy(due).and(judge_alone(&text, self.assistant.train_methods()));
+            if verdict.teaches > taught {
+                self.write(&path, &sha256, &pieces, verdict)?;
+            }
         }
         Ok(())
+    }
+
+    /// Writes a file into the project, and into the assistant's counts where they follow.
+    fn write(
+        &mut self,
+        path: &str,
+        sha256: &str,
+        pieces: &[u32],
+        verdict: Verdict,
+    ) -> Result<Change, AssistError> {
+        let filter = verdict
+            .reason
+            .filter(|_| verdict.teaches < Teaches::All)
+            .map(|reason| Filtered {
+                counts: verdict.teaches == Teaches::Counts,
+                reason: reason.key().to_owned(),
+            });
+        let change = self.writer.learn(&FileToLearn {
+            root: &self.root,
+            path,
+            sha256,
+            pieces,
+            weight: verdict.levels_weight(),
+            filter: filter.as_ref(),
+        })?;
+        if let Some(memory) = self.memory() {
+            match verdict.teaches {
+                Teaches::Nothing => memory.forget(path)?,
+                Teaches::Counts | Teaches::All => memory.learn(path, pieces)?,
+            }
+        }
+        Ok(change)
     }
 
     fn memory(&mut self) -> Option<&mut ProjectMemory> {

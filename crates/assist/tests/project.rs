@@ -6,7 +6,7 @@
 
 mod fixture;
 
-use fixture::{MODULE, assistant, file};
+use fixture::{MODULE, assistant, file, module as code};
 use nestor_assist::{
     AssistError, Assistant, CompleteRequest, Counts, LearnFile, ProjectReport, Speed,
 };
@@ -47,6 +47,9 @@ fn writer(assistant: &Assistant, dir: &TempDir) -> ProjectWriter {
     writer
 }
 
+/// Numbers of modules that are no copies of each other.
+const NUMBERS: [usize; 4] = [1, 2, 4, 5];
+
 fn module(idx: usize) -> String {
     format!("CommonModules/Модуль{idx}/Ext/Module.bsl")
 }
@@ -77,8 +80,8 @@ fn a_project_opened_again_completes_as_it_did_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let mut in_ram = assistant(2, None);
     let mut writer = writer(&in_ram, &dir);
-    let other = MODULE.replace("Остатки", "Запасы");
-    let crlf = format!("\u{feff}{}", MODULE.replace('\n', "\r\n"));
+    let other = code(2);
+    let crlf = format!("\u{feff}{}", code(4).replace('\n', "\r\n"));
     let mut files = vec![
         file(&module(1), MODULE),
         file(&module(2), &other),
@@ -189,12 +192,7 @@ fn levels_are_taught_in_parts_and_found_again() {
     let parts_dir = tempfile::tempdir().unwrap();
     let mut assistant = assistant(3, None);
     let files: Vec<LearnFile> = (0..4)
-        .map(|idx| {
-            file(
-                &module(idx),
-                &MODULE.replace("Склад", &format!("Склад{idx}")),
-            )
-        })
+        .map(|idx| file(&module(idx), &code(NUMBERS[idx])))
         .collect();
     let mut whole = writer(&assistant, &whole_dir);
     learn(&mut assistant, &mut whole, &files, Counts::Stay);
@@ -222,12 +220,7 @@ fn levels_that_saw_what_no_longer_counts_are_not_used_and_are_made_again() {
     let never = tempfile::tempdir().unwrap();
     let mut assistant = assistant(3, None);
     let files: Vec<LearnFile> = (0..3)
-        .map(|idx| {
-            file(
-                &module(idx),
-                &MODULE.replace("Склад", &format!("Склад{idx}")),
-            )
-        })
+        .map(|idx| file(&module(idx), &code(NUMBERS[idx])))
         .collect();
     let mut writer_of_all = writer(&assistant, &dir);
     learn(&mut assistant, &mut writer_of_all, &files, Counts::Stay);

@@ -11,12 +11,14 @@
 pub mod code_tokens;
 pub mod keywords;
 pub mod lexer;
+pub mod measures;
 pub mod methods;
 pub mod module_path;
 pub mod pieces;
 pub mod position;
 pub mod query;
 pub mod regions;
+pub mod similarity;
 pub mod text;
 pub mod tree;
 

@@ -349,6 +349,7 @@ help-project-remove = Remove a project with all it has learned
 help-project-remove-example = {"  "}nestor project remove erp
 
 learn-root = {$root}: new {$new}, changed {$changed}, unchanged {$unchanged}, removed {$removed}; left out: {$skipped}
+learn-filtered = {"  "}held back: {$counts} only count, {$nothing} teach nothing (--json names them and says why)
 learn-work = learned {$size}, {$pieces} pieces in {$time} ({$rate} pieces/s)
 learn-project = project {$name}: {$files} files, {$pieces} pieces, last change {$change}
 project-loading = loading the project

@@ -349,6 +349,7 @@ help-project-remove = Удалить проект со всем выученны
 help-project-remove-example = {"  "}nestor project remove erp
 
 learn-root = {$root}: новых {$new}, изменённых {$changed}, прежних {$unchanged}, удалённых {$removed}; пропущено: {$skipped}
+learn-filtered = {"  "}придержано: только в счёт {$counts}, ничему не учат {$nothing} (имена и причины — в --json)
 learn-work = выучено {$size}, токенов: {$pieces}, за {$time} ({$rate} токенов/с)
 learn-project = проект {$name}: файлов {$files}, токенов {$pieces}, последнее изменение {$change}
 project-loading = загрузка проекта

@@ -5,8 +5,8 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::duplicates::mix;
 use crate::{Corpus, CorpusError, Role};
+use nestor_bsl::similarity::mix;
 
 /// One part in so many goes to the test side.
 const TEST_PART: usize = 10;

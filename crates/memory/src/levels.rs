@@ -95,23 +95,22 @@ impl ProjectStore {
         };
         match self.read_state(&bytes) {
             Ok((state, _)) if self.holds_still(&state) => {
-                let left: u64 = self
-                    .untaught(state.seq)
-                    .iter()
-                    .map(|file| u64::from(file.pieces))
-                    .sum();
-                self.n_pieces() - left
+                let pieces_after = |seq| -> u64 {
+                    let untaught = self.untaught(seq);
+                    untaught.iter().map(|file| u64::from(file.pieces)).sum()
+                };
+                pieces_after(0) - pieces_after(state.seq)
             }
             _ => 0,
         }
     }
 
-    /// The texts that count and were learned after change `seq`, in that order.
+    /// The texts that may teach levels 2 and 3 and were learned after change `seq`, in that order.
     #[must_use]
     pub fn untaught(&self, seq: u64) -> Vec<Untaught> {
         let mut files: Vec<Untaught> = self
             .files()
-            .filter(|(_, file)| file.seq > seq)
+            .filter(|(_, file)| file.seq > seq && file.teaches_levels())
             .map(|(path, file)| Untaught {
                 seq: file.seq,
                 path: path.to_owned(),

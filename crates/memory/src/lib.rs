@@ -33,7 +33,7 @@ pub use levels::{LEVELS_FILE, TaughtLevels, Untaught};
 pub use lock::WhenBusy;
 pub use name::{ProjectName, fitting_name};
 pub use projects::Projects;
-pub use record::{Operation, Record, Role, Root};
+pub use record::{Filtered, Operation, Record, Role, Root};
 pub use replay::LearnedFile;
 pub use segments::{MAX_PIECES, Place};
 pub use store::{Cut, LoadProgress, ProjectStore};

@@ -16,6 +16,16 @@ pub struct Record {
     pub op: Operation,
 }
 
+/// What was held back of a file that was learned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filtered {
+    /// Whether it counts. Levels learn it by its weight.
+    pub counts: bool,
+    /// Why, as one word of whoever judged it.
+    pub reason: String,
+}
+
 /// What a record does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -32,10 +42,13 @@ pub enum Operation {
         sha256: String,
         /// Pieces in it.
         pieces: u32,
-        /// How much it weighs in training memories; counts take every file once.
+        /// How much it weighs in training levels 2 and 3, which do not learn it at 0; counts take every file once.
         weight: f32,
         /// Where its pieces lie; `None` once they are forgotten.
         place: Option<Place>,
+        /// Why it does not teach all that it could; `None`, and not written, for a file that does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filter: Option<Filtered>,
     },
     /// Takes a path, and all under it, out of what counts.
     Forget {
@@ -65,8 +78,15 @@ impl Operation {
         match self {
             Self::Root(root) => is_plain(&root.name) && is_plain(&root.location),
             Self::Learn {
-                root, path, sha256, ..
-            } => is_plain(root) && is_plain(path) && is_sha256(sha256),
+                root,
+                path,
+                sha256,
+                filter,
+                ..
+            } => {
+                let reason = filter.as_ref().map_or("", |filter| &filter.reason);
+                is_plain(root) && is_plain(path) && is_plain(reason) && is_sha256(sha256)
+            }
             Self::Forget { path, .. } => is_plain(path),
             Self::Note { text } => is_plain(text),
             Self::Rollback { .. } | Self::Commit => true,

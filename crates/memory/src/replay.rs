@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Operation, Record, Root, lies_under};
+use crate::record::{Filtered, Operation, Record, Root, lies_under};
 use crate::segments::Place;
 
-/// A file that counts.
+/// A file that is learned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearnedFile {
     /// Number of the record that learned it.
@@ -23,6 +23,22 @@ pub struct LearnedFile {
     pub weight: f32,
     /// Where its pieces lie.
     pub place: Place,
+    /// What is held back of it.
+    pub filter: Option<Filtered>,
+}
+
+impl LearnedFile {
+    /// Whether its pieces count; otherwise the project only remembers having seen it.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.counts)
+    }
+
+    /// Whether levels 2 and 3 learn it.
+    #[must_use]
+    pub fn teaches_levels(&self) -> bool {
+        self.counts() && self.weight > 0.0
+    }
 }
 
 /// The files that count, by path.
@@ -75,6 +91,7 @@ pub(crate) fn apply(files: &mut Files, record: &Record) {
             pieces,
             weight,
             place: Some(place),
+            filter,
         } => {
             let file = LearnedFile {
                 seq: record.seq,
@@ -83,6 +100,7 @@ pub(crate) fn apply(files: &mut Files, record: &Record) {
                 pieces: *pieces,
                 weight: *weight,
                 place: *place,
+                filter: filter.clone(),
             };
             files.insert(path.clone(), file);
         }
@@ -135,6 +153,7 @@ mod tests {
             pieces: 0,
             weight: 1.0,
             place: (!erased).then_some(Place { at: 0, len: 0 }),
+            filter: None,
         }
     }
 

@@ -125,12 +125,12 @@ impl ProjectStore {
         &self.header
     }
 
-    /// The files that count, by path.
+    /// The learned files by path, also those that a filter keeps from counting.
     pub fn files(&self) -> impl Iterator<Item = (&str, &LearnedFile)> {
         self.files.iter().map(|(path, file)| (path.as_str(), file))
     }
 
-    /// The file that counts under a path.
+    /// The file that is learned under a path.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&LearnedFile> {
         self.files.get(path)
@@ -139,13 +139,14 @@ impl ProjectStore {
     /// Files that count.
     #[must_use]
     pub fn n_files(&self) -> usize {
-        self.files.len()
+        self.files.values().filter(|file| file.counts()).count()
     }
 
     /// Pieces in them.
     #[must_use]
     pub fn n_pieces(&self) -> u64 {
-        self.files.values().map(|file| u64::from(file.pieces)).sum()
+        let counted = self.files.values().filter(|file| file.counts());
+        counted.map(|file| u64::from(file.pieces)).sum()
     }
 
     /// The roots by name.
@@ -213,7 +214,8 @@ impl ProjectStore {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<ProjectCounts, MemoryError> {
         let mut counts = ProjectCounts::new(self.header.vocabulary as usize, corpus)?;
-        let mut files: Vec<(&str, &LearnedFile)> = self.files().collect();
+        let mut files: Vec<(&str, &LearnedFile)> =
+            self.files().filter(|(_, file)| file.counts()).collect();
         files.sort_unstable_by_key(|(_, file)| file.seq);
         let (of, mut done) = (self.n_pieces(), 0);
         let mut rest = files.as_slice();

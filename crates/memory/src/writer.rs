@@ -4,6 +4,7 @@
 //! that name them, synced, then the line that says so. A crash loses the last batch at most and never leaves a record without
 //! its segment. Everything learned in the meantime stays unchanged in the folder, so learning again goes on from there.
 
+use std::collections::HashMap;
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::Deref;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::header::{HEADER_FILE, Header, ModelIdentity};
 use crate::levels::{self, LEVELS_FILE};
 use crate::lock::Lock;
 use crate::name::{self, ProjectName};
-use crate::record::{Operation, Record, Root, lies_under};
+use crate::record::{Filtered, Operation, Record, Root, lies_under};
 use crate::replay::{self, LearnedFile};
 use crate::segments::{self, MAX_PIECES, Packer, Place};
 use crate::store::{Cut, ProjectStore};
@@ -56,8 +57,10 @@ pub struct FileToLearn<'a> {
     pub sha256: &'a str,
     /// Its pieces.
     pub pieces: &'a [u32],
-    /// How much it weighs in training memories.
+    /// How much it weighs in training levels 2 and 3; they do not learn it at 0.
     pub weight: f32,
+    /// What is held back of it.
+    pub filter: Option<&'a Filtered>,
 }
 
 /// What a file is to a project.
@@ -188,6 +191,19 @@ impl ProjectWriter {
         Ok(writer)
     }
 
+    /// How often each path was learned in the last `seconds`, by the time that is written into the records.
+    #[must_use]
+    pub fn learned_within(&self, seconds: u64) -> HashMap<String, u32> {
+        let mut times = HashMap::new();
+        let recent = self.store.records.iter().rev();
+        for record in recent.take_while(|record| record.time.saturating_add(seconds) >= self.time) {
+            if let Operation::Learn { path, .. } = &record.op {
+                *times.entry(path.clone()).or_default() += 1;
+            }
+        }
+        times
+    }
+
     /// Sets the time that is written into the records, in seconds since 1970.
     pub fn set_time(&mut self, time: u64) {
         self.time = time;
@@ -212,7 +228,8 @@ impl ProjectWriter {
         self.push(op)
     }
 
-    /// Learns a file, which takes the place of what was learned under its path; nothing happens if its text is the same.
+    /// Learns a file, which takes the place of what was learned under its path; nothing happens if its text is the same and it
+    /// teaches the same.
     ///
     /// # Errors
     /// [`MemoryError::Path`] or [`MemoryError::Cache`] for a file that cannot be learned; the project stays as it was.
@@ -220,7 +237,10 @@ impl ProjectWriter {
         self.check_usable()?;
         self.check_file(file)?;
         let change = self.store.change(file.path, file.sha256);
-        if change == Change::Unchanged {
+        let teaches_same = |known: &LearnedFile| {
+            known.weight == file.weight && known.filter.as_ref() == file.filter
+        };
+        if change == Change::Unchanged && self.store.file(file.path).is_some_and(teaches_same) {
             return Ok(change);
         }
         let seq = self.store.last_seq() + 1;
@@ -231,6 +251,7 @@ impl ProjectWriter {
             pieces: file.pieces.len() as u32,
             weight: file.weight,
             place: None,
+            filter: file.filter.cloned(),
         };
         check_plain(&op, file.path)?;
         let path = self.store.segments_path();

@@ -198,6 +198,7 @@ fn files_that_cannot_be_learned_change_nothing() {
         sha256: hash,
         pieces,
         weight,
+        filter: None,
     };
     for wrong in [
         file("cf", "cfe/a.bsl", &[1], 1.0),

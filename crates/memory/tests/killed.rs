@@ -34,6 +34,7 @@ fn child() {
             sha256: &sha(idx),
             pieces: &text,
             weight: 1.0,
+            filter: None,
         });
         let done = learned.and_then(|_| {
             if idx % 5 == 0 {

@@ -8,7 +8,8 @@
 mod support;
 
 use nestor_memory::{
-    Change, CountedFile, Forgotten, MemoryError, Operation, ProjectCounts, RolledBack, WhenBusy,
+    Change, CountedFile, FileToLearn, Filtered, Forgotten, MemoryError, Operation, ProjectCounts,
+    RolledBack, WhenBusy,
 };
 use support::*;
 
@@ -381,4 +382,54 @@ fn only_the_owner_may_read() {
     for start in ["memory.", "log.", "segments."] {
         assert_eq!(mode(&file(&place.projects, start)), 0o600, "{start}");
     }
+}
+
+#[test]
+fn what_a_filter_keeps_from_counting_is_remembered() {
+    let place = place();
+    let mut writer = support::writer(&place.projects);
+    learn(&mut writer, 1, 1);
+    let counted = writer.n_pieces();
+    let not_counted = Filtered {
+        counts: false,
+        reason: "data".to_owned(),
+    };
+    let hash = sha(77);
+    let file = |path, filter, weight| FileToLearn {
+        root: "cf",
+        path,
+        sha256: &hash,
+        pieces: &[1, 2, 3],
+        weight,
+        filter,
+    };
+    let change = writer.learn(&file("cf/blob.bsl", Some(&not_counted), 0.0));
+    assert_eq!(change.unwrap(), Change::New);
+    writer.learn(&file("cf/no-levels.bsl", None, 0.0)).unwrap();
+    writer.commit().unwrap();
+    drop(writer);
+
+    let store = open(&place.projects);
+    assert_eq!((store.n_files(), store.n_pieces()), (2, counted + 3));
+    let blob = store.file("cf/blob.bsl").unwrap();
+    assert_eq!(
+        (blob.counts(), blob.filter.as_ref()),
+        (false, Some(&not_counted))
+    );
+    assert_eq!(store.change("cf/blob.bsl", &hash), Change::Unchanged);
+    assert_eq!(store.untaught(0).len(), 1, "weight 0 teaches no level");
+    let counts = store.load_counts(None, &folder, 1, &mut |_| {});
+    let counts = counts.unwrap();
+    assert!(!counts.holds("cf/blob.bsl") && counts.holds("cf/no-levels.bsl"));
+    drop(store);
+
+    // The same text, judged anew.
+    let mut writer = support::writer(&place.projects);
+    writer.learn(&file("cf/blob.bsl", None, 1.0)).unwrap();
+    assert_eq!((writer.n_files(), writer.untaught(0).len()), (3, 2));
+    let before = writer.history().len();
+    writer.learn(&file("cf/blob.bsl", None, 1.0)).unwrap();
+    assert_eq!(writer.history().len(), before);
+    writer.rollback(before as u64 - 1).unwrap();
+    assert_eq!(writer.n_files(), 2);
 }

@@ -12,7 +12,9 @@ use crate::projects::{self, WriteTyped};
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
-use nestor_assist::{AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport};
+use nestor_assist::{
+    AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport, Teaches,
+};
 use nestor_corpus::Source;
 use nestor_corpus::source::RootRole;
 use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Role, Root};
@@ -384,6 +386,34 @@ struct RootReport {
     bytes: usize,
     pieces: usize,
     skipped: Vec<Skipped>,
+    filtered: Vec<HeldBack>,
+}
+
+/// A new or changed file that does not teach everything.
+#[derive(Serialize)]
+struct HeldBack {
+    path: String,
+    /// `nothing`, or `counts` but no levels.
+    teaches: &'static str,
+    /// One word, for programs.
+    reason: &'static str,
+    /// A sentence.
+    why: String,
+}
+
+impl From<nestor_assist::HeldBack> for HeldBack {
+    fn from(file: nestor_assist::HeldBack) -> Self {
+        Self {
+            path: file.path,
+            teaches: match file.teaches {
+                Teaches::Nothing => "nothing",
+                Teaches::Counts => "counts",
+                Teaches::All => "all",
+            },
+            reason: file.reason.key(),
+            why: file.reason.to_string(),
+        }
+    }
 }
 
 impl RootReport {
@@ -401,6 +431,7 @@ impl RootReport {
             bytes: report.bytes,
             pieces: report.pieces,
             skipped,
+            filtered: report.filtered.into_iter().map(HeldBack::from).collect(),
         }
     }
 }
@@ -441,6 +472,15 @@ fn text(report: &Report, messages: &Messages) -> String {
             ("skipped", root.skipped.len().into()),
         ];
         text.push_str(&format!("{}\n", messages.with("learn-root", &values)));
+        if !root.filtered.is_empty() {
+            let nothing = root.filtered.iter().filter(|f| f.teaches == "nothing");
+            let nothing = nothing.count();
+            let values = [
+                ("counts", (root.filtered.len() - nothing).into()),
+                ("nothing", nothing.into()),
+            ];
+            text.push_str(&format!("{}\n", messages.with("learn-filtered", &values)));
+        }
     }
     let values = [
         ("size", messages.bytes(report.bytes as u64).into()),

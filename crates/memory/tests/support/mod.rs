@@ -101,6 +101,7 @@ pub fn learn_as(writer: &mut ProjectWriter, path: &str, seed: u64) -> Change {
             sha256: &sha(seed),
             pieces: &pieces(seed),
             weight: 1.0,
+            filter: None,
         })
         .unwrap()
 }

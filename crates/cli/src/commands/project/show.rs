@@ -149,7 +149,7 @@ struct Run {
 /// Shows one project.
 pub fn show(store: &ProjectStore, with_history: bool, terminal: &Terminal) -> Outcome {
     let mut of_root: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
-    for (_, file) in store.files() {
+    for (_, file) in store.files().filter(|(_, file)| file.counts()) {
         let (files, pieces) = of_root.entry(&file.root).or_default();
         *files += 1;
         *pieces += u64::from(file.pieces);
@@ -349,6 +349,7 @@ mod tests {
                 pieces: 10,
                 weight: 1.0,
                 place: None,
+                filter: None,
             },
         };
         let records = [

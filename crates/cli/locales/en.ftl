@@ -367,6 +367,7 @@ project-about = about
 project-facts = {$path}: {$files} files, {$pieces} pieces, {$taught} of them taught to levels 2 and 3, {$size} on disk, {$changes} changes, made {$created}
 project-op-root = root
 project-op-learn = learned
+project-op-again = learned before
 project-op-remove = removed
 project-op-forget = forgotten
 project-op-rollback = rolled back

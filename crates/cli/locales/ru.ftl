@@ -367,6 +367,7 @@ project-about = о чём
 project-facts = {$path}: файлов {$files}, токенов {$pieces}, из них уровням 2 и 3 выучено {$taught}, {$size} на диске, изменений {$changes}, создан {$created}
 project-op-root = корень
 project-op-learn = выучено
+project-op-again = выучено ранее
 project-op-remove = удалено
 project-op-forget = забыто
 project-op-rollback = откат

@@ -4,11 +4,11 @@
 //! changed in place, only appended to or replaced by a new generation. So a reader sees some committed state, or one that
 //! is about to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nestor_cache::CorpusNgram;
 use rayon::prelude::*;
@@ -37,6 +37,8 @@ pub struct ProjectStore {
     pub(crate) records: Vec<Record>,
     pub(crate) files: Files,
     pub(crate) roots: BTreeMap<String, Root>,
+    /// Numbers of the records that learned texts under a path, oldest first; made when it is first asked for.
+    pub(crate) texts: OnceLock<HashMap<String, Vec<u64>>>,
     pub(crate) segments: Mutex<File>,
     /// The byte behind the last frame that a record names.
     pub(crate) segments_end: u64,
@@ -95,6 +97,7 @@ impl ProjectStore {
             dir: dir.to_owned(),
             files: replay::files_after(&records, last).0,
             roots: replay::roots(&records),
+            texts: OnceLock::new(),
             records,
             header,
             segments: Mutex::new(segments),
@@ -134,6 +137,25 @@ impl ProjectStore {
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&LearnedFile> {
         self.files.get(path)
+    }
+
+    /// The last change that learned this text under this path, if its pieces are still there.
+    #[must_use]
+    pub fn learned_before(&self, path: &str, sha256: &str) -> Option<u64> {
+        let texts = self.texts.get_or_init(|| {
+            let mut texts: HashMap<String, Vec<u64>> = HashMap::new();
+            for record in &self.records {
+                if let Operation::Learn { path, .. } = &record.op {
+                    texts.entry(path.clone()).or_default().push(record.seq);
+                }
+            }
+            texts
+        });
+        let is_it = |seq: &&u64| {
+            let file = replay::learned(&self.records[**seq as usize - 1]);
+            file.is_some_and(|file| file.sha256 == sha256)
+        };
+        texts.get(path)?.iter().rfind(is_it).copied()
     }
 
     /// Files that count.

@@ -236,6 +236,113 @@ fn rolling_back_gives_the_state_of_then() {
 }
 
 #[test]
+fn a_text_that_comes_back_is_taken_up_where_it_lies() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    for seed in [1, 2] {
+        learn(&mut writer, 1, seed);
+    }
+    learn(&mut writer, 2, 7);
+    let first = writer.history().len();
+    writer.commit().unwrap();
+    let segments = writer.dir().join("segments.1.bin");
+    let bytes = || std::fs::metadata(&segments);
+    let n_bytes = bytes().unwrap().len();
+    for _ in 0..50 {
+        for seed in [1, 2] {
+            let change = writer.learn_again(&path(1), &sha(seed)).unwrap();
+            assert_eq!(change, Some(Change::Changed));
+            let unchanged = writer.learn_again(&path(1), &sha(seed)).unwrap();
+            assert_eq!(unchanged, Some(Change::Unchanged));
+        }
+    }
+    assert_eq!(writer.learn_again(&path(1), &sha(3)).unwrap(), None);
+    assert_eq!(
+        writer.learn_again(&path(2), &sha(1)).unwrap(),
+        None,
+        "another path"
+    );
+    writer.retire(&path(1)).unwrap();
+    let new = writer.learn_again(&path(1), &sha(1)).unwrap();
+    assert_eq!(new, Some(Change::New));
+    // Known as what was learned first: levels 2 and 3 have nothing to learn of it.
+    assert!(writer.untaught(first as u64).is_empty());
+    writer.commit().unwrap();
+    drop(writer);
+    assert_eq!(bytes().unwrap().len(), n_bytes);
+
+    let store = open(&place.projects);
+    store.verify().unwrap();
+    assert_eq!(store.pieces(&path(1)).unwrap(), pieces(1));
+    assert_eq!(store.file(&path(1)).unwrap().sha256, sha(1));
+    let bundle = place.dir.path().join("bundle");
+    store.export(&bundle).unwrap();
+    let other = "Копия".parse().unwrap();
+    let import = |name| {
+        let imported = place
+            .projects
+            .import(name, &bundle, &model(), WhenBusy::Fail, 0);
+        imported.unwrap()
+    };
+    assert_eq!(import(&other).pieces(&path(1)).unwrap(), pieces(1));
+
+    // Forgetting takes every text of the path, and none of them can be taken up again.
+    let mut writer = self::writer(&place.projects);
+    assert_eq!(writer.forget(&path(1)).unwrap().files, 1);
+    assert_eq!(writer.learn_again(&path(1), &sha(1)).unwrap(), None);
+    let rolled = writer.rollback(first as u64 + 1).unwrap();
+    assert_eq!(rolled.lost, [path(1)]);
+    drop(writer);
+    let store = open(&place.projects);
+    assert!(store.file(&path(1)).is_none() && store.file(&path(2)).is_some());
+}
+
+#[test]
+fn a_log_that_takes_up_what_was_never_learned_is_refused() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    learn(&mut writer, 1, 1);
+    learn(&mut writer, 1, 2);
+    writer.learn_again(&path(1), &sha(1)).unwrap();
+    writer.save_sources(b"{}").unwrap();
+    let dir = writer.dir().to_owned();
+    drop(writer);
+    let log = dir.join("log.1.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let last = text.lines().find(|line| line.contains("again")).unwrap();
+    for (old, new) in [
+        ("\"of\":2", "\"of\":1"),
+        ("\"of\":2", "\"of\":9"),
+        ("Модуль1", "Модуль2"),
+    ] {
+        let json = last.split(",\"check\"").next().unwrap().to_owned() + "}";
+        let sealed = resealed(&json.replace(old, new));
+        assert_ne!(sealed, last, "{old}");
+        std::fs::write(&log, text.replace(last, &sealed)).unwrap();
+        let refused = place.projects.open(&name()).unwrap_err().to_string();
+        assert!(refused.contains("takes up again"), "{refused}");
+    }
+    std::fs::write(&log, text).unwrap();
+    assert_eq!(std::fs::read(dir.join("sources.json")).unwrap(), b"{}");
+    drop(self::writer(&place.projects));
+    assert!(dir.join("sources.json").exists(), "it is no leftover");
+}
+
+/// A line of the log whose check is right.
+fn resealed(json: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(json);
+    let check: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!(
+        "{},\"check\":\"{check}\"}}",
+        json.strip_suffix('}').unwrap()
+    )
+}
+
+#[test]
 fn an_exported_project_comes_back_with_its_history() {
     let place = place();
     let mut writer = writer(&place.projects);

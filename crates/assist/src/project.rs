@@ -31,6 +31,8 @@ pub struct ProjectReport {
     pub changed: usize,
     /// Files that the project has as they are.
     pub unchanged: usize,
+    /// Of the new and changed files, those with a text that was learned under their path before: nothing was cut into pieces.
+    pub again: usize,
     /// Files that the project had and the source no longer has.
     pub removed: usize,
     /// Bytes of text in the new and changed files.
@@ -209,6 +211,9 @@ pub struct ProjectLearning<'a> {
 /// A file that was looked at: what is left to do with it.
 enum Looked {
     Unchanged,
+    LearnedBefore {
+        sha256: String,
+    },
     Cut {
         sha256: String,
         n_bytes: usize,
@@ -238,6 +243,9 @@ impl ProjectLearning<'_> {
                 if store.change(&path, &sha256) == Change::Unchanged {
                     return (path, Looked::Unchanged);
                 }
+                if store.learned_before(&path, &sha256).is_some() {
+                    return (path, Looked::LearnedBefore { sha256 });
+                }
                 let cut = Looked::Cut {
                     sha256,
                     n_bytes: text.len(),
@@ -249,6 +257,7 @@ impl ProjectLearning<'_> {
         for ((path, looked), file) in looked.into_iter().zip(files) {
             match looked {
                 Looked::Unchanged => self.report.unchanged += 1,
+                Looked::LearnedBefore { sha256 } => self.take_again(&path, &sha256)?,
                 Looked::NoText(reason) => self.report.skipped.push((file.path.clone(), reason)),
                 Looked::Cut {
                     sha256,
@@ -287,12 +296,6 @@ impl ProjectLearning<'_> {
             if let Some(memory) = self.memory() {
                 memory.forget(path)?;
             }
-        }
-        if !gone.is_empty()
-            && let Some(memory) = self.memory()
-        {
-            // They have seen what no longer counts.
-            memory.set_levels(None);
         }
         self.report.removed = gone.len();
         self.writer.commit()?;
@@ -336,6 +339,25 @@ impl ProjectLearning<'_> {
         if change != Change::Unchanged {
             self.report.bytes += n_bytes;
             self.report.pieces += pieces.len();
+        }
+        Ok(())
+    }
+
+    /// Takes up a text that the project has learned under this path before.
+    fn take_again(&mut self, path: &str, sha256: &str) -> Result<(), AssistError> {
+        match self.writer.learn_again(path, sha256)? {
+            Some(Change::New) => self.report.new += 1,
+            Some(Change::Changed) => self.report.changed += 1,
+            // Another file of the same pass has the same path and text.
+            Some(Change::Unchanged) | None => {
+                self.report.unchanged += 1;
+                return Ok(());
+            }
+        }
+        self.report.again += 1;
+        if self.counts == Counts::Follow {
+            let pieces = self.writer.pieces(path)?;
+            self.assistant.memory_mut().learn(path, &pieces)?;
         }
         Ok(())
     }

@@ -313,6 +313,7 @@ help-learn-example =
     {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --project erp
 help-learn-sources = Folders, Designer dumps, EDT projects or bare git repositories; NAME=PATH gives a source a name, or says where a known one lies now
 help-learn-teach = Teach levels 2 and 3 about this many pieces; the next call goes on from there. 0 leaves it to the counts
+help-learn-full = Read every file, also those that have not changed since the last call by their size and time, their git blob or their version in Designer's dump
 help-learn-role = What the sources are to the project (otherwise found out where they tell)
 help-learn-model = Name of a bundled model, or a model folder; its tokenizer cuts the text
 
@@ -344,6 +345,8 @@ help-project-remove = Remove a project with all it has learned
 help-project-remove-example = {"  "}nestor project remove erp
 
 learn-root = {$root}: new {$new}, changed {$changed}, unchanged {$unchanged}, removed {$removed}; left out: {$skipped}
+learn-origins = own code: {$own} files, {$own-size}; not known whose: {$unknown}, {$unknown-size}; vendor code: {$vendor}, {$vendor-size}
+learn-read = read {$read}; unchanged and not read {$unchanged}
 learn-work = learned {$size}, {$pieces} pieces in {$time} ({$rate} pieces/s)
 learn-project = project {$name}: {$files} files, {$pieces} pieces, last change {$change}
 project-loading = loading the project

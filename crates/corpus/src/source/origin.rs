@@ -44,6 +44,8 @@ pub enum OriginReason {
     Prefix,
     /// Own: the object may be edited while on support, and a commit of few modules has changed the file.
     EditedByHand,
+    /// Own: the user says so.
+    ToldOwn,
     /// Unknown: the object may be edited while on support, and nothing says that it was.
     Editable,
     /// Unknown: the list of objects on support cannot be read.
@@ -56,6 +58,8 @@ pub enum OriginReason {
     ReadOnly,
     /// Vendor: it lies in a folder of installed packages.
     Package,
+    /// Vendor: the user says so.
+    ToldVendor,
 }
 
 impl OriginReason {
@@ -70,9 +74,10 @@ impl OriginReason {
             | Self::NotListed
             | Self::OffSupport
             | Self::Prefix
-            | Self::EditedByHand => Origin::Own,
+            | Self::EditedByHand
+            | Self::ToldOwn => Origin::Own,
             Self::Editable | Self::UnreadableSupport | Self::NoObject => Origin::Unknown,
-            Self::Locked | Self::ReadOnly | Self::Package => Origin::Vendor,
+            Self::Locked | Self::ReadOnly | Self::Package | Self::ToldVendor => Origin::Vendor,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! changed in place, only appended to or replaced by a new generation. So a reader sees some committed state, or one that
 //! is about to be.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -222,8 +223,22 @@ impl ProjectStore {
         self.unpack(file.seq, file.pieces, &self.frame(file.place)?)
     }
 
-    /// The counts of everything that counts, learned in the order in which it was learned first. `folder_of` is the key of a
-    /// path's module folder; at most `threads` threads count.
+    /// The files that count, in the order in which they are counted: call after call, each from its last file to its first. What
+    /// is counted last counts as newest, and a call learns first what matters most.
+    fn in_counting_order(&self) -> Vec<(&str, &LearnedFile)> {
+        // Records of one time are of one call.
+        let mut calls = Vec::with_capacity(self.records.len());
+        for (idx, record) in self.records.iter().enumerate() {
+            let is_next = idx > 0 && self.records[idx - 1].time != record.time;
+            calls.push(calls.last().copied().unwrap_or(0) + usize::from(is_next));
+        }
+        let mut files: Vec<(&str, &LearnedFile)> = self.files().collect();
+        files.sort_unstable_by_key(|(_, file)| (calls[file.seq as usize - 1], Reverse(file.seq)));
+        files
+    }
+
+    /// The counts of everything that counts: the files of an earlier call before those of a later one, the files of one call
+    /// from the last to the first. `folder_of` is the key of a path's module folder; at most `threads` threads count.
     ///
     /// # Errors
     /// [`MemoryError::Corrupt`] naming the damaged segment.
@@ -235,8 +250,7 @@ impl ProjectStore {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<ProjectCounts, MemoryError> {
         let mut counts = ProjectCounts::new(self.header.vocabulary as usize, corpus)?;
-        let mut files: Vec<(&str, &LearnedFile)> = self.files().collect();
-        files.sort_unstable_by_key(|(_, file)| file.seq);
+        let files = self.in_counting_order();
         let (of, mut done) = (self.n_pieces(), 0);
         let mut rest = files.as_slice();
         while !rest.is_empty() {

@@ -23,21 +23,22 @@ fn a_memory_reopened_is_the_memory_in_ram() {
     }
     for idx in [3, 7] {
         assert_eq!(learn(&mut writer, idx, 100 + idx), Change::Changed);
+        files.retain(|(other, _)| *other != idx);
         files.push((idx, 100 + idx));
     }
     writer.commit().unwrap();
-    let in_ram = predictions(&counts_of(&files));
-    assert_close(&counts(&writer), &counts_of(&files));
+    let in_ram = predictions(&loaded_counts_of(&files));
+    assert_close(&counts(&writer), &loaded_counts_of(&files));
     drop(writer);
     let store = open(&place.projects);
     assert_eq!(store.n_files(), 12);
     let reopened = counts(&store);
-    assert_close(&reopened, &counts_of(&files));
+    assert_close(&reopened, &loaded_counts_of(&files));
 
     // Nothing was replaced here, so not even rounding may differ.
     let mut fresh = counts_of(&[]);
     let mut order: Vec<_> = store.files().collect();
-    order.sort_by_key(|(_, file)| file.seq);
+    order.sort_by_key(|(_, file)| std::cmp::Reverse(file.seq));
     for (path, _) in order {
         let pieces = store.pieces(path).unwrap();
         fresh.learn(path, &folder(path), &pieces).unwrap();
@@ -48,6 +49,27 @@ fn a_memory_reopened_is_the_memory_in_ram() {
         predictions(&reopened)
     );
     assert_eq!(in_ram.len(), predictions(&reopened).len());
+}
+
+#[test]
+fn what_a_later_call_learns_is_newer_and_in_a_call_what_comes_first() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    for (time, files) in [(1, [1, 2]), (2, [4, 3])] {
+        writer.set_time(time);
+        for idx in files {
+            learn(&mut writer, idx, idx);
+        }
+    }
+    // Taken up again, a text is as old as it was.
+    learn(&mut writer, 1, 9);
+    writer.learn_again(&path(1), &sha(1)).unwrap();
+    writer.commit().unwrap();
+    let order = [2, 1, 3, 4].map(|idx| (idx, idx));
+    let expected = predictions(&counts_of(&order));
+    assert_eq!(predictions(&counts(&writer)), expected);
+    let by_number = [1, 2, 4, 3].map(|idx| (idx, idx));
+    assert_ne!(expected, predictions(&counts_of(&by_number)));
 }
 
 #[test]
@@ -137,7 +159,7 @@ fn what_is_forgotten_was_never_learned_and_is_gone_from_disk() {
         .filter(|&idx| idx != 5)
         .map(|idx| (idx, idx))
         .collect();
-    let expected = predictions(&counts_of(&rest));
+    let expected = predictions(&loaded_counts_of(&rest));
     assert_eq!(predictions(&counts(&writer)), expected);
     assert_eq!(writer.forget(&path(5)).unwrap(), Forgotten::default());
     // The writer goes on in the new files.
@@ -149,7 +171,7 @@ fn what_is_forgotten_was_never_learned_and_is_gone_from_disk() {
     let with_9: Vec<_> = rest.iter().copied().chain([(9, 9)]).collect();
     assert_eq!(
         predictions(&counts(&store)),
-        predictions(&counts_of(&with_9))
+        predictions(&loaded_counts_of(&with_9))
     );
 
     // And in RAM.
@@ -223,7 +245,7 @@ fn rolling_back_gives_the_state_of_then() {
     let rest: Vec<_> = [0, 1, 3, 4, 5].map(|idx| (idx, idx)).into();
     assert_eq!(
         predictions(&counts(&writer)),
-        predictions(&counts_of(&rest))
+        predictions(&loaded_counts_of(&rest))
     );
 
     assert_eq!(writer.rollback(0).unwrap().removed, 5);

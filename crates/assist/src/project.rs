@@ -35,6 +35,8 @@ pub struct ProjectReport {
     pub changed: usize,
     /// Files that the project has as they are.
     pub unchanged: usize,
+    /// Of the new and changed files, those with a text that was learned under their path before: nothing was cut into pieces.
+    pub again: usize,
     /// Files that the project had and the source no longer has.
     pub removed: usize,
     /// Bytes of text in the new and changed files.
@@ -232,6 +234,7 @@ pub struct ProjectLearning<'a> {
 /// A file that was looked at: what is left to do with it.
 enum Looked {
     Unchanged,
+    LearnedBefore { sha256: String },
     Cut(Cut),
     NoText(String),
 }
@@ -314,6 +317,9 @@ impl ProjectLearning<'_> {
                 if store.change(&path, &sha256) == Change::Unchanged {
                     return (path, Looked::Unchanged);
                 }
+                if store.learned_before(&path, &sha256).is_some() {
+                    return (path, Looked::LearnedBefore { sha256 });
+                }
                 let mut cut = Cut {
                     sha256,
                     n_bytes: text.len(),
@@ -332,6 +338,7 @@ impl ProjectLearning<'_> {
         for ((path, looked), file) in looked.into_iter().zip(files) {
             match looked {
                 Looked::Unchanged => self.report.unchanged += 1,
+                Looked::LearnedBefore { sha256 } => self.take_again(&path, &sha256)?,
                 Looked::NoText(reason) => self.report.skipped.push((file.path.clone(), reason)),
                 Looked::Cut(cut) => self.take(&path, &file.path, &cut)?,
             }
@@ -366,12 +373,6 @@ impl ProjectLearning<'_> {
             if let Some(memory) = self.memory() {
                 memory.forget(path)?;
             }
-        }
-        if !gone.is_empty()
-            && let Some(memory) = self.memory()
-        {
-            // They have seen what no longer counts.
-            memory.set_levels(None);
         }
         self.report.removed = gone.len();
         self.release_copies(&gone)?;
@@ -512,6 +513,30 @@ impl ProjectLearning<'_> {
             }
         }
         Ok(change)
+    }
+
+    /// Takes up a text that the project has learned under this path before, with what it was held to teach then.
+    fn take_again(&mut self, path: &str, sha256: &str) -> Result<(), AssistError> {
+        match self.writer.learn_again(path, sha256)? {
+            Some(Change::New) => self.report.new += 1,
+            Some(Change::Changed) => self.report.changed += 1,
+            // Another file of the same pass has the same path and text.
+            Some(Change::Unchanged) | None => {
+                self.report.unchanged += 1;
+                return Ok(());
+            }
+        }
+        self.report.again += 1;
+        if self.counts == Counts::Follow {
+            let counts = self.writer.file(path).is_some_and(|file| file.counts());
+            if counts {
+                let pieces = self.writer.pieces(path)?;
+                self.assistant.memory_mut().learn(path, &pieces)?;
+            } else {
+                self.assistant.memory_mut().forget(path)?;
+            }
+        }
+        Ok(())
     }
 
     fn memory(&mut self) -> Option<&mut ProjectMemory> {

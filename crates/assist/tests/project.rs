@@ -11,7 +11,7 @@ use nestor_assist::{
     AssistError, Assistant, CompleteRequest, Counts, LearnFile, ProjectReport, Speed,
 };
 use nestor_bsl::position::ByteOffset;
-use nestor_memory::{MemoryError, ProjectWriter, Projects, Root, WhenBusy};
+use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Projects, Root, WhenBusy};
 use tempfile::TempDir;
 
 /// Learns the files as everything that the root `cf` has now.
@@ -119,6 +119,73 @@ fn a_project_opened_again_completes_as_it_did_in_memory() {
     assert_eq!(for_later.memory().n_files(), 0);
     for_later.load_project(&writer, 1, &mut |_| {}).unwrap();
     assert_eq!(for_later.memory().n_pieces(), in_ram.memory().n_pieces());
+}
+
+#[test]
+fn a_branch_switched_there_and_back_is_not_learned_or_taught_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut assistant = assistant(3, None);
+    let mut writer = writer(&assistant, &dir);
+    let other = MODULE.replace("Остатки", "Запасы");
+    let trunk = [file(&module(1), MODULE), file(&module(2), &other)];
+    // The branch changes a file, has none of the other and one of its own.
+    let branch = [file(&module(1), &other), file(&module(3), MODULE)];
+    for files in [&trunk, &branch] {
+        let report = learn(&mut assistant, &mut writer, files, Counts::Stay);
+        assert!(report.again == 0 && report.pieces > 0);
+        assert!(teach(&assistant, &mut writer, u64::MAX).0 > 0);
+    }
+    let taught = levels_of(&assistant, &dir);
+    let size = |writer: &ProjectWriter| {
+        let segments = writer.dir().join("segments.1.bin");
+        std::fs::metadata(segments).unwrap().len()
+    };
+    let before = size(&writer);
+    for files in [&trunk, &branch, &trunk] {
+        let report = learn(&mut assistant, &mut writer, files, Counts::Follow);
+        let figures = (report.new, report.changed, report.again, report.removed);
+        assert_eq!((figures, report.pieces), ((1, 1, 2, 1), 0));
+        assert_eq!(teach(&assistant, &mut writer, u64::MAX), (0, 0));
+    }
+    assert_eq!(size(&writer), before);
+    assert!(taught.is_some());
+    assert_eq!(levels_of(&assistant, &dir), taught);
+
+    // What counts is what was learned of the trunk at first.
+    let first = tempfile::tempdir().unwrap();
+    let mut writer_of_first = self::writer(&assistant, &first);
+    learn(&mut assistant, &mut writer_of_first, &trunk, Counts::Stay);
+    let counted = |store: &ProjectStore| -> Vec<_> {
+        let files = store.files().map(|(path, _)| path);
+        files
+            .map(|path| (path.to_owned(), store.pieces(path).unwrap()))
+            .collect()
+    };
+    assert_eq!(counted(&writer), counted(&writer_of_first));
+}
+
+#[test]
+fn a_module_changed_every_second_counts_as_it_is_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut assistant = assistant(3, None);
+    let mut writer = writer(&assistant, &dir);
+    let version = |n: usize| format!("{MODULE}// версия {n}\n");
+    // The 32nd version of a day is one of those that teach levels 2 and 3.
+    for n in 0..32 {
+        let files = [file(&module(1), &version(n))];
+        let report = learn(&mut assistant, &mut writer, &files, Counts::Stay);
+        assert_eq!(
+            (report.new, report.changed),
+            (usize::from(n == 0), usize::from(n > 0))
+        );
+    }
+    assert_eq!(writer.n_files(), 1);
+    let files = [file(&module(1), &version(31))];
+    let report = learn(&mut assistant, &mut writer, &files, Counts::Stay);
+    assert_eq!(report.unchanged, 1);
+    // Only the text that counts is taught, once.
+    let (taught, left) = teach(&assistant, &mut writer, u64::MAX);
+    assert_eq!((taught, left), (writer.n_pieces(), 0));
 }
 
 #[test]

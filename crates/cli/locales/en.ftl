@@ -318,6 +318,7 @@ help-learn-example =
     {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --project erp
 help-learn-sources = Folders, Designer dumps, EDT projects or bare git repositories; NAME=PATH gives a source a name, or says where a known one lies now
 help-learn-teach = Teach levels 2 and 3 about this many pieces; the next call goes on from there. 0 leaves it to the counts
+help-learn-full = Read every file, also those that have not changed since the last call by their size and time, their git blob or their version in Designer's dump
 help-learn-role = What the sources are to the project (otherwise found out where they tell)
 help-learn-model = Name of a bundled model, or a model folder; its tokenizer cuts the text
 
@@ -350,6 +351,8 @@ help-project-remove-example = {"  "}nestor project remove erp
 
 learn-root = {$root}: new {$new}, changed {$changed}, unchanged {$unchanged}, removed {$removed}; left out: {$skipped}
 learn-filtered = {"  "}held back: {$counts} only count, {$nothing} teach nothing (--json names them and says why)
+learn-origins = own code: {$own} files, {$own-size}; not known whose: {$unknown}, {$unknown-size}; vendor code: {$vendor}, {$vendor-size}
+learn-read = read {$read}; unchanged and not read {$unchanged}
 learn-work = learned {$size}, {$pieces} pieces in {$time} ({$rate} pieces/s)
 learn-project = project {$name}: {$files} files, {$pieces} pieces, last change {$change}
 project-loading = loading the project
@@ -373,6 +376,7 @@ project-about = about
 project-facts = {$path}: {$files} files, {$pieces} pieces, {$taught} of them taught to levels 2 and 3, {$size} on disk, {$changes} changes, made {$created}
 project-op-root = root
 project-op-learn = learned
+project-op-again = learned before
 project-op-remove = removed
 project-op-forget = forgotten
 project-op-rollback = rolled back

@@ -318,6 +318,7 @@ help-learn-example =
     {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --project erp
 help-learn-sources = Папки, выгрузки Конфигуратора, проекты EDT или репозитории git без рабочей копии; ИМЯ=ПУТЬ даёт источнику имя или говорит, где известный источник лежит теперь
 help-learn-teach = Обучить уровни 2 и 3 примерно на стольких токенах; следующий вызов продолжит. 0 — только счётчики
+help-learn-full = Читать все файлы, и те, что не менялись с прошлого раза, судя по размеру и времени, объекту git или версии в выгрузке Конфигуратора
 help-learn-role = Чем источники служат проекту (иначе определяется, где по ним видно)
 help-learn-model = Имя вложенной модели или папка модели; текст делит её токенизатор
 
@@ -350,6 +351,8 @@ help-project-remove-example = {"  "}nestor project remove erp
 
 learn-root = {$root}: новых {$new}, изменённых {$changed}, прежних {$unchanged}, удалённых {$removed}; пропущено: {$skipped}
 learn-filtered = {"  "}придержано: только в счёт {$counts}, ничему не учат {$nothing} (имена и причины — в --json)
+learn-origins = своего кода файлов: {$own}, {$own-size}; неизвестно чьего: {$unknown}, {$unknown-size}; кода поставщика: {$vendor}, {$vendor-size}
+learn-read = прочитано {$read}; не менялось и не читалось {$unchanged}
 learn-work = выучено {$size}, токенов: {$pieces}, за {$time} ({$rate} токенов/с)
 learn-project = проект {$name}: файлов {$files}, токенов {$pieces}, последнее изменение {$change}
 project-loading = загрузка проекта
@@ -373,6 +376,7 @@ project-about = о чём
 project-facts = {$path}: файлов {$files}, токенов {$pieces}, из них уровням 2 и 3 выучено {$taught}, {$size} на диске, изменений {$changes}, создан {$created}
 project-op-root = корень
 project-op-learn = выучено
+project-op-again = выучено ранее
 project-op-remove = удалено
 project-op-forget = забыто
 project-op-rollback = откат

@@ -153,6 +153,14 @@ pub fn now() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
+/// Nanoseconds since 1970.
+pub fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 or after 2262 is wrong anyway; no file is older than the earliest moment.
+    let nanoseconds = since.map_or(0, |since| since.as_nanos());
+    i64::try_from(nanoseconds).unwrap_or(0)
+}
+
 /// A moment for people, in their time zone.
 pub fn local_time(seconds: u64) -> String {
     match timestamp(seconds) {

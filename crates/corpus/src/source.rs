@@ -6,23 +6,35 @@
 //! A file that cannot be read as a module (protected, binary, another encoding) is reported and left out; a source that
 //! cannot be read at all is an error.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use nestor_bsl::ModulePath;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::CorpusError;
 
+mod changes;
 mod container;
+mod dump_info;
 mod folder;
 mod git;
+mod history;
 mod licence;
+mod objects;
+mod origin;
 mod roots;
+mod support;
 
+pub use changes::{Dumped, FileState, Outcome, SourceState, SourceStates, Stamp};
 pub use container::{ContainerError, form_module};
+pub use origin::{Origin, OriginReason};
 pub use roots::{Layout, Root, RootRole};
+pub use support::{Support, SupportError, SupportRule, VendorConfiguration};
 
 /// How a source is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,6 +89,21 @@ pub fn module_path(path: &str) -> ModulePath {
     }
 }
 
+/// A file that is or should be a module, as a source lists it without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module<'a> {
+    /// Its path in the source, with `/` between folders.
+    pub path: &'a str,
+    /// The innermost of [`Source::roots`] that it lies under.
+    pub root: Option<usize>,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// What tells its version.
+    pub stamp: Stamp,
+    /// What Designer's dump says of its object, if the file was not changed behind the dump.
+    pub dumped: Option<Dumped>,
+}
+
 /// A file that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
@@ -117,7 +144,25 @@ pub trait Source: Send + Sync {
     /// How many module files it lists and their bytes, for progress.
     fn size(&self) -> (usize, u64);
     /// Reads all modules in the order of their paths' bytes.
-    fn read(&self, visit: &mut Visit<'_>) -> Result<ReadReport, CorpusError>;
+    fn read(&self, visit: &mut Visit<'_>) -> Result<ReadReport, CorpusError> {
+        let all: Vec<usize> = (0..self.size().0).collect();
+        self.read_some(&all, visit)
+    }
+    /// The modules in the order of their paths' bytes.
+    fn modules(&self) -> Vec<Module<'_>>;
+    /// Reads some of [`Source::modules`], named by their indexes, in the order given.
+    fn read_some(
+        &self,
+        modules: &[usize],
+        visit: &mut Visit<'_>,
+    ) -> Result<ReadReport, CorpusError>;
+    /// For each of some modules, what tells whose code it is. Reads a few small files, no module.
+    fn origins(&self, modules: &[usize]) -> Vec<OriginReason>;
+    /// Changes when the answers of [`Source::origins`] may change for modules that stay the same.
+    fn origin_stamp(&self) -> String;
+    /// For each of some modules, when it was last changed, in seconds since 1970: by the commits of the git repository that it
+    /// lies in, else by the file system.
+    fn changed_at(&self, modules: &[usize]) -> Vec<Option<i64>>;
 }
 
 /// Opens what lies at `path`.
@@ -157,10 +202,24 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>, CorpusError> {
 trait Files: Send + Sync {
     /// State of one thread that loads.
     type Loader;
+    /// The paths of all files, in the order of their bytes.
     fn paths(&self) -> impl Iterator<Item = &str>;
+    fn path(&self, file: usize) -> &str;
     fn size(&self, file: usize) -> u64;
     fn loader(&self) -> Self::Loader;
     fn load(&self, loader: &Self::Loader, file: usize) -> Result<Vec<u8>, LoadError>;
+    /// The first bytes of a file, at least `len` of them unless it is shorter.
+    fn load_head(
+        &self,
+        loader: &Self::Loader,
+        file: usize,
+        _len: usize,
+    ) -> Result<Vec<u8>, LoadError> {
+        self.load(loader, file)
+    }
+    fn stamp(&self, file: usize) -> Stamp;
+    /// The commits that the files come from, where there are some.
+    fn history(&self) -> Option<history::History>;
     fn revision(&self) -> Option<&str>;
     fn is_git(&self) -> bool;
 }
@@ -190,6 +249,7 @@ struct Tree<F> {
     modules: Vec<(usize, Candidate, Option<usize>)>,
     bytes: u64,
     files: F,
+    facts: OnceLock<Vec<Option<origin::Facts>>>,
 }
 
 /// What a file's name promises.
@@ -246,7 +306,53 @@ impl<F: Files> Tree<F> {
             modules,
             bytes,
             files,
+            facts: OnceLock::new(),
         })
+    }
+
+    fn path(&self, module: usize) -> &str {
+        self.files.path(self.modules[module].0)
+    }
+
+    /// The last changes of some modules by git; the flag says whether it matters that people changed them.
+    fn last_changes(
+        &self,
+        wanted: &HashMap<&str, bool>,
+    ) -> Option<HashMap<String, history::LastChange>> {
+        Some(self.files.history()?.last_changes(wanted))
+    }
+
+    /// What the dumps of Designer say of each module.
+    fn dumped(&self, paths: &[&str]) -> Vec<Option<Dumped>> {
+        let loader = self.files.loader();
+        let of_root = |root: &Root| {
+            let folder = folder_prefix(&root.path);
+            let file = paths
+                .binary_search(&format!("{folder}ConfigDumpInfo.xml").as_str())
+                .ok()?;
+            let Stamp::Disk { modified_ns, .. } = self.files.stamp(file) else {
+                return None;
+            };
+            let text = self.files.load(&loader, file).ok()?;
+            let info = dump_info::DumpInfo::read(&String::from_utf8_lossy(&text));
+            Some((folder, info, modified_ns?))
+        };
+        let infos: Vec<_> = self.roots.iter().map(of_root).collect();
+        let of_module = |&(file, _, root): &(usize, Candidate, Option<usize>)| {
+            let (folder, info, dumped_ns) = infos.get(root?)?.as_ref()?;
+            let Stamp::Disk { modified_ns, .. } = self.files.stamp(file) else {
+                return None;
+            };
+            // A file that was changed after the dump is not what the dump tells of.
+            modified_ns.filter(|modified| modified <= dumped_ns)?;
+            let inside = self.files.path(file).strip_prefix(folder.as_str())?;
+            let object = inside.split('/').nth(1)?;
+            Some(Dumped {
+                version: info.version(object)?,
+                dumped_ns: *dumped_ns,
+            })
+        };
+        self.modules.iter().map(of_module).collect()
     }
 
     fn decode(&self, bytes: Vec<u8>, candidate: Candidate) -> Result<(String, FileKind), String> {
@@ -290,10 +396,80 @@ impl<F: Files> Source for Tree<F> {
         (self.modules.len(), self.bytes)
     }
 
-    fn read(&self, visit: &mut Visit<'_>) -> Result<ReadReport, CorpusError> {
+    fn modules(&self) -> Vec<Module<'_>> {
+        let paths: Vec<&str> = self.files.paths().collect();
+        let dumped = self.dumped(&paths);
+        self.modules
+            .iter()
+            .zip(dumped)
+            .map(|(&(file, _, root), dumped)| Module {
+                path: paths[file],
+                root,
+                bytes: self.files.size(file),
+                stamp: self.files.stamp(file),
+                dumped,
+            })
+            .collect()
+    }
+
+    fn origins(&self, modules: &[usize]) -> Vec<OriginReason> {
+        let paths: Vec<&str> = self.files.paths().collect();
+        let facts = self
+            .facts
+            .get_or_init(|| origin::Facts::read(&self.files, &paths, &self.roots));
+        let wanted: Vec<(&str, Option<usize>)> = modules
+            .iter()
+            .map(|&module| (self.path(module), self.modules[module].2))
+            .collect();
+        let edited = |unsure: &[&str]| -> HashSet<String> {
+            let wanted = unsure.iter().map(|path| (*path, true)).collect();
+            let changes = self.last_changes(&wanted).unwrap_or_default();
+            let by_hand = changes.into_iter().filter(|(_, change)| change.by_hand);
+            by_hand.map(|(path, _)| path).collect()
+        };
+        origin::find(&self.files, &paths, &self.roots, facts, &wanted, &edited)
+    }
+
+    fn origin_stamp(&self) -> String {
+        let mut hash = Sha256::new();
+        for (file, path) in self.files.paths().enumerate() {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            let tells = [
+                "ParentConfigurations.bin",
+                "Configuration.xml",
+                "Configuration.mdo",
+            ];
+            if tells.contains(&name) {
+                hash.update(format!("{path}\n{:?}\n", self.files.stamp(file)));
+            }
+        }
+        let digest = hash.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn changed_at(&self, modules: &[usize]) -> Vec<Option<i64>> {
+        let wanted = modules.iter().map(|&module| (self.path(module), false));
+        let changes = self.last_changes(&wanted.collect()).unwrap_or_default();
+        let of_module = |&module: &usize| {
+            let by_git = changes.get(self.path(module)).and_then(|it| it.time_s);
+            let by_disk = || match self.files.stamp(self.modules[module].0) {
+                Stamp::Disk { modified_ns, .. } => Some(modified_ns?.div_euclid(1_000_000_000)),
+                Stamp::Blob(_) => None,
+            };
+            by_git.or_else(by_disk)
+        };
+        modules.iter().map(of_module).collect()
+    }
+
+    fn read_some(
+        &self,
+        modules: &[usize],
+        visit: &mut Visit<'_>,
+    ) -> Result<ReadReport, CorpusError> {
         let paths: Vec<&str> = self.files.paths().collect();
         let mut report = ReadReport::default();
-        let mut rest = &self.modules[..];
+        let chosen: Vec<_> = modules.iter().map(|&module| self.modules[module]).collect();
+        let mut rest = &chosen[..];
         while !rest.is_empty() {
             let (batch, tail) = rest.split_at(self.batch_len(rest));
             rest = tail;
@@ -358,6 +534,15 @@ impl<F: Files> Tree<F> {
             fits
         });
         fitting.count().max(1)
+    }
+}
+
+/// What the paths in a folder begin with.
+fn folder_prefix(folder: &str) -> String {
+    if folder.is_empty() {
+        String::new()
+    } else {
+        format!("{folder}/")
     }
 }
 

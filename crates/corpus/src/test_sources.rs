@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// A path and the bytes that lie there.
+pub(crate) type TestFile<'a> = (&'a str, &'a [u8]);
+
 /// Writes files and the folders they lie in.
 pub(crate) fn write_files(base: &Path, files: &[(&str, &[u8])]) {
     for (path, bytes) in files {
@@ -67,4 +70,22 @@ pub(crate) fn module(names: &[&str]) -> String {
         )
     };
     names.iter().map(method).collect::<Vec<_>>().join("\n")
+}
+
+/// Makes a bare repository whose HEAD has one commit behind the other, each made at its time and holding its files.
+pub(crate) fn git_commits(path: &Path, commits: &[(u64, Vec<TestFile<'_>>)]) {
+    std::fs::create_dir_all(path).unwrap();
+    let repository = gix::init_bare(path).unwrap();
+    let mut parent = None;
+    for (time, files) in commits {
+        let tree = git_tree(&repository, files);
+        let time = format!("{time} +0000");
+        let who = gix::actor::SignatureRef {
+            name: "Автор".into(),
+            email: "author@example.com".into(),
+            time: &time,
+        };
+        let commit = repository.commit_as(who, who, "HEAD", "Правка", tree, parent);
+        parent = Some(commit.unwrap().detach());
+    }
 }

@@ -45,6 +45,7 @@ pub(crate) fn erase(writer: &mut ProjectWriter, path: &str) -> Result<(), Memory
     store.header = header;
     store.files = replay::files_after(&new.records, new.records.len() as u64).0;
     store.records = new.records;
+    store.texts = std::sync::OnceLock::new();
     store.segments = new.segments.into();
     store.segments_end = new.segments_end;
     writer.log = new.log;

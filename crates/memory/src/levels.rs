@@ -165,13 +165,14 @@ impl ProjectStore {
         weights_of(model) == state.model_sha256 && self.holds_still(state)
     }
 
-    /// Whether memories of this state have seen nothing but what counts. A text that was replaced since was taught as it was; the
-    /// new one is taught after it, and the old one fades.
+    /// Whether nothing that memories of this state have seen was taken back. A text that was replaced since was taught as it was;
+    /// the new one is taught after it, and the old one fades. So does that of a file that its source no longer has: it may be
+    /// back with the next switch of a branch.
     fn holds_still(&self, state: &State) -> bool {
         let taken_back = |record: &Record| {
             matches!(
                 record.op,
-                Operation::Forget { .. } | Operation::Rollback { .. }
+                Operation::Forget { erased: true, .. } | Operation::Rollback { .. }
             )
         };
         let since = self.records.get(state.history as usize..);

@@ -37,4 +37,4 @@ pub use record::{Filtered, Operation, Record, Role, Root};
 pub use replay::LearnedFile;
 pub use segments::{MAX_PIECES, Place};
 pub use store::{Cut, LoadProgress, ProjectStore};
-pub use writer::{Change, FileToLearn, Forgotten, ProjectWriter, RolledBack};
+pub use writer::{Change, FileToLearn, Forgotten, ProjectWriter, RolledBack, SOURCES_FILE};

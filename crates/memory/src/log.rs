@@ -73,6 +73,13 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Log, MemoryError> {
         {
             return Err(damage(format!("it rolls forward, to {to}")));
         }
+        if let Operation::Again { path, of } = &record.op
+            && learned_path(&log.records, *of) != Some(path.as_str())
+        {
+            return Err(damage(format!(
+                "change {of}, which it takes up again, learned no text of its path"
+            )));
+        }
         if !record.op.is_plain() {
             return Err(damage("a text in it has control characters".to_owned()));
         }
@@ -84,6 +91,14 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Log, MemoryError> {
     log.torn = rest.len() as u64;
     log.len = (bytes.len() - rest.len()) as u64;
     Ok(log)
+}
+
+/// The path whose text the record with this number learned.
+fn learned_path(records: &[Record], seq: u64) -> Option<&str> {
+    match &records.get(seq.checked_sub(1)? as usize)?.op {
+        Operation::Learn { path, .. } => Some(path),
+        _ => None,
+    }
 }
 
 fn has_commit(bytes: &[u8]) -> bool {

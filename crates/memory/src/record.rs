@@ -50,6 +50,14 @@ pub enum Operation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         filter: Option<Filtered>,
     },
+    /// Takes up a text again that was learned under the same path before: its pieces lie where they were put then, and what they
+    /// have taught levels 2 and 3 is not taught anew.
+    Again {
+        /// The path.
+        path: String,
+        /// Number of the record that learned the text.
+        of: u64,
+    },
     /// Takes a path, and all under it, out of what counts.
     Forget {
         /// The path.
@@ -87,7 +95,7 @@ impl Operation {
                 let reason = filter.as_ref().map_or("", |filter| &filter.reason);
                 is_plain(root) && is_plain(path) && is_plain(reason) && is_sha256(sha256)
             }
-            Self::Forget { path, .. } => is_plain(path),
+            Self::Again { path, .. } | Self::Forget { path, .. } => is_plain(path),
             Self::Note { text } => is_plain(text),
             Self::Rollback { .. } | Self::Commit => true,
         }

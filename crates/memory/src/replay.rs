@@ -69,11 +69,19 @@ pub(crate) fn files_after(records: &[Record], seq: u64) -> (Files, Vec<String>) 
             }
             Operation::Learn { path, .. } => {
                 lost.remove(path);
-                apply(&mut files, record);
+                apply(&mut files, records, record);
+            }
+            Operation::Again { path, .. } => {
+                apply(&mut files, records, record);
+                if files.contains_key(path) {
+                    lost.remove(path);
+                } else {
+                    lost.insert(path.clone(), ());
+                }
             }
             Operation::Forget { path, .. } => {
                 lost.retain(|lost, ()| !lies_under(lost, path));
-                apply(&mut files, record);
+                apply(&mut files, records, record);
             }
             _ => {}
         }
@@ -81,28 +89,20 @@ pub(crate) fn files_after(records: &[Record], seq: u64) -> (Files, Vec<String>) 
     (files, lost.into_keys().collect())
 }
 
-/// What one record other than a rollback changes.
-pub(crate) fn apply(files: &mut Files, record: &Record) {
+/// What one record other than a rollback changes; `records` are those before it.
+pub(crate) fn apply(files: &mut Files, records: &[Record], record: &Record) {
     match &record.op {
-        Operation::Learn {
-            root,
-            path,
-            sha256,
-            pieces,
-            weight,
-            place: Some(place),
-            filter,
-        } => {
-            let file = LearnedFile {
-                seq: record.seq,
-                root: root.clone(),
-                sha256: sha256.clone(),
-                pieces: *pieces,
-                weight: *weight,
-                place: *place,
-                filter: filter.clone(),
+        Operation::Learn { path, .. } => {
+            if let Some(file) = learned(record) {
+                files.insert(path.clone(), file);
+            }
+        }
+        Operation::Again { path, of } => {
+            // The reader of the log has refused numbers of anything but a text learned under this path.
+            match learned(&records[*of as usize - 1]) {
+                Some(file) => files.insert(path.clone(), file),
+                None => files.remove(path),
             };
-            files.insert(path.clone(), file);
         }
         Operation::Forget { path, .. } => {
             for path in under(files, path) {
@@ -111,6 +111,31 @@ pub(crate) fn apply(files: &mut Files, record: &Record) {
         }
         _ => {}
     }
+}
+
+/// The file that a record has learned; `None` once its pieces are erased.
+pub(crate) fn learned(record: &Record) -> Option<LearnedFile> {
+    let Operation::Learn {
+        root,
+        sha256,
+        pieces,
+        weight,
+        place,
+        filter,
+        ..
+    } = &record.op
+    else {
+        return None;
+    };
+    Some(LearnedFile {
+        seq: record.seq,
+        root: root.clone(),
+        sha256: sha256.clone(),
+        pieces: *pieces,
+        weight: *weight,
+        place: (*place)?,
+        filter: filter.clone(),
+    })
 }
 
 /// The paths that are `prefix` or lie under it.
@@ -194,6 +219,30 @@ mod tests {
         check(ops(), 5, &[("r/a", 1), ("r/a.b", 2)], &[]);
         check(ops(), 7, &[("r/a.b", 2)], &[]);
         check(ops(), 8, &[("r/a", 1), ("r/a.b", 2), ("r/d", 6)], &[]);
+    }
+
+    #[test]
+    fn a_text_taken_up_again_is_the_one_learned_then() {
+        let again = |of| Operation::Again {
+            path: "r/a".to_owned(),
+            of,
+        };
+        let ops = |erased| {
+            vec![
+                learn("r/a", erased),
+                learn("r/a", false),
+                again(1),
+                forget("r/a"),
+                again(2),
+                Operation::Rollback { to: 3 },
+            ]
+        };
+        check(ops(false), 3, &[("r/a", 1)], &[]);
+        check(ops(false), 5, &[("r/a", 2)], &[]);
+        check(ops(false), 6, &[("r/a", 1)], &[]);
+        check(ops(true), 3, &[], &["r/a"]);
+        check(ops(true), 5, &[("r/a", 2)], &[]);
+        check(ops(true), 6, &[], &["r/a"]);
     }
 
     #[test]

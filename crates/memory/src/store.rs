@@ -4,11 +4,12 @@
 //! changed in place, only appended to or replaced by a new generation. So a reader sees some committed state, or one that
 //! is about to be.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nestor_cache::CorpusNgram;
 use rayon::prelude::*;
@@ -37,6 +38,8 @@ pub struct ProjectStore {
     pub(crate) records: Vec<Record>,
     pub(crate) files: Files,
     pub(crate) roots: BTreeMap<String, Root>,
+    /// Numbers of the records that learned texts under a path, oldest first; made when it is first asked for.
+    pub(crate) texts: OnceLock<HashMap<String, Vec<u64>>>,
     pub(crate) segments: Mutex<File>,
     /// The byte behind the last frame that a record names.
     pub(crate) segments_end: u64,
@@ -95,6 +98,7 @@ impl ProjectStore {
             dir: dir.to_owned(),
             files: replay::files_after(&records, last).0,
             roots: replay::roots(&records),
+            texts: OnceLock::new(),
             records,
             header,
             segments: Mutex::new(segments),
@@ -134,6 +138,25 @@ impl ProjectStore {
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&LearnedFile> {
         self.files.get(path)
+    }
+
+    /// The last change that learned this text under this path, if its pieces are still there.
+    #[must_use]
+    pub fn learned_before(&self, path: &str, sha256: &str) -> Option<u64> {
+        let texts = self.texts.get_or_init(|| {
+            let mut texts: HashMap<String, Vec<u64>> = HashMap::new();
+            for record in &self.records {
+                if let Operation::Learn { path, .. } = &record.op {
+                    texts.entry(path.clone()).or_default().push(record.seq);
+                }
+            }
+            texts
+        });
+        let is_it = |seq: &&u64| {
+            let file = replay::learned(&self.records[**seq as usize - 1]);
+            file.is_some_and(|file| file.sha256 == sha256)
+        };
+        texts.get(path)?.iter().rfind(is_it).copied()
     }
 
     /// Files that count.
@@ -201,8 +224,23 @@ impl ProjectStore {
         self.unpack(file.seq, file.pieces, &self.frame(file.place)?)
     }
 
-    /// The counts of everything that counts, learned in the order in which it was learned first. `folder_of` is the key of a
-    /// path's module folder; at most `threads` threads count.
+    /// The files that count, in the order in which they are counted: call after call, each from its last file to its first. What
+    /// is counted last counts as newest, and a call learns first what matters most.
+    fn in_counting_order(&self) -> Vec<(&str, &LearnedFile)> {
+        // Records of one time are of one call.
+        let mut calls = Vec::with_capacity(self.records.len());
+        for (idx, record) in self.records.iter().enumerate() {
+            let is_next = idx > 0 && self.records[idx - 1].time != record.time;
+            calls.push(calls.last().copied().unwrap_or(0) + usize::from(is_next));
+        }
+        let mut files: Vec<(&str, &LearnedFile)> =
+            self.files().filter(|(_, file)| file.counts()).collect();
+        files.sort_unstable_by_key(|(_, file)| (calls[file.seq as usize - 1], Reverse(file.seq)));
+        files
+    }
+
+    /// The counts of everything that counts: the files of an earlier call before those of a later one, the files of one call
+    /// from the last to the first. `folder_of` is the key of a path's module folder; at most `threads` threads count.
     ///
     /// # Errors
     /// [`MemoryError::Corrupt`] naming the damaged segment.
@@ -214,9 +252,7 @@ impl ProjectStore {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<ProjectCounts, MemoryError> {
         let mut counts = ProjectCounts::new(self.header.vocabulary as usize, corpus)?;
-        let mut files: Vec<(&str, &LearnedFile)> =
-            self.files().filter(|(_, file)| file.counts()).collect();
-        files.sort_unstable_by_key(|(_, file)| file.seq);
+        let files = self.in_counting_order();
         let (of, mut done) = (self.n_pieces(), 0);
         let mut rest = files.as_slice();
         while !rest.is_empty() {

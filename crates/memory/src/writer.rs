@@ -31,6 +31,9 @@ const BATCH_TIME: Duration = Duration::from_secs(3);
 /// No path of ours is longer.
 const MAX_PATH_LEN: usize = 4096;
 
+/// Name of the file in a project's folder that says in what state its sources were read; its content is the caller's.
+pub const SOURCES_FILE: &str = "sources.json";
+
 /// A project, opened to change; holds its lock.
 pub struct ProjectWriter {
     pub(crate) store: ProjectStore,
@@ -281,6 +284,37 @@ impl ProjectWriter {
         Ok(change)
     }
 
+    /// Takes up a text again that was learned under this path before, as after a branch was switched back: nothing is written
+    /// but the change, and levels 2 and 3 are not taught anew. `None` when that text was never learned there, or is erased.
+    ///
+    /// # Errors
+    /// When a batch cannot be written.
+    pub fn learn_again(&mut self, path: &str, sha256: &str) -> Result<Option<Change>, MemoryError> {
+        self.check_usable()?;
+        let change = self.store.change(path, sha256);
+        if change == Change::Unchanged {
+            return Ok(Some(change));
+        }
+        let Some(of) = self.store.learned_before(path, sha256) else {
+            return Ok(None);
+        };
+        self.push(Operation::Again {
+            path: path.to_owned(),
+            of,
+        })?;
+        Ok(Some(change))
+    }
+
+    /// Keeps a file beside the log that can be made again at any time; it appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`MemoryError::Io`], for instance when the disk is full; the earlier file then stays.
+    pub fn save_sources(&mut self, bytes: &[u8]) -> Result<(), MemoryError> {
+        // What it says of the log must not be lost behind it.
+        self.commit()?;
+        files::replace(&self.store.dir.join(SOURCES_FILE), bytes)
+    }
+
     /// Takes a file out of what counts because its source no longer has it; rolling back can bring it back. Nothing happens if
     /// nothing counts there.
     ///
@@ -431,7 +465,12 @@ impl ProjectWriter {
             Operation::Root(root) => {
                 self.store.roots.insert(root.name.clone(), root.clone());
             }
-            _ => replay::apply(&mut self.store.files, &record),
+            _ => replay::apply(&mut self.store.files, &self.store.records, &record),
+        }
+        if let Operation::Learn { path, .. } = &record.op
+            && let Some(texts) = self.store.texts.get_mut()
+        {
+            texts.entry(path.clone()).or_default().push(record.seq);
         }
         self.store.records.push(record);
         if self.n_pending >= BATCH_RECORDS || self.pending_since.elapsed() >= BATCH_TIME {
@@ -497,11 +536,12 @@ pub(crate) fn remove_leftovers(store: &ProjectStore) -> Result<(), MemoryError> 
         store.header.log_path(dir),
         store.segments_path(),
         dir.join(LEVELS_FILE),
+        dir.join(SOURCES_FILE),
     ];
     for entry in std::fs::read_dir(dir).map_err(MemoryError::io(dir))? {
         let path = entry.map_err(MemoryError::io(dir))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_ours = ["memory.", "log.", "segments.", "levels."]
+        let is_ours = ["memory.", "log.", "segments.", "levels.", "sources."]
             .iter()
             .any(|start| name.starts_with(start));
         if is_ours && !kept.contains(&path) {

@@ -52,7 +52,7 @@ fn a_torn_log_is_cut_at_open_with_a_note() {
         if cut % 97 == 0 {
             let writer = place
                 .projects
-                .open_to_write(&name(), WhenBusy::Fail, 0)
+                .open_to_write(&name(), WhenBusy::Fail, 1_700_000_000)
                 .unwrap();
             assert_eq!(writer.n_files(), n_files);
             let was_cut = writer.cut();
@@ -72,7 +72,7 @@ fn a_torn_log_is_cut_at_open_with_a_note() {
             let files: Vec<_> = (0..5).map(|idx| (idx, idx)).collect();
             assert_eq!(
                 predictions(&counts(&writer)),
-                predictions(&counts_of(&files))
+                predictions(&loaded_counts_of(&files))
             );
             drop(writer);
             std::fs::write(&segments, all_segments).unwrap();

@@ -24,21 +24,22 @@ fn a_memory_reopened_is_the_memory_in_ram() {
     }
     for idx in [3, 7] {
         assert_eq!(learn(&mut writer, idx, 100 + idx), Change::Changed);
+        files.retain(|(other, _)| *other != idx);
         files.push((idx, 100 + idx));
     }
     writer.commit().unwrap();
-    let in_ram = predictions(&counts_of(&files));
-    assert_close(&counts(&writer), &counts_of(&files));
+    let in_ram = predictions(&loaded_counts_of(&files));
+    assert_close(&counts(&writer), &loaded_counts_of(&files));
     drop(writer);
     let store = open(&place.projects);
     assert_eq!(store.n_files(), 12);
     let reopened = counts(&store);
-    assert_close(&reopened, &counts_of(&files));
+    assert_close(&reopened, &loaded_counts_of(&files));
 
     // Nothing was replaced here, so not even rounding may differ.
     let mut fresh = counts_of(&[]);
     let mut order: Vec<_> = store.files().collect();
-    order.sort_by_key(|(_, file)| file.seq);
+    order.sort_by_key(|(_, file)| std::cmp::Reverse(file.seq));
     for (path, _) in order {
         let pieces = store.pieces(path).unwrap();
         fresh.learn(path, &folder(path), &pieces).unwrap();
@@ -49,6 +50,27 @@ fn a_memory_reopened_is_the_memory_in_ram() {
         predictions(&reopened)
     );
     assert_eq!(in_ram.len(), predictions(&reopened).len());
+}
+
+#[test]
+fn what_a_later_call_learns_is_newer_and_in_a_call_what_comes_first() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    for (time, files) in [(1, [1, 2]), (2, [4, 3])] {
+        writer.set_time(time);
+        for idx in files {
+            learn(&mut writer, idx, idx);
+        }
+    }
+    // Taken up again, a text is as old as it was.
+    learn(&mut writer, 1, 9);
+    writer.learn_again(&path(1), &sha(1)).unwrap();
+    writer.commit().unwrap();
+    let order = [2, 1, 3, 4].map(|idx| (idx, idx));
+    let expected = predictions(&counts_of(&order));
+    assert_eq!(predictions(&counts(&writer)), expected);
+    let by_number = [1, 2, 4, 3].map(|idx| (idx, idx));
+    assert_ne!(expected, predictions(&counts_of(&by_number)));
 }
 
 #[test]
@@ -138,7 +160,7 @@ fn what_is_forgotten_was_never_learned_and_is_gone_from_disk() {
         .filter(|&idx| idx != 5)
         .map(|idx| (idx, idx))
         .collect();
-    let expected = predictions(&counts_of(&rest));
+    let expected = predictions(&loaded_counts_of(&rest));
     assert_eq!(predictions(&counts(&writer)), expected);
     assert_eq!(writer.forget(&path(5)).unwrap(), Forgotten::default());
     // The writer goes on in the new files.
@@ -150,7 +172,7 @@ fn what_is_forgotten_was_never_learned_and_is_gone_from_disk() {
     let with_9: Vec<_> = rest.iter().copied().chain([(9, 9)]).collect();
     assert_eq!(
         predictions(&counts(&store)),
-        predictions(&counts_of(&with_9))
+        predictions(&loaded_counts_of(&with_9))
     );
 
     // And in RAM.
@@ -224,7 +246,7 @@ fn rolling_back_gives_the_state_of_then() {
     let rest: Vec<_> = [0, 1, 3, 4, 5].map(|idx| (idx, idx)).into();
     assert_eq!(
         predictions(&counts(&writer)),
-        predictions(&counts_of(&rest))
+        predictions(&loaded_counts_of(&rest))
     );
 
     assert_eq!(writer.rollback(0).unwrap().removed, 5);
@@ -234,6 +256,113 @@ fn rolling_back_gives_the_state_of_then() {
         error,
         MemoryError::NoSuchChange { seq: 1_000, .. }
     ));
+}
+
+#[test]
+fn a_text_that_comes_back_is_taken_up_where_it_lies() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    for seed in [1, 2] {
+        learn(&mut writer, 1, seed);
+    }
+    learn(&mut writer, 2, 7);
+    let first = writer.history().len();
+    writer.commit().unwrap();
+    let segments = writer.dir().join("segments.1.bin");
+    let bytes = || std::fs::metadata(&segments);
+    let n_bytes = bytes().unwrap().len();
+    for _ in 0..50 {
+        for seed in [1, 2] {
+            let change = writer.learn_again(&path(1), &sha(seed)).unwrap();
+            assert_eq!(change, Some(Change::Changed));
+            let unchanged = writer.learn_again(&path(1), &sha(seed)).unwrap();
+            assert_eq!(unchanged, Some(Change::Unchanged));
+        }
+    }
+    assert_eq!(writer.learn_again(&path(1), &sha(3)).unwrap(), None);
+    assert_eq!(
+        writer.learn_again(&path(2), &sha(1)).unwrap(),
+        None,
+        "another path"
+    );
+    writer.retire(&path(1)).unwrap();
+    let new = writer.learn_again(&path(1), &sha(1)).unwrap();
+    assert_eq!(new, Some(Change::New));
+    // Known as what was learned first: levels 2 and 3 have nothing to learn of it.
+    assert!(writer.untaught(first as u64).is_empty());
+    writer.commit().unwrap();
+    drop(writer);
+    assert_eq!(bytes().unwrap().len(), n_bytes);
+
+    let store = open(&place.projects);
+    store.verify().unwrap();
+    assert_eq!(store.pieces(&path(1)).unwrap(), pieces(1));
+    assert_eq!(store.file(&path(1)).unwrap().sha256, sha(1));
+    let bundle = place.dir.path().join("bundle");
+    store.export(&bundle).unwrap();
+    let other = "Копия".parse().unwrap();
+    let import = |name| {
+        let imported = place
+            .projects
+            .import(name, &bundle, &model(), WhenBusy::Fail, 0);
+        imported.unwrap()
+    };
+    assert_eq!(import(&other).pieces(&path(1)).unwrap(), pieces(1));
+
+    // Forgetting takes every text of the path, and none of them can be taken up again.
+    let mut writer = self::writer(&place.projects);
+    assert_eq!(writer.forget(&path(1)).unwrap().files, 1);
+    assert_eq!(writer.learn_again(&path(1), &sha(1)).unwrap(), None);
+    let rolled = writer.rollback(first as u64 + 1).unwrap();
+    assert_eq!(rolled.lost, [path(1)]);
+    drop(writer);
+    let store = open(&place.projects);
+    assert!(store.file(&path(1)).is_none() && store.file(&path(2)).is_some());
+}
+
+#[test]
+fn a_log_that_takes_up_what_was_never_learned_is_refused() {
+    let place = place();
+    let mut writer = writer(&place.projects);
+    learn(&mut writer, 1, 1);
+    learn(&mut writer, 1, 2);
+    writer.learn_again(&path(1), &sha(1)).unwrap();
+    writer.save_sources(b"{}").unwrap();
+    let dir = writer.dir().to_owned();
+    drop(writer);
+    let log = dir.join("log.1.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let last = text.lines().find(|line| line.contains("again")).unwrap();
+    for (old, new) in [
+        ("\"of\":2", "\"of\":1"),
+        ("\"of\":2", "\"of\":9"),
+        ("Модуль1", "Модуль2"),
+    ] {
+        let json = last.split(",\"check\"").next().unwrap().to_owned() + "}";
+        let sealed = resealed(&json.replace(old, new));
+        assert_ne!(sealed, last, "{old}");
+        std::fs::write(&log, text.replace(last, &sealed)).unwrap();
+        let refused = place.projects.open(&name()).unwrap_err().to_string();
+        assert!(refused.contains("takes up again"), "{refused}");
+    }
+    std::fs::write(&log, text).unwrap();
+    assert_eq!(std::fs::read(dir.join("sources.json")).unwrap(), b"{}");
+    drop(self::writer(&place.projects));
+    assert!(dir.join("sources.json").exists(), "it is no leftover");
+}
+
+/// A line of the log whose check is right.
+fn resealed(json: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(json);
+    let check: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!(
+        "{},\"check\":\"{check}\"}}",
+        json.strip_suffix('}').unwrap()
+    )
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! `nestor learn SRC... --project NAME`: teaches codebases, or what changed in them, to a project that stays.
 //!
-//! Own code comes first where the sources tell: extensions, then external processors, libraries, whole configurations. So a
-//! run that is broken off has learned what matters most.
+//! Own code comes first, of all sources: extensions, then external processors, packages, configurations, in each the newest
+//! first. Code that may be a vendor's follows, a vendor's code is last. So a run that is broken off has learned what matters
+//! most. What has not changed since the last call is not read.
+
+mod plan;
 
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -16,9 +19,11 @@ use nestor_assist::{
     AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport, Teaches,
 };
 use nestor_corpus::Source;
-use nestor_corpus::source::RootRole;
-use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Role, Root};
+use nestor_corpus::source::{RootRole, SourceState, SourceStates};
+use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Role, Root, SOURCES_FILE};
+use plan::{Asked, CLASSES, Origins, Plan};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -37,6 +42,8 @@ pub struct Typed {
     role: Option<RoleTyped>,
     #[arg(long, value_name = "N", default_value_t = 300_000)]
     teach: u64,
+    #[arg(long)]
+    full: bool,
     #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
     model: String,
     #[command(flatten)]
@@ -67,6 +74,8 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let messages = &terminal.messages;
     let name = projects::name(&typed.project, messages)?;
     let projects = typed.write.projects(messages)?;
+    // A file that changes while it is looked at must count as changed next time.
+    let read_ns = projects::now_ns();
     let mut given = open_sources(&typed.sources, terminal)?;
     let mut assistant = super::complete::open(&typed.model, messages)?;
     let identity = assistant.identity();
@@ -74,19 +83,43 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         projects.open_or_create(&name, &identity, when_busy, projects::now())
     })?;
     projects::tell_cut(writer.cut(), &name, terminal);
+    let started = Instant::now();
+    let role = typed.role.map(Role::from);
+    // A hint: without it everything is read.
+    let kept = std::fs::read(writer.dir().join(SOURCES_FILE)).unwrap_or_default();
+    let mut states = SourceStates::from_bytes(&kept);
     for one in &mut given {
-        one.root = Some(root_of(one, typed.role.map(Role::from), &writer, messages)?);
+        let root = root_of(one, role, &writer, messages)?;
+        let state = states.take(&root.name, &root.location);
+        one.root = Some(root);
+        one.plan = Some(plan(one, role, state.filter(|_| !typed.full), &writer));
     }
     given.sort_by_key(Given::first_rank);
 
-    let started = Instant::now();
-    let bytes = given.iter().map(|one| one.source.size().1).sum();
+    let bytes = given.iter().flat_map(|one| &one.plan);
+    let bytes = bytes.map(|plan| plan.bytes_read).sum();
     let bar = terminal.bar(bytes, &messages.text("learning-bar"));
-    let mut roots = Vec::with_capacity(given.len());
-    for one in &given {
-        roots.push(learn(one, &mut assistant, &mut writer, &bar, messages)?);
+    for class in 0..CLASSES.len() {
+        for one in &mut given {
+            if one
+                .plan
+                .as_ref()
+                .is_some_and(|plan| plan.classes().contains(&class))
+            {
+                learn(one, class, &mut assistant, &mut writer, &bar, messages)?;
+            }
+        }
     }
     bar.finish_and_clear();
+    let mut roots = Vec::with_capacity(given.len());
+    for one in given {
+        let (report, root, state) = one.finish(read_ns);
+        states.sources.insert(root, state);
+        roots.push(report);
+    }
+    writer
+        .save_sources(&states.to_bytes())
+        .map_err(|error| explain::memory(messages, &error))?;
     let seconds = started.elapsed().as_secs_f64();
     let taught = teach(&assistant, &mut writer, typed.teach, terminal)?;
     let report = Report::new(roots, seconds, taught, &writer);
@@ -140,6 +173,9 @@ struct Given {
     source: Box<dyn Source>,
     /// Known once the project is open.
     root: Option<Root>,
+    plan: Option<Plan>,
+    /// What was done of the plan.
+    done: ProjectReport,
 }
 
 impl Given {
@@ -164,6 +200,38 @@ impl Given {
 
     fn first_rank(&self) -> u8 {
         self.ranks().first().copied().unwrap_or_default()
+    }
+
+    /// What the user says that the source is, in this call or an earlier one; not what the source itself tells.
+    fn told_role(&self, typed: Option<Role>) -> Option<Role> {
+        let kept = self.root.as_ref().and_then(|root| root.role);
+        let is_told = |role: &Role| {
+            let mut found = self.source.roots().iter();
+            !found.any(|root| role_of(root.role) == *role)
+        };
+        typed.or(kept.filter(is_told))
+    }
+
+    /// Adds what a pass has done.
+    fn add(&mut self, pass: ProjectReport) {
+        let done = &mut self.done;
+        done.new += pass.new;
+        done.changed += pass.changed;
+        done.unchanged += pass.unchanged;
+        done.again += pass.again;
+        done.removed += pass.removed;
+        done.bytes += pass.bytes;
+        done.pieces += pass.pieces;
+        done.skipped.extend(pass.skipped);
+    }
+
+    /// The report, and the state of the source under the name of its root.
+    fn finish(self, read_ns: i64) -> (RootReport, String, SourceState) {
+        let root = self.root.expect("resolved before");
+        let plan = self.plan.expect("made before");
+        let report = RootReport::new(&root, &self.path, self.done, &plan);
+        let state = plan.into_state(root.location, read_ns);
+        (report, root.name, state)
     }
 }
 
@@ -204,6 +272,8 @@ fn open_sources(typed: &[String], terminal: &Terminal) -> Outcome<Vec<Given>> {
             location: location.to_string_lossy().into_owned(),
             source,
             root: None,
+            plan: None,
+            done: ProjectReport::default(),
         });
     }
     for (idx, one) in given.iter().enumerate() {
@@ -267,50 +337,86 @@ fn root_of(
     })
 }
 
-/// Learns one source, in as many passes as its parts have ranks.
-fn learn(
+/// Compares a source with what the project has learned of it.
+fn plan(
     given: &Given,
+    typed: Option<Role>,
+    state: Option<SourceState>,
+    store: &ProjectStore,
+) -> Plan {
+    let name = &given.root.as_ref().expect("resolved before").name;
+    Plan::new(Asked {
+        source: given.source.as_ref(),
+        state,
+        role: given.told_role(typed),
+        rank: &|root| rank(given.role_of(root)),
+        learned: &|path| learned(store, name, path),
+    })
+}
+
+/// The hash of the text that counts under a path of a root.
+fn learned(store: &ProjectStore, root: &str, path: &str) -> Option<String> {
+    let file = store.file(&format!("{root}/{path}"));
+    file.map(|file| file.sha256.clone())
+}
+
+/// Learns one class of a source's code.
+fn learn(
+    given: &mut Given,
+    class: usize,
     assistant: &mut Assistant,
     writer: &mut ProjectWriter,
     bar: &ProgressBar,
     messages: &Messages,
-) -> Outcome<RootReport> {
+) -> Outcome<()> {
     let told = |error: AssistError| explain::assist(messages, &error);
     let root = given.root.as_ref().expect("resolved before");
+    let plan = given.plan.as_mut().expect("made before");
     writer
         .set_root(root)
         .map_err(|error| explain::memory(messages, &error))?;
     let learning = assistant.learn_project(writer, &root.name, Counts::Stay);
     let mut learning = learning.map_err(told)?;
-    let ranks = given.ranks();
-    let mut unread = Vec::new();
-    for pass in 0..ranks.len() {
-        let is_last = pass + 1 == ranks.len();
-        let takes = |root: Option<usize>| match ranks.binary_search(&rank(given.role_of(root))) {
-            Ok(idx) => idx == pass,
-            // Beside all roots.
-            Err(_) => is_last,
-        };
-        let read = read_pass(given.source.as_ref(), &takes, &mut learning, bar, messages)?;
-        if is_last {
-            unread = read;
-        }
+    for path in plan.beside(class) {
+        learning.keep(path);
     }
-    for file in &unread {
+    let source = given.source.as_ref();
+    let read = read_pass(source, plan.pass(class), &mut learning, bar, messages)?;
+    for file in &read.left_out {
         learning.keep(&file.path);
     }
     let report = learning.finish().map_err(told)?;
-    Ok(RootReport::new(root, &given.path, report, unread))
+    let left_out = read.left_out.iter();
+    let left_out = left_out.map(|file| (file.path.as_str(), file.reason.as_str()));
+    let unlearned = report.skipped.iter().map(|(path, _)| path.as_str());
+    plan.read(
+        class,
+        &read.visited,
+        &left_out.collect(),
+        &unlearned.collect(),
+        &|path| learned(writer, &root.name, path),
+    );
+    given.add(report);
+    Ok(())
 }
 
-/// Reads a source and learns the files that `takes` says; returns those that are no text.
+/// What reading some files of a source gave.
+struct Read {
+    /// Files with text.
+    visited: HashSet<String>,
+    /// Files that are no text.
+    left_out: Vec<Skipped>,
+}
+
+/// Reads some files of a source and learns them.
 fn read_pass(
     source: &dyn Source,
-    takes: &dyn Fn(Option<usize>) -> bool,
+    modules: &[usize],
     learning: &mut ProjectLearning<'_>,
     bar: &ProgressBar,
     messages: &Messages,
-) -> Outcome<Vec<Skipped>> {
+) -> Outcome<Read> {
+    let mut visited = HashSet::with_capacity(modules.len());
     let mut batch: Vec<LearnFile> = Vec::with_capacity(BATCH);
     let mut teach = |batch: &mut Vec<LearnFile>| {
         let n_bytes: usize = batch.iter().map(|file| file.text.len()).sum();
@@ -320,10 +426,8 @@ fn read_pass(
         Ok(())
     };
     let mut failed: Option<AssistError> = None;
-    let read = source.read(&mut |file| {
-        if !takes(file.root) {
-            return ControlFlow::Continue(());
-        }
+    let read = source.read_some(modules, &mut |file| {
+        visited.insert(file.path.clone());
         batch.push(LearnFile {
             path: file.path,
             text: file.text,
@@ -343,11 +447,14 @@ fn read_pass(
     failed
         .map_or_else(|| teach(&mut batch), Err)
         .map_err(|error| explain::assist(messages, &error))?;
-    let skipped = report.skipped.into_iter().map(|file| Skipped {
+    let left_out = report.skipped.into_iter().map(|file| Skipped {
         path: file.path,
         reason: file.reason,
     });
-    Ok(skipped.collect())
+    Ok(Read {
+        visited,
+        left_out: left_out.collect(),
+    })
 }
 
 /// The document of the command.
@@ -359,8 +466,14 @@ struct Report {
     changed: usize,
     unchanged: usize,
     removed: usize,
+    /// Of the new and changed files, those whose text was learned before.
+    again: usize,
     bytes: usize,
     pieces: usize,
+    /// Bytes of the files that were read, and of those that had not changed.
+    bytes_read: u64,
+    bytes_unchanged: u64,
+    origins: Origins,
     seconds: f64,
     pieces_per_s: f64,
     /// What the project holds now.
@@ -383,8 +496,12 @@ struct RootReport {
     changed: usize,
     unchanged: usize,
     removed: usize,
+    again: usize,
     bytes: usize,
     pieces: usize,
+    bytes_read: u64,
+    bytes_unchanged: u64,
+    origins: Origins,
     skipped: Vec<Skipped>,
     filtered: Vec<HeldBack>,
 }
@@ -417,19 +534,28 @@ impl From<nestor_assist::HeldBack> for HeldBack {
 }
 
 impl RootReport {
-    fn new(root: &Root, source: &Path, report: ProjectReport, mut skipped: Vec<Skipped>) -> Self {
-        let unlearned = report.skipped.into_iter();
-        skipped.extend(unlearned.map(|(path, reason)| Skipped { path, reason }));
+    fn new(root: &Root, source: &Path, report: ProjectReport, plan: &Plan) -> Self {
+        let unread = plan
+            .left_out()
+            .map(|(path, reason)| (path.to_owned(), reason.to_owned()));
+        let skipped = unread
+            .chain(report.skipped)
+            .map(|(path, reason)| Skipped { path, reason })
+            .collect();
         Self {
             root: root.name.clone(),
             source: source.to_owned(),
             role: root.role,
             new: report.new,
             changed: report.changed,
-            unchanged: report.unchanged,
+            unchanged: report.unchanged + plan.unchanged,
             removed: report.removed,
+            again: report.again,
             bytes: report.bytes,
             pieces: report.pieces,
+            bytes_read: plan.bytes_read,
+            bytes_unchanged: plan.bytes_unchanged,
+            origins: plan.origins(),
             skipped,
             filtered: report.filtered.into_iter().map(HeldBack::from).collect(),
         }
@@ -440,6 +566,10 @@ impl Report {
     fn new(roots: Vec<RootReport>, seconds: f64, taught: Taught, store: &ProjectStore) -> Self {
         let sum = |of: fn(&RootReport) -> usize| roots.iter().map(of).sum::<usize>();
         let pieces = sum(|root| root.pieces);
+        let mut origins = Origins::default();
+        for root in &roots {
+            origins.add_all(&root.origins);
+        }
         Self {
             project: store.name().to_string(),
             path: store.dir().to_owned(),
@@ -447,8 +577,12 @@ impl Report {
             changed: sum(|root| root.changed),
             unchanged: sum(|root| root.unchanged),
             removed: sum(|root| root.removed),
+            again: sum(|root| root.again),
             bytes: sum(|root| root.bytes),
             pieces,
+            bytes_read: roots.iter().map(|root| root.bytes_read).sum(),
+            bytes_unchanged: roots.iter().map(|root| root.bytes_unchanged).sum(),
+            origins,
             seconds,
             pieces_per_s: pieces as f64 / seconds.max(1e-9),
             files: store.n_files(),
@@ -482,6 +616,24 @@ fn text(report: &Report, messages: &Messages) -> String {
             text.push_str(&format!("{}\n", messages.with("learn-filtered", &values)));
         }
     }
+    let origins = &report.origins;
+    let shares = [&origins.own, &origins.unknown, &origins.vendor];
+    let [own, unknown, vendor] = shares.map(|share| messages.count(share.files as u64));
+    let [own_size, unknown_size, vendor_size] = shares.map(|share| messages.bytes(share.bytes));
+    let values = [
+        ("own", own.into()),
+        ("own-size", own_size.into()),
+        ("unknown", unknown.into()),
+        ("unknown-size", unknown_size.into()),
+        ("vendor", vendor.into()),
+        ("vendor-size", vendor_size.into()),
+    ];
+    text.push_str(&format!("{}\n", messages.with("learn-origins", &values)));
+    let values = [
+        ("read", messages.bytes(report.bytes_read).into()),
+        ("unchanged", messages.bytes(report.bytes_unchanged).into()),
+    ];
+    text.push_str(&format!("{}\n", messages.with("learn-read", &values)));
     let values = [
         ("size", messages.bytes(report.bytes as u64).into()),
         ("pieces", messages.count(report.pieces as u64).into()),

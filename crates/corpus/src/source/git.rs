@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use gix::{ObjectId, Repository, ThreadSafeRepository};
 
-use super::{Files, LoadError};
+use super::history::History;
+use super::{Files, LoadError, Stamp};
 use crate::CorpusError;
 
 /// Delta bases kept by each reading thread.
@@ -72,6 +73,10 @@ impl Files for Commit {
         self.files.iter().map(|file| file.path.as_str())
     }
 
+    fn path(&self, file: usize) -> &str {
+        &self.files[file].path
+    }
+
     fn size(&self, file: usize) -> u64 {
         self.files[file].size
     }
@@ -95,6 +100,14 @@ impl Files for Commit {
                 reason: format!("{path}, object {id}: {}", describe(&error)),
             })),
         }
+    }
+
+    fn stamp(&self, file: usize) -> Stamp {
+        Stamp::Blob(self.files[file].id.to_string())
+    }
+
+    fn history(&self) -> Option<History> {
+        Some(History::of_repository(self.repository.clone()))
     }
 
     fn revision(&self) -> Option<&str> {

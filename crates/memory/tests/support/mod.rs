@@ -127,6 +127,12 @@ pub fn counts_of(files: &[(u64, u64)]) -> ProjectCounts {
     counts
 }
 
+/// The same for files that one call has learned and that were loaded: what was learned first is counted last.
+pub fn loaded_counts_of(files: &[(u64, u64)]) -> ProjectCounts {
+    let reversed: Vec<_> = files.iter().rev().copied().collect();
+    counts_of(&reversed)
+}
+
 /// Predictions for contexts of a few texts, seen from an open file of the project and from a new one.
 pub fn predictions(counts: &ProjectCounts) -> Vec<f32> {
     let mut all = Vec::new();

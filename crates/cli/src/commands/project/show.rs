@@ -274,6 +274,7 @@ fn operation_text(operation: &str, messages: &Messages) -> String {
     messages.text(match operation {
         "root" => "project-op-root",
         "learn" => "project-op-learn",
+        "again" => "project-op-again",
         "remove" => "project-op-remove",
         "forget" => "project-op-forget",
         "rollback" => "project-op-rollback",
@@ -300,6 +301,10 @@ fn runs(records: &[Record]) -> Vec<Run> {
                 u64::from(*pieces),
                 Some(path.clone()),
             ),
+            Operation::Again { path, .. } => {
+                let root = path.split('/').next().map(str::to_owned);
+                ("again", root, 0, Some(path.clone()))
+            }
             Operation::Forget { path, erased } => {
                 let root = path.split('/').next().map(str::to_owned);
                 let operation = if *erased { "forget" } else { "remove" };
@@ -310,7 +315,7 @@ fn runs(records: &[Record]) -> Vec<Run> {
             Operation::Commit => continue,
         };
         let goes_on = |run: &&mut Run| {
-            matches!(operation, "learn" | "remove")
+            matches!(operation, "learn" | "again" | "remove")
                 && (run.operation, &run.root, run.time_s) == (operation, &root, record.time)
         };
         if let Some(run) = runs.last_mut().filter(goes_on) {

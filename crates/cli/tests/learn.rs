@@ -1,0 +1,372 @@
+//! `nestor learn` from outside: whose code it learns first, and what it does not read again.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
+#[allow(dead_code, reason = "not every test binary uses all of it")]
+mod support;
+
+use nestor_memory::{Operation, Projects};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use support::{Ran, command, run};
+use tempfile::TempDir;
+
+/// A path and the text that lies there.
+type TestFile = (&'static str, String);
+
+/// A source and a folder for projects.
+struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    fn new(files: &[TestFile]) -> Self {
+        let place = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        place.write(files);
+        for (path, _) in files {
+            // Files are older than their first reading, as a rule.
+            place.set_age(path, 100);
+        }
+        place
+    }
+
+    fn source(&self) -> PathBuf {
+        self.dir.path().join("src")
+    }
+
+    fn memory(&self) -> PathBuf {
+        self.dir.path().join("проекты")
+    }
+
+    fn write(&self, files: &[TestFile]) {
+        for (path, text) in files {
+            let path = self.source().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
+
+    /// Says that a file was changed so many seconds ago; negative: in the future.
+    fn set_age(&self, path: &str, seconds: i64) {
+        let mut options = std::fs::File::options();
+        let file = options.write(true).open(self.source().join(path)).unwrap();
+        let age = Duration::from_secs(seconds.unsigned_abs());
+        let now = SystemTime::now();
+        let time = if seconds < 0 { now + age } else { now - age };
+        file.set_modified(time).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let memory = self.memory();
+        run(command().args(arguments).env("NESTOR_MEMORY", memory))
+    }
+
+    /// Learns the source; `more` are other arguments.
+    fn learn(&self, more: &[&str]) -> Value {
+        let source = self.source();
+        let first = ["learn", source.to_str().unwrap(), "--project", "erp"];
+        let ran = self.run(&[&first[..], &["--teach", "0", "--json"], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.json()
+    }
+
+    /// The paths of the project in the order in which they were learned.
+    fn learned(&self) -> Vec<String> {
+        let projects = Projects::at(self.memory());
+        let store = projects.open(&"erp".parse().unwrap()).unwrap();
+        let paths = store
+            .history()
+            .iter()
+            .filter_map(|change| match &change.op {
+                Operation::Learn { path, .. } => Some(path.strip_prefix("src/")?.to_owned()),
+                _ => None,
+            });
+        paths.collect()
+    }
+}
+
+/// New, changed, unchanged and removed files, and whether anything was read.
+fn figures(report: &Value) -> ([u64; 4], bool) {
+    let figures = ["new", "changed", "unchanged", "removed"];
+    let figures = figures.map(|field| report[field].as_u64().unwrap());
+    (figures, report["bytes_read"].as_u64().unwrap() > 0)
+}
+
+fn shares(report: &Value) -> [u64; 3] {
+    ["own", "unknown", "vendor"].map(|of| report["origins"][of]["files"].as_u64().unwrap())
+}
+
+fn module(path: &'static str) -> TestFile {
+    let name = path.split('/').find(|part| part.starts_with("М"));
+    let name = name.unwrap_or("Модуль");
+    let text = format!("Функция {name}() Экспорт\n\tВозврат \"{path}\";\nКонецФункции\n");
+    (path, text)
+}
+
+fn uuid(n: u8) -> String {
+    format!("00000000-0000-0000-0000-0000000000{n:02x}")
+}
+
+fn object(path: &'static str, n: u8) -> TestFile {
+    let text = format!(
+        "<MetaDataObject>\n<CommonModule uuid=\"{}\"><Name>М</Name>",
+        uuid(n)
+    );
+    (path, text)
+}
+
+/// A list of support with these rules and objects.
+fn support_list(objects: &[(u8, u8)]) -> TestFile {
+    let records: String = objects
+        .iter()
+        .map(|(rule, object)| format!(",{rule},0,{0},{0}", uuid(*object)))
+        .collect();
+    let text = format!(
+        "\u{feff}{{6,0,1,{},0,{},\"1.0\",\"Кто-то\",\"База\",{}{records},0,0}}",
+        uuid(250),
+        uuid(251),
+        objects.len()
+    );
+    ("cf/Ext/ParentConfigurations.bin", text)
+}
+
+/// A configuration with a locked module, an editable one and two own ones, and an extension.
+fn configuration() -> Vec<TestFile> {
+    let extension = "<ConfigurationExtensionPurpose>AddOn</ConfigurationExtensionPurpose>";
+    vec![
+        ("cf/Configuration.xml", "<Configuration/>".to_owned()),
+        support_list(&[(0, 1), (1, 2)]),
+        object("cf/CommonModules/М1.xml", 1),
+        module("cf/CommonModules/М1/Ext/Module.bsl"),
+        object("cf/CommonModules/М2.xml", 2),
+        module("cf/CommonModules/М2/Ext/Module.bsl"),
+        object("cf/CommonModules/М3.xml", 3),
+        module("cf/CommonModules/М3/Ext/Module.bsl"),
+        object("cf/CommonModules/М4.xml", 4),
+        module("cf/CommonModules/М4/Ext/Module.bsl"),
+        ("cfe/Configuration.xml", extension.to_owned()),
+        module("cfe/CommonModules/М5/Ext/Module.bsl"),
+    ]
+}
+
+#[test]
+fn own_code_is_learned_first_and_the_newest_of_it_before_the_rest() {
+    let place = Place::new(&configuration());
+    place.set_age("cf/CommonModules/М4/Ext/Module.bsl", 50);
+    let report = place.learn(&[]);
+    assert_eq!(figures(&report), ([5, 0, 0, 0], true));
+    assert_eq!(shares(&report), [3, 1, 1]);
+    assert_eq!(report["origins"]["reasons"]["locked"]["files"], 1);
+    let order = ["cfe М5", "cf М4", "cf М3", "cf М2", "cf М1"];
+    let order = order.map(|place| {
+        let (root, name) = place.split_once(' ').unwrap();
+        format!("{root}/CommonModules/{name}/Ext/Module.bsl")
+    });
+    assert_eq!(place.learned(), order);
+
+    // The vendor's list has changed, and no module: nothing is read, and the shares are those of the new list.
+    place.write(&[support_list(&[(2, 1), (1, 2), (0, 3)])]);
+    let report = place.learn(&[]);
+    assert_eq!(figures(&report), ([0, 0, 5, 0], false));
+    assert_eq!(shares(&report), [3, 1, 1]);
+    let reasons = &report["origins"]["reasons"];
+    assert_eq!(reasons["off_support"]["files"], 1);
+    // A list that is cut short tells nothing of the configuration.
+    let (path, text) = support_list(&[(2, 1), (1, 2)]);
+    place.write(&[(path, text[..60].to_owned())]);
+    assert_eq!(shares(&place.learn(&[])), [1, 4, 0]);
+
+    // The user knows better.
+    let report = place.learn(&["--role", "library"]);
+    assert_eq!(shares(&report), [0, 0, 5]);
+    assert_eq!(
+        shares(&place.learn(&[])),
+        [0, 0, 5],
+        "once told, it is known"
+    );
+    for lang in ["--lang=ru", "--lang=en"] {
+        let source = place.source();
+        let ran = place.run(&[lang, "learn", source.to_str().unwrap(), "--project", "erp"]);
+        let expected = if lang == "--lang=ru" {
+            "поставщика: 5"
+        } else {
+            "vendor code: 5"
+        };
+        assert!(ran.stdout.contains(expected), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn only_what_may_have_changed_is_read() {
+    let place = Place::new(&[
+        module("a.bsl"),
+        module("b.bsl"),
+        ("c.bsl", "\u{0}".to_owned()),
+    ]);
+    let first = place.learn(&[]);
+    assert_eq!(figures(&first), ([2, 0, 0, 0], true));
+    let skipped = first["roots"][0]["skipped"].clone();
+    assert_eq!(skipped[0]["path"], "c.bsl");
+    let again = place.learn(&[]);
+    assert_eq!(figures(&again), ([0, 0, 2, 0], false));
+    assert_eq!(again["bytes_unchanged"], first["bytes_read"]);
+    assert_eq!(again["roots"][0]["skipped"], skipped);
+    assert_eq!(again["change"], first["change"]);
+    let full = place.learn(&["--full"]);
+    assert_eq!(figures(&full), ([0, 0, 2, 0], true));
+    assert_eq!(full["bytes_read"], first["bytes_read"]);
+
+    // Of one size, written with a clock that has jumped back, or with one that is ahead: read all the same.
+    for (age, digit) in [(100_000, "1"), (-100_000, "2"), (-100_000, "3")] {
+        let (path, text) = module("a.bsl");
+        place.write(&[(path, text.replace("a.bsl", &format!("{digit}.bsl")))]);
+        place.set_age(path, age);
+        assert_eq!(figures(&place.learn(&[])), ([0, 1, 1, 0], true), "{age}");
+    }
+    // Written around the time of reading: whether it has changed since is not known by its time.
+    place.set_age("a.bsl", 0);
+    for _ in 0..2 {
+        assert_eq!(figures(&place.learn(&[])), ([0, 0, 2, 0], true));
+    }
+    place.set_age("a.bsl", 100);
+    place.learn(&[]);
+
+    // What was rolled back or forgotten is learned again, though its file is the same.
+    for (command, argument) in [("rollback", "1"), ("forget", "src/a.bsl")] {
+        let ran = place.run(&["project", command, "erp", argument]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let ([new, changed, unchanged, _], read) = figures(&place.learn(&[]));
+        assert!(
+            read && new > 0 && changed == 0 && new + unchanged == 2,
+            "{command}"
+        );
+    }
+    // Without its notes, or with nonsense in them, everything is read.
+    let notes = place.memory().join("erp").join("sources.json");
+    assert_eq!(figures(&place.learn(&[])), ([0, 0, 2, 0], false));
+    std::fs::write(&notes, b"{\"version\":1,").unwrap();
+    assert_eq!(figures(&place.learn(&[])), ([0, 0, 2, 0], true));
+    std::fs::remove_file(&notes).unwrap();
+    std::fs::remove_file(place.source().join("b.bsl")).unwrap();
+    assert_eq!(figures(&place.learn(&[])), ([0, 0, 1, 1], true));
+}
+
+#[test]
+fn several_sources_are_learned_by_whose_code_they_hold() {
+    let place = Place::new(&configuration());
+    let cf = format!("cf={}", place.source().join("cf").display());
+    let cfe = format!("cfe={}", place.source().join("cfe").display());
+    let arguments = [
+        "learn",
+        &cf,
+        &cfe,
+        "--project",
+        "erp",
+        "--teach",
+        "0",
+        "--json",
+    ];
+    let report = place.run(&arguments).json();
+    assert_eq!(figures(&report), ([5, 0, 0, 0], true));
+    let projects = Projects::at(place.memory());
+    let store = projects.open(&"erp".parse().unwrap()).unwrap();
+    let roots = store
+        .history()
+        .iter()
+        .filter_map(|change| match &change.op {
+            Operation::Learn { root, .. } => Some(root.as_str()),
+            _ => None,
+        });
+    assert_eq!(roots.collect::<Vec<_>>(), ["cfe", "cf", "cf", "cf", "cf"]);
+    // One source alone leaves the other's files and notes as they are.
+    place.write(&[("cf/CommonModules/М1/Ext/Module.bsl", "А = 1;".to_owned())]);
+    let one = place.run(&["learn", &cf, "--project", "erp", "--teach", "0", "--json"]);
+    assert_eq!(figures(&one.json()), ([0, 1, 3, 0], true));
+    let both = place.run(&arguments).json();
+    let read = both["bytes_read"].as_u64().unwrap();
+    assert!(read < 20, "only what has just been written: {both}");
+}
+
+/// Makes the next commit of a bare repository and switches to it; gives it.
+fn commit(
+    repository: &Path,
+    parent: Option<gix::ObjectId>,
+    time: u64,
+    files: &[TestFile],
+) -> gix::ObjectId {
+    let repository = gix::open(repository).unwrap_or_else(|_| gix::init_bare(repository).unwrap());
+    let mut tree = gix::objs::Tree::empty();
+    for (path, text) in files {
+        tree.entries.push(gix::objs::tree::Entry {
+            mode: gix::objs::tree::EntryKind::Blob.into(),
+            filename: (*path).into(),
+            oid: repository.write_blob(text).unwrap().detach(),
+        });
+    }
+    tree.entries.sort();
+    let tree = repository.write_object(&tree).unwrap();
+    let time = format!("{time} +0000");
+    let who = gix::actor::SignatureRef {
+        name: "Автор".into(),
+        email: "author@example.com".into(),
+        time: &time,
+    };
+    let branch = format!("refs/heads/n{time}")
+        .replace(' ', "-")
+        .replace('+', "");
+    repository
+        .commit_as(who, who, branch.as_str(), "Правка", tree, parent)
+        .unwrap()
+        .detach()
+}
+
+#[test]
+fn a_repository_is_read_by_what_its_commits_change() {
+    let place = Place::new(&[]);
+    let source = place.source();
+    let [a, b, c] = ["a.bsl", "b.bsl", "c.bsl"].map(module);
+    let other = ("a.bsl", a.1.replace("Модуль", "Другой"));
+    let first = commit(&source, None, 1_000, &[a.clone(), b.clone(), c.clone()]);
+    let newer = commit(
+        &source,
+        Some(first),
+        2_000,
+        &[a, ("b.bsl", "А = 2;".to_owned()), c.clone()],
+    );
+    let branch = commit(&source, Some(first), 3_000, &[other, c]);
+    let switch = |commit: gix::ObjectId| {
+        std::fs::write(source.join("HEAD"), format!("{commit}\n")).unwrap();
+    };
+    switch(newer);
+    assert_eq!(figures(&place.learn(&[])), ([3, 0, 0, 0], true));
+    assert_eq!(
+        place.learned(),
+        ["b.bsl", "a.bsl", "c.bsl"],
+        "the newest first"
+    );
+    assert_eq!(figures(&place.learn(&[])), ([0, 0, 3, 0], false));
+
+    switch(branch);
+    let report = place.learn(&[]);
+    assert_eq!(figures(&report), ([0, 1, 1, 1], true));
+    let pieces = report["total_pieces"].clone();
+    // There and back: the changes are read, and nothing is cut into pieces or taught.
+    for (commit, expected) in [(newer, [1, 1, 1, 0]), (branch, [0, 1, 1, 1])] {
+        switch(commit);
+        let report = place.learn(&[]);
+        assert_eq!(figures(&report).0, expected);
+        assert_eq!(report["again"], expected[0] + expected[1]);
+        assert_eq!(
+            (&report["pieces"], &report["bytes"]),
+            (&Value::from(0), &Value::from(0))
+        );
+    }
+    assert_eq!(place.learn(&[])["total_pieces"], pieces);
+    assert_eq!(place.learned().len(), 4);
+}

@@ -11,6 +11,7 @@ use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::learning::{self, Skipped};
 use crate::messages::Messages;
+use crate::priority;
 use crate::projects::{self, WriteTyped};
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
@@ -71,6 +72,8 @@ impl From<RoleTyped> for Role {
 
 /// Runs the command.
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
+    // Before the first thread is started, so that all of them do.
+    priority::step_back();
     let messages = &terminal.messages;
     let name = projects::name(&typed.project, messages)?;
     let projects = typed.write.projects(messages)?;

@@ -24,7 +24,7 @@ mod trust;
 
 pub use episodic::{Episodic, EpisodicConfig, Recalled};
 pub use exit_mlp::{ExitMlp, ExitMlpConfig, ExitMlpStep, MlpBatch, MlpWeights, Optimiser};
-pub use levels::{DocumentReader, LevelMemories, LevelMemoriesConfig, MemoryParts};
+pub use levels::{DocumentReader, LevelMemories, LevelMemoriesConfig, LevelsOutline, MemoryParts};
 pub use output_delta::{DeltaRow, OutputDelta, OutputDeltaConfig};
 
 use crate::EngineError;

@@ -28,8 +28,8 @@ pub struct LearnedFile {
 /// The files that count, by path.
 pub(crate) type Files = BTreeMap<String, LearnedFile>;
 
-/// The files that count after record `seq`, and the paths that counted then and whose pieces have been erased since.
-pub(crate) fn files_after(records: &[Record], seq: u64) -> (Files, Vec<String>) {
+/// The records on whose effects the state after record `seq` stands: rollbacks and what they took back are left out.
+fn chain(records: &[Record], seq: u64) -> Vec<&Record> {
     let mut chain = Vec::new();
     let mut at = seq;
     while let Some(record) = at.checked_sub(1).and_then(|idx| records.get(idx as usize)) {
@@ -41,9 +41,46 @@ pub(crate) fn files_after(records: &[Record], seq: u64) -> (Files, Vec<String>) 
         chain.push(record);
         at -= 1;
     }
+    chain.reverse();
+    chain
+}
+
+/// For every record whether it learned a text that was never taken back since: neither rolled back nor forgotten nor gone from
+/// its source. One that a newer text has replaced was not taken back.
+pub(crate) fn standing(records: &[Record]) -> Vec<bool> {
+    let mut standing = vec![false; records.len()];
+    let mut of_path: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for record in chain(records, records.len() as u64) {
+        match &record.op {
+            Operation::Learn {
+                path,
+                place: Some(_),
+                ..
+            } => {
+                let idx = record.seq as usize - 1;
+                standing[idx] = true;
+                of_path.entry(path).or_default().push(idx);
+            }
+            Operation::Forget { path, .. } => {
+                of_path.retain(|of, learned| {
+                    let stays = !lies_under(of, path);
+                    if !stays {
+                        learned.iter().for_each(|idx| standing[*idx] = false);
+                    }
+                    stays
+                });
+            }
+            _ => {}
+        }
+    }
+    standing
+}
+
+/// The files that count after record `seq`, and the paths that counted then and whose pieces have been erased since.
+pub(crate) fn files_after(records: &[Record], seq: u64) -> (Files, Vec<String>) {
     let mut files = Files::new();
     let mut lost = BTreeMap::new();
-    for record in chain.into_iter().rev() {
+    for record in chain(records, seq) {
         match &record.op {
             Operation::Learn {
                 path, place: None, ..
@@ -175,6 +212,38 @@ mod tests {
         check(ops(), 5, &[("r/a", 1), ("r/a.b", 2)], &[]);
         check(ops(), 7, &[("r/a.b", 2)], &[]);
         check(ops(), 8, &[("r/a", 1), ("r/a.b", 2), ("r/d", 6)], &[]);
+    }
+
+    #[test]
+    fn texts_stand_until_they_are_taken_back() {
+        let check = |ops: Vec<Operation>, expected: &[u64]| {
+            let standing = standing(&records(ops));
+            let found: Vec<u64> = (1..)
+                .zip(standing)
+                .filter(|(_, s)| *s)
+                .map(|(n, _)| n)
+                .collect();
+            assert_eq!(found, expected);
+        };
+        check(vec![learn("r/a", false), learn("r/a", false)], &[1, 2]);
+        check(vec![learn("r/a", true), learn("r/b", false)], &[2]);
+        let ops = || {
+            vec![
+                learn("r/a", false),
+                learn("r/a/c", false),
+                learn("r/a.b", false),
+                forget("r/a"),
+                learn("r/a", false),
+            ]
+        };
+        check(ops(), &[3, 5]);
+        let mut rolled = ops();
+        rolled.push(Operation::Rollback { to: 2 });
+        check(rolled.clone(), &[1, 2]);
+        rolled.push(learn("r/a.b", false));
+        check(rolled.clone(), &[1, 2, 7]);
+        rolled.push(Operation::Rollback { to: 5 });
+        check(rolled, &[3, 5]);
     }
 
     #[test]

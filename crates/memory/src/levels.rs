@@ -53,7 +53,7 @@ pub enum KeptLevels {
     /// With everything.
     Whole(TaughtLevels),
     /// Without the nearest states, and the changes whose texts had taught them.
-    Outline(Box<LevelsOutline>, Vec<u64>),
+    Outline(LevelsOutline, Vec<u64>),
 }
 
 /// A text that has not taught levels 2 and 3 yet.
@@ -370,7 +370,7 @@ fn read_levels(
         .map_err(|error| MemoryError::corrupt(path, error))?;
     let outline = LevelsOutline::from_bytes(config, model, &outline)
         .map_err(|error| MemoryError::corrupt(path, error))?;
-    Ok(KeptLevels::Outline(Box::new(outline), seen))
+    Ok(KeptLevels::Outline(outline, seen))
 }
 
 /// SHA-256 of a model's weights; empty for a model that lies in no folder.
@@ -435,8 +435,11 @@ impl ProjectWriter {
     pub fn save_levels(&mut self, levels: &TaughtLevels, model: &Model) -> Result<(), MemoryError> {
         // The changes that the memories have seen must not be lost behind them.
         self.commit()?;
+        let weights = weights_of(model);
+        // Also before: a program that is killed while it saves must not leave one more each time.
+        self.thin_out(&weights)?;
         let mut state = State {
-            model_sha256: weights_of(model),
+            model_sha256: weights,
             whole: false,
             unpacked: 0,
             taught: levels.memories.tokens(),

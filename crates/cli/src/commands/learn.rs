@@ -15,7 +15,7 @@ use indicatif::ProgressBar;
 use nestor_assist::{AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport};
 use nestor_corpus::Source;
 use nestor_corpus::source::RootRole;
-use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Role, Root};
+use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Quarantined, Role, Root};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,14 @@ struct Taught {
     pieces: u64,
     /// Pieces that are learned by counts and have not taught levels 2 and 3 yet.
     pieces_left: u64,
+    /// Stretches of teaching that did no harm, and those that were taken back because they did.
+    stretches_accepted: usize,
+    stretches_refused: usize,
+    /// Files that did it.
+    quarantined: Vec<Quarantined>,
     seconds: f64,
+    /// Of these, what looking for harm took.
+    canary_seconds: f64,
     pieces_per_s: f64,
 }
 
@@ -124,6 +131,10 @@ fn teach(
         files: report.files,
         pieces: report.pieces,
         pieces_left: report.pieces_left,
+        stretches_accepted: report.accepted,
+        stretches_refused: report.refused,
+        quarantined: report.quarantined,
+        canary_seconds: report.canary_time.as_secs_f64(),
         seconds,
         pieces_per_s: report.pieces as f64 / seconds.max(1e-9),
     })
@@ -469,5 +480,15 @@ fn text(report: &Report, messages: &Messages) -> String {
         "learn-taught"
     };
     text.push_str(&format!("{}\n", messages.with(key, &values)));
+    if taught.stretches_refused > 0 {
+        let values = [
+            ("refused", taught.stretches_refused.into()),
+            ("files", taught.quarantined.len().into()),
+        ];
+        text.push_str(&format!("{}\n", messages.with("learn-refused", &values)));
+        for one in &taught.quarantined {
+            text.push_str(&format!("  {}\n", projects::quarantined(one, messages)));
+        }
+    }
     text
 }

@@ -6,6 +6,7 @@
 //! know how a model was trained.
 
 pub mod assistant;
+pub mod canary;
 pub mod complete;
 pub mod document;
 pub mod error;
@@ -19,8 +20,10 @@ pub mod probe;
 pub mod project;
 pub mod stop;
 pub mod stream;
+pub mod teach;
 
 pub use assistant::{Assistant, LearnFile, LearnProgress, LearnReport, Parts};
+pub use canary::CanaryConfig;
 pub use complete::{CompleteRequest, Completion, PartShare, StopReason, Timings};
 pub use error::AssistError;
 pub use filter::{Reason, Teaches, Verdict};
@@ -30,5 +33,6 @@ pub use nestor_engine::{
     LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling, Speed,
 };
 pub use probe::ExitLosses;
-pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport, TeachProgress, TeachReport};
+pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport};
 pub use stop::StopRule;
+pub use teach::{TeachProgress, TeachReport};

@@ -5,14 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use nestor_bsl::pieces::{EOF, PRE, Tokenizer};
+use nestor_bsl::pieces::Tokenizer;
 use nestor_bsl::similarity::Signature;
-use nestor_engine::{LevelMemories, LevelMemoriesConfig};
+use nestor_engine::LevelMemoriesConfig;
 use nestor_memory::{
     Change, FileToLearn, Filtered, LearnedFile, LoadProgress, MemoryError, ModelIdentity,
-    ProjectStore, ProjectWriter, TaughtLevels,
+    ProjectStore, ProjectWriter,
 };
 use rayon::prelude::*;
 
@@ -22,6 +21,7 @@ use crate::error::AssistError;
 use crate::filter::copies::{self, Copies};
 use crate::filter::{Reason, Teaches, Verdict, judge_alone, judge_version};
 use crate::memory::ProjectMemory;
+use crate::teach::opening_and_text;
 
 /// Versions of a file within this time are counted together, in seconds: a day.
 const RESTLESS_WITHIN: u64 = 24 * 60 * 60;
@@ -58,36 +58,6 @@ pub struct HeldBack {
     pub teaches: Teaches,
     /// Why not more.
     pub reason: Reason,
-}
-
-/// How far teaching levels 2 and 3 is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TeachProgress {
-    /// Pieces taught by this call.
-    pub pieces: u64,
-    /// Pieces that it will teach, about.
-    pub of: u64,
-}
-
-/// What teaching levels 2 and 3 did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TeachReport {
-    /// Files taught.
-    pub files: usize,
-    /// Pieces in them.
-    pub pieces: u64,
-    /// Pieces that were learned by counts and have not taught yet.
-    pub pieces_left: u64,
-}
-
-/// How long what was taught may stay in memory alone.
-const KEEP_EVERY: Duration = Duration::from_secs(30);
-
-/// A learned document as the network reads it: what it opens with, and its text without the mark of its end.
-fn opening_and_text(pieces: &[u32]) -> (&[u32], &[u32]) {
-    let opening = pieces.iter().position(|piece| *piece == PRE);
-    let (opening, text) = pieces.split_at(opening.map_or(0, |at| at + 1));
-    (opening, text.strip_suffix(&[EOF]).unwrap_or(text))
 }
 
 /// Whether the assistant's own counts take part in learning a project.
@@ -129,68 +99,6 @@ impl Assistant {
         memory.set_levels(levels.map(|levels| levels.memories));
         self.set_memory(memory);
         Ok(())
-    }
-
-    /// Teaches levels 2 and 3 what the project has learned since they were taught, in that order, until about `max_pieces`
-    /// pieces were taught; calling again goes on from there. What was taught is kept every half a minute, so that little is
-    /// lost when the program ends. `progress` is called after each file and stops the teaching by returning false.
-    ///
-    /// # Errors
-    /// When the project was learned with another tokenizer, is damaged or cannot be written.
-    pub fn teach_project(
-        &self,
-        writer: &mut ProjectWriter,
-        max_pieces: u64,
-        progress: &mut dyn FnMut(TeachProgress) -> bool,
-    ) -> Result<TeachReport, AssistError> {
-        writer.check_model(&self.identity())?;
-        let model = self.model();
-        let config = LevelMemoriesConfig::default();
-        let found = match writer.load_levels(config, model) {
-            // They can be made again; what is damaged is made again.
-            Err(MemoryError::Corrupt { .. } | MemoryError::Version { .. }) => None,
-            other => other?,
-        };
-        let mut levels = match found {
-            Some(levels) => levels,
-            None => TaughtLevels {
-                memories: LevelMemories::new(config, model)?,
-                seq: 0,
-            },
-        };
-        let mut left = writer.untaught(levels.seq).into_iter().peekable();
-        let of = max_pieces.min(left.clone().map(|file| u64::from(file.pieces)).sum());
-        let mut report = TeachReport::default();
-        let threads = rayon::current_num_threads();
-        let mut kept = Instant::now();
-        while report.pieces < max_pieces
-            && let Some(file) = left.next()
-        {
-            let pieces = writer.pieces(&file.path)?;
-            let (opening, text) = opening_and_text(&pieces);
-            levels
-                .memories
-                .learn_document(model, opening, text, threads)?;
-            levels.seq = file.seq;
-            report.files += 1;
-            report.pieces += u64::from(file.pieces);
-            let goes_on = progress(TeachProgress {
-                pieces: report.pieces,
-                of,
-            });
-            if kept.elapsed() >= KEEP_EVERY || !goes_on {
-                writer.save_levels(&levels, model)?;
-                kept = Instant::now();
-            }
-            if !goes_on {
-                break;
-            }
-        }
-        if report.files > 0 {
-            writer.save_levels(&levels, model)?;
-        }
-        report.pieces_left = left.map(|file| u64::from(file.pieces)).sum();
-        Ok(report)
     }
 
     /// Begins to learn the root `root` of a project, which the caller has told the writer of.

@@ -374,6 +374,7 @@ project-time = when
 project-operation = what
 project-about = about
 project-facts = {$path}: {$files} files, {$pieces} pieces, {$taught} of them taught to levels 2 and 3, {$size} on disk, {$changes} changes, made {$created}
+project-quarantine = In quarantine, teaching levels 2 and 3 nothing until they change: {$files}
 project-op-root = root
 project-op-learn = learned
 project-op-again = learned before
@@ -408,6 +409,10 @@ project-error-not-erased = {$path} holds forgotten text and cannot be deleted: {
 teaching-bar = teaching levels 2 and 3
 learn-taught = Levels 2 and 3: {$pieces} pieces taught in {$time} ({$rate} pieces/s); they know all of it.
 learn-taught-partly = Levels 2 and 3: {$pieces} pieces taught in {$time} ({$rate} pieces/s); {$left} are left, the same command goes on from here.
+learn-refused = {$refused} stretches of teaching did harm and were taken back; files put in quarantine, which teach levels 2 and 3 nothing until they change: {$files}
+quarantine-project = {$path}: raised the loss on other code of the project by {$rise}
+quarantine-general = {$path}: raised the loss on code of no project by {$rise}
+quarantine-broken = {$path}: led to results that are no numbers
 
 ## nestor bench learn
 

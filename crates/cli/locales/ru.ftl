@@ -374,6 +374,7 @@ project-time = когда
 project-operation = что
 project-about = о чём
 project-facts = {$path}: файлов {$files}, токенов {$pieces}, из них уровням 2 и 3 выучено {$taught}, {$size} на диске, изменений {$changes}, создан {$created}
+project-quarantine = В карантине, не учат уровни 2 и 3, пока не изменятся: {$files}
 project-op-root = корень
 project-op-learn = выучено
 project-op-again = выучено ранее
@@ -408,6 +409,10 @@ project-error-not-erased = в {$path} лежит забытый текст, а �
 teaching-bar = обучение уровней 2 и 3
 learn-taught = Уровни 2 и 3: за {$time} выучено токенов: {$pieces} ({$rate} токенов/с); они знают всё.
 learn-taught-partly = Уровни 2 и 3: за {$time} выучено токенов: {$pieces} ({$rate} токенов/с); осталось {$left}, та же команда продолжит с этого места.
+learn-refused = Отрезков обучения, которые навредили и отменены: {$refused}; файлов в карантине, которые ничему не учат уровни 2 и 3, пока не изменятся: {$files}
+quarantine-project = {$path}: потери на другом коде проекта выросли на {$rise}
+quarantine-general = {$path}: потери на коде вне проекта выросли на {$rise}
+quarantine-broken = {$path}: результаты перестали быть числами
 
 ## nestor bench learn
 

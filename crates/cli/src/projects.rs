@@ -10,7 +10,8 @@ use crate::terminal::Terminal;
 use clap::Args;
 use etcetera::BaseStrategy;
 use nestor_memory::{
-    Cut, MemoryError, ProjectName, ProjectStore, ProjectWriter, Projects, WhenBusy,
+    Cut, Harm, MemoryError, ProjectName, ProjectStore, ProjectWriter, Projects, Quarantined,
+    WhenBusy,
 };
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -179,4 +180,18 @@ pub fn utc_time(seconds: u64) -> String {
 
 fn timestamp(seconds: u64) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
+}
+/// A file in quarantine, with the reason, in a line.
+pub fn quarantined(one: &Quarantined, messages: &Messages) -> String {
+    let key = match one.harm {
+        Harm::Project => "quarantine-project",
+        Harm::General => "quarantine-general",
+        Harm::Broken => "quarantine-broken",
+    };
+    let rise = one.rise.map(|rise| messages.percent(rise));
+    let values = [
+        ("path", one.path.as_str().into()),
+        ("rise", rise.unwrap_or_default().into()),
+    ];
+    messages.with(key, &values)
 }

@@ -23,8 +23,8 @@ pub use folder::ModelFolder;
 pub use generate::{Allowed, Finish, GenerateRequest, Generated, Step};
 pub use learn::{
     Band, DeltaRow, Document, DocumentReader, Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig,
-    ExitMlpStep, Learned, LevelMemories, LevelMemoriesConfig, MemoryParts, MlpBatch, MlpWeights,
-    Optimiser, OutputDelta, OutputDeltaConfig, Recalled,
+    ExitMlpStep, Learned, LevelMemories, LevelMemoriesConfig, LevelsOutline, MemoryParts, MlpBatch,
+    MlpWeights, Optimiser, OutputDelta, OutputDeltaConfig, Recalled,
 };
 pub use mixture::{Component, Contribution, ExitSummary, Mixed, Mixture, Part, Speed};
 pub use model::{Model, sha256_hex};

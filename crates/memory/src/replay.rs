@@ -44,8 +44,8 @@ impl LearnedFile {
 /// The files that count, by path.
 pub(crate) type Files = BTreeMap<String, LearnedFile>;
 
-/// The files that count after record `seq`, and the paths that counted then and whose pieces have been erased since.
-pub(crate) fn files_after(records: &[Record], seq: u64) -> (Files, Vec<String>) {
+/// The records on whose effects the state after record `seq` stands: rollbacks and what they took back are left out.
+fn chain(records: &[Record], seq: u64) -> Vec<&Record> {
     let mut chain = Vec::new();
     let mut at = seq;
     while let Some(record) = at.checked_sub(1).and_then(|idx| records.get(idx as usize)) {
@@ -57,9 +57,51 @@ pub(crate) fn files_after(records: &[Record], seq: u64) -> (Files, Vec<String>) 
         chain.push(record);
         at -= 1;
     }
+    chain.reverse();
+    chain
+}
+
+/// For every record whether it learned a text that was never taken back since: neither rolled back nor forgotten. One that a newer text
+/// has replaced was not taken back, nor one that its source no longer has, for it may come back.
+pub(crate) fn standing(records: &[Record]) -> Vec<bool> {
+    let mut standing = vec![false; records.len()];
+    let mut of_path: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for record in chain(records, records.len() as u64) {
+        match &record.op {
+            Operation::Learn {
+                path,
+                place: Some(_),
+                ..
+            } => {
+                let idx = record.seq as usize - 1;
+                standing[idx] = true;
+                of_path.entry(path).or_default().push(idx);
+            }
+            Operation::Again { path, of } => {
+                let idx = *of as usize - 1;
+                standing[idx] = learned(&records[idx]).is_some();
+                of_path.entry(path).or_default().push(idx);
+            }
+            Operation::Forget { path, erased: true } => {
+                of_path.retain(|of, learned| {
+                    let stays = !lies_under(of, path);
+                    if !stays {
+                        learned.iter().for_each(|idx| standing[*idx] = false);
+                    }
+                    stays
+                });
+            }
+            _ => {}
+        }
+    }
+    standing
+}
+
+/// The files that count after record `seq`, and the paths that counted then and whose pieces have been erased since.
+pub(crate) fn files_after(records: &[Record], seq: u64) -> (Files, Vec<String>) {
     let mut files = Files::new();
     let mut lost = BTreeMap::new();
-    for record in chain.into_iter().rev() {
+    for record in chain(records, seq) {
         match &record.op {
             Operation::Learn {
                 path, place: None, ..
@@ -189,6 +231,13 @@ mod tests {
         }
     }
 
+    fn forgotten(path: &str) -> Operation {
+        Operation::Forget {
+            path: path.to_owned(),
+            erased: true,
+        }
+    }
+
     fn check(ops: Vec<Operation>, seq: u64, expected: &[(&str, u64)], lost: &[&str]) {
         let (files, gone) = files_after(&records(ops), seq);
         let found: Vec<_> = files
@@ -243,6 +292,51 @@ mod tests {
         check(ops(true), 3, &[], &["r/a"]);
         check(ops(true), 5, &[("r/a", 2)], &[]);
         check(ops(true), 6, &[], &["r/a"]);
+    }
+
+    #[test]
+    fn texts_stand_until_they_are_taken_back() {
+        let check = |ops: Vec<Operation>, expected: &[u64]| {
+            let standing = standing(&records(ops));
+            let found: Vec<u64> = (1..)
+                .zip(standing)
+                .filter(|(_, s)| *s)
+                .map(|(n, _)| n)
+                .collect();
+            assert_eq!(found, expected);
+        };
+        check(vec![learn("r/a", false), learn("r/a", false)], &[1, 2]);
+        check(vec![learn("r/a", true), learn("r/b", false)], &[2]);
+        let ops = || {
+            vec![
+                learn("r/a", false),
+                learn("r/a/c", false),
+                learn("r/a.b", false),
+                forgotten("r/a"),
+                learn("r/a", false),
+            ]
+        };
+        check(ops(), &[3, 5]);
+        let mut rolled = ops();
+        rolled.push(Operation::Rollback { to: 2 });
+        check(rolled.clone(), &[1, 2]);
+        rolled.push(learn("r/a.b", false));
+        check(rolled.clone(), &[1, 2, 7]);
+        rolled.push(Operation::Rollback { to: 5 });
+        check(rolled, &[3, 5]);
+        // What its source no longer has may be back, and what is taken up again stands again.
+        let again = |of| Operation::Again {
+            path: "r/a".to_owned(),
+            of,
+        };
+        check(vec![learn("r/a", false), forget("r/a")], &[1]);
+        let mut rolled = vec![learn("r/a", false), learn("r/a", false)];
+        rolled.push(Operation::Rollback { to: 1 });
+        check(rolled.clone(), &[1]);
+        rolled.push(again(2));
+        check(rolled.clone(), &[1, 2]);
+        rolled.push(forgotten("r/a"));
+        check(rolled, &[]);
     }
 
     #[test]

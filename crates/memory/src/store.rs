@@ -239,6 +239,29 @@ impl ProjectStore {
         files
     }
 
+    /// The pieces that a change has learned, whether they count or not.
+    ///
+    /// # Errors
+    /// [`MemoryError::NoSuchChange`] when the change learned nothing or was forgotten, [`MemoryError::Corrupt`] when its segment is
+    /// damaged.
+    pub fn pieces_of_change(&self, seq: u64) -> Result<Vec<u32>, MemoryError> {
+        let record = seq
+            .checked_sub(1)
+            .and_then(|idx| self.records.get(idx as usize));
+        match record.map(|record| &record.op) {
+            Some(Operation::Learn {
+                pieces,
+                place: Some(place),
+                ..
+            }) => self.unpack(seq, *pieces, &self.frame(*place)?),
+            _ => Err(MemoryError::NoSuchChange {
+                name: self.name.to_string(),
+                seq,
+                last: self.last_seq(),
+            }),
+        }
+    }
+
     /// The counts of everything that counts: the files of an earlier call before those of a later one, the files of one call
     /// from the last to the first. `folder_of` is the key of a path's module folder; at most `threads` threads count.
     ///

@@ -15,9 +15,10 @@ use nestor_cache::CacheError;
 
 use crate::error::MemoryError;
 use crate::header::{HEADER_FILE, Header, ModelIdentity};
-use crate::levels::{self, LEVELS_FILE};
+use crate::levels;
 use crate::lock::Lock;
 use crate::name::{self, ProjectName};
+use crate::quarantine::QUARANTINE_FILE;
 use crate::record::{Filtered, Operation, Record, Root, lies_under};
 use crate::replay::{self, LearnedFile};
 use crate::segments::{self, MAX_PIECES, Packer, Place};
@@ -205,6 +206,12 @@ impl ProjectWriter {
             }
         }
         times
+    }
+
+    /// The time that is written into the records, in seconds since 1970.
+    #[must_use]
+    pub fn time(&self) -> u64 {
+        self.time
     }
 
     /// Sets the time that is written into the records, in seconds since 1970.
@@ -535,16 +542,23 @@ pub(crate) fn remove_leftovers(store: &ProjectStore) -> Result<(), MemoryError> 
         dir.join(HEADER_FILE),
         store.header.log_path(dir),
         store.segments_path(),
-        dir.join(LEVELS_FILE),
         dir.join(SOURCES_FILE),
+        dir.join(QUARANTINE_FILE),
     ];
     for entry in std::fs::read_dir(dir).map_err(MemoryError::io(dir))? {
         let path = entry.map_err(MemoryError::io(dir))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_ours = ["memory.", "log.", "segments.", "levels.", "sources."]
-            .iter()
-            .any(|start| name.starts_with(start));
-        if is_ours && !kept.contains(&path) {
+        let is_ours = [
+            "memory.",
+            "log.",
+            "segments.",
+            "levels.",
+            "sources.",
+            "quarantine.",
+        ]
+        .iter()
+        .any(|start| name.starts_with(start));
+        if is_ours && !kept.contains(&path) && !levels::is_levels_file(&path) {
             files::remove(&path).map_err(|source| MemoryError::NotErased {
                 path: path.clone(),
                 source,

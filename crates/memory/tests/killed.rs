@@ -8,13 +8,19 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use nestor_memory::{Cut, FileToLearn, MemoryError, ProjectStore, Projects, WhenBusy};
+use nestor_engine::{LevelMemories, LevelMemoriesConfig, Model, NetworkConfig};
+use nestor_memory::{
+    Cut, FileToLearn, KeptLevels, MemoryError, Operation, ProjectStore, Projects, TaughtLevels,
+    WhenBusy,
+};
 use support::*;
 
 const FOLDER: &str = "NESTOR_TEST_KILLED_FOLDER";
 const FORGETS: &str = "NESTOR_TEST_KILLED_FORGETS";
+const TEACHING_FOLDER: &str = "NESTOR_TEST_KILLED_TEACHING_FOLDER";
 
 /// What the child does: learns file after file, commits every few, says what is durable. Every 16th file is forgotten if so told.
 #[test]
@@ -62,6 +68,119 @@ fn child() {
     }
 }
 
+/// A network as small as can be: what is tested is its folder.
+fn network() -> Arc<Model> {
+    let config = NetworkConfig {
+        width: 16,
+        ffn: 16,
+        vocab: VOCAB as usize,
+        delta_heads: 1,
+        key_dim: 8,
+        value_dim: 8,
+        query_heads: 1,
+        kv_heads: 1,
+        head_dim: 16,
+        window: 16,
+        exit_rank: 2,
+        ..NetworkConfig::nano(3)
+    };
+    Model::random(&config, 3).unwrap()
+}
+
+/// What teaching goes on from; outlines are taken without their nearest states, which are `assist`'s to read again.
+fn taught(store: &ProjectStore, model: &Model) -> Option<TaughtLevels> {
+    let config = LevelMemoriesConfig::default();
+    let kept = store.newest_levels(config, model).unwrap()?;
+    Some(match kept {
+        KeptLevels::Whole(levels) => levels,
+        KeptLevels::Outline(outline, seen) => TaughtLevels {
+            memories: outline.without_states(),
+            seen,
+        },
+    })
+}
+
+/// What the teaching child does: learns a file, teaches it, keeps the memories, says so; forgets one now and then.
+#[test]
+fn teaching_child() {
+    let Some(folder) = std::env::var_os(TEACHING_FOLDER) else {
+        return;
+    };
+    let projects = Projects::at(folder);
+    let mut writer = writer(&projects);
+    let model = network();
+    let mut out = std::io::stdout();
+    let mut levels = taught(&writer, &model);
+    for idx in next_idx(&writer).. {
+        learn(&mut writer, idx, idx);
+        let mut next = levels.take().unwrap_or_else(|| TaughtLevels {
+            memories: LevelMemories::new(LevelMemoriesConfig::default(), &model).unwrap(),
+            seen: Vec::new(),
+        });
+        for file in writer.untaught(&next.seen) {
+            let text: Vec<u32> = writer.pieces(&file.path).unwrap();
+            let memories = &mut next.memories;
+            memories
+                .learn_document(&model, &[1], &text[..40], 1)
+                .unwrap();
+            next.seen.push(file.seq);
+        }
+        writer.save_levels(&next, &model).unwrap();
+        writeln!(out, "durable {}", next.seen.len()).unwrap();
+        out.flush().unwrap();
+        levels = Some(next);
+        if idx % 5 == 4 {
+            writer.forget(&path(idx - 2)).unwrap();
+            writeln!(out, "forgot {}", idx - 2).unwrap();
+            out.flush().unwrap();
+            levels = taught(&writer, &model);
+        }
+    }
+}
+
+#[test]
+fn a_teacher_killed_at_any_moment_leaves_memories_that_load_and_hold_nothing_forgotten() {
+    let place = place();
+    let model = network();
+    let mut forgotten = Vec::new();
+    let mut loaded = 0;
+    for (run, moment) in moments(40).enumerate() {
+        let moment = moment + Duration::from_millis(150);
+        let (saved, just) =
+            run_and_kill_as(&place.projects, "teaching_child", TEACHING_FOLDER, moment);
+        let has_forgotten = !just.is_empty();
+        forgotten.extend(just);
+        if !place.projects.holds(&name()) {
+            continue;
+        }
+        let store = open(&place.projects);
+        let found = taught(&store, &model);
+        let forgets = store.history().iter();
+        let forgets = forgets.filter(|record| matches!(record.op, Operation::Forget { .. }));
+        // Killed between forgetting and saying so it has gone back to an earlier snapshot.
+        if !has_forgotten && forgets.count() == forgotten.len() {
+            let seen = found.as_ref().map_or(0, |levels| levels.seen.len() as u64);
+            assert!(
+                seen >= saved.unwrap_or_default(),
+                "run {run}: {seen} of {saved:?}"
+            );
+        }
+        loaded += usize::from(found.is_some());
+        assert!(store.snapshots().len() <= 9, "{:?}", store.snapshots());
+        for idx in &forgotten {
+            assert!(store.file(&path(*idx)).is_none(), "{idx} came back");
+        }
+        // What is left by a kill between the two is gone once the project is opened to change.
+        drop(support::writer(&place.projects));
+        let store = open(&place.projects);
+        assert!(store.snapshots().iter().all(|snapshot| snapshot.holds));
+    }
+    assert!(
+        loaded > 10 && !forgotten.is_empty(),
+        "{loaded} {forgotten:?}"
+    );
+}
+
 /// One more than the last file that counts.
 fn next_idx(store: &ProjectStore) -> u64 {
     let last = store.files().map(|(_, file)| file.seq).max();
@@ -83,6 +202,22 @@ fn run_and_kill(projects: &Projects, forgets: bool, moment: Duration) -> (Option
     if forgets {
         command.env(FORGETS, "1");
     }
+    kill_after(command, moment)
+}
+
+fn run_and_kill_as(
+    projects: &Projects,
+    child: &str,
+    variable: &str,
+    moment: Duration,
+) -> (Option<u64>, Vec<u64>) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", child, "--nocapture"]);
+    command.env(variable, projects.dir());
+    kill_after(command, moment)
+}
+
+fn kill_after(mut command: Command, moment: Duration) -> (Option<u64>, Vec<u64>) {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -21,7 +21,9 @@ use nestor_assist::{
 };
 use nestor_corpus::Source;
 use nestor_corpus::source::{RootRole, SourceState, SourceStates};
-use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Role, Root, SOURCES_FILE};
+use nestor_memory::{
+    MemoryError, ProjectStore, ProjectWriter, Quarantined, Role, Root, SOURCES_FILE,
+};
 use plan::{Asked, CLASSES, Origins, Plan};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -136,7 +138,14 @@ struct Taught {
     pieces: u64,
     /// Pieces that are learned by counts and have not taught levels 2 and 3 yet.
     pieces_left: u64,
+    /// Stretches of teaching that did no harm, and those that were taken back because they did.
+    stretches_accepted: usize,
+    stretches_refused: usize,
+    /// Files that did it.
+    quarantined: Vec<Quarantined>,
     seconds: f64,
+    /// Of these, what looking for harm took.
+    canary_seconds: f64,
     pieces_per_s: f64,
 }
 
@@ -162,6 +171,10 @@ fn teach(
         files: report.files,
         pieces: report.pieces,
         pieces_left: report.pieces_left,
+        stretches_accepted: report.accepted,
+        stretches_refused: report.refused,
+        quarantined: report.quarantined,
+        canary_seconds: report.canary_time.as_secs_f64(),
         seconds,
         pieces_per_s: report.pieces as f64 / seconds.max(1e-9),
     })
@@ -664,5 +677,15 @@ fn text(report: &Report, messages: &Messages) -> String {
         "learn-taught"
     };
     text.push_str(&format!("{}\n", messages.with(key, &values)));
+    if taught.stretches_refused > 0 {
+        let values = [
+            ("refused", taught.stretches_refused.into()),
+            ("files", taught.quarantined.len().into()),
+        ];
+        text.push_str(&format!("{}\n", messages.with("learn-refused", &values)));
+        for one in &taught.quarantined {
+            text.push_str(&format!("  {}\n", projects::quarantined(one, messages)));
+        }
+    }
     text
 }

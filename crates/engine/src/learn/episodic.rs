@@ -21,6 +21,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
 
+mod outline;
+
+pub(in crate::learn) use outline::Missing;
+
 static SAVED: Kind = Kind {
     magic: b"nestorEp",
     version: 1,

@@ -20,6 +20,10 @@ use crate::{EngineError, Model};
 use nestor_kernels::softmax_in_place;
 use std::sync::Arc;
 
+mod outline;
+
+pub use outline::LevelsOutline;
+
 /// The exit, counted from 0, whose rows the episodic memory holds.
 const EPISODIC_EXIT: usize = 1;
 
@@ -203,6 +207,31 @@ impl LevelMemories {
         Ok(())
     }
 
+    /// [`LevelMemories::exit_probs`], then what [`LevelMemories::watch`] does for this exit: one pass instead of two.
+    ///
+    /// # Errors
+    /// As those two.
+    pub fn score_exit(
+        &mut self,
+        model: &Model,
+        exit: usize,
+        rows: &[f32],
+        targets: &[u32],
+        threads: usize,
+    ) -> Result<Vec<f32>, EngineError> {
+        check_tokens(targets, model.config().vocab)?;
+        let mut answers = self.answers(model, exit, rows, threads)?;
+        let Some(changed) = answers.changed.take() else {
+            return Ok(answers.plain);
+        };
+        let mut probs = changed.clone();
+        self.trust
+            .blend(exit - EPISODIC_EXIT, &answers.plain, &mut probs);
+        answers.changed = Some(changed);
+        self.believe(exit, &answers, targets);
+        Ok(probs)
+    }
+
     /// What followed the states most like the rows `[n, d]` of the second exit: `[n, V]`, each summing to 1. Without anything
     /// to remember every token is as likely as the next.
     ///
@@ -347,9 +376,14 @@ impl LevelMemories {
 
     /// The memories as bytes that [`LevelMemories::from_bytes`] reads.
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.seal(&SAVED, self.episodic.to_bytes())
+    }
+
+    /// The memories as bytes of a kind, which decides what stands for the nearest states.
+    fn seal(&self, kind: &Kind, states: Vec<u8>) -> Vec<u8> {
         let mut parts: Vec<Vec<u8>> = self.deltas.iter().map(OutputDelta::to_bytes).collect();
         parts.extend(self.mlp.as_ref().map(ExitMlp::to_bytes));
-        parts.push(self.episodic.to_bytes());
+        parts.push(states);
         let mut body = Vec::new();
         body.put_u64s(&[self.tokens, self.since_step as u64]);
         body.put_f32s(self.trust.shares());
@@ -358,7 +392,7 @@ impl LevelMemories {
             body.put_u64s(&[part.len() as u64]);
         }
         parts.iter().for_each(|part| body.extend_from_slice(part));
-        SAVED.seal(&body)
+        kind.seal(&body)
     }
 
     /// Memories from their bytes, for the same network.
@@ -371,9 +405,23 @@ impl LevelMemories {
         model: &Model,
         bytes: &[u8],
     ) -> Result<Self, EngineError> {
+        let (mut memories, states) = Self::open(config, model, &SAVED, bytes)?;
+        let (vocab, width) = (model.config().vocab, model.config().width);
+        let episodic = Episodic::from_bytes(config.episodic, vocab, width, states)?;
+        memories.episodic = Arc::new(episodic);
+        Ok(memories)
+    }
+
+    /// Memories from bytes of a kind, and the bytes that stand for their nearest states.
+    fn open<'a>(
+        config: LevelMemoriesConfig,
+        model: &Model,
+        kind: &'static Kind,
+        bytes: &'a [u8],
+    ) -> Result<(Self, &'a [u8]), EngineError> {
         let mut memories = Self::new(config, model)?;
         let (vocab, width) = (model.config().vocab, model.config().width);
-        let mut reader = SAVED.open(bytes)?;
+        let mut reader = kind.open(bytes)?;
         memories.tokens = reader.u64()?;
         memories.since_step = reader.u64()?.min(config.period as u64) as usize;
         memories.trust = Trust::from_shares(reader.f32s(memories.deltas.len())?);
@@ -386,18 +434,15 @@ impl LevelMemories {
             parts.push(reader.bytes(length)?);
         }
         reader.finish()?;
+        let states = parts.pop().unwrap_or_default();
         let mut parts = parts.into_iter();
         for (delta, part) in memories.deltas.iter_mut().zip(parts.by_ref()) {
             *delta = OutputDelta::from_bytes(config.delta, vocab, width, part)?;
         }
-        if let Some((mlp, part)) = memories.mlp.as_mut().zip(parts.by_ref().next()) {
+        if let Some((mlp, part)) = memories.mlp.as_mut().zip(parts.next()) {
             *mlp = ExitMlp::from_bytes(config.mlp, width, part)?;
         }
-        if let Some(part) = parts.next() {
-            let episodic = Episodic::from_bytes(config.episodic, vocab, width, part)?;
-            memories.episodic = Arc::new(episodic);
-        }
-        Ok(memories)
+        Ok((memories, states))
     }
 
     /// Teaches a whole document: [`LevelMemories::learn_documents`] with one.
@@ -653,6 +698,84 @@ mod tests {
         }
         for (expected, found) in expected.iter().flatten().zip(found.iter().flatten()) {
             assert!((expected - found).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn scoring_is_what_was_said_and_then_watched() {
+        let model = model();
+        let mut memories = memories(MemoryParts::ALL, &model);
+        memories
+            .learn_document(&model, &[1, 2], &text(300), 1)
+            .unwrap();
+        let rows = DocumentReader::new(Arc::clone(&model), &[1], 1)
+            .unwrap()
+            .read(&text(40))
+            .unwrap();
+        let (mut scored, mut watched) = (memories.clone(), memories.clone());
+        for exit in 1..3 {
+            assert_eq!(
+                scored
+                    .score_exit(&model, exit, &rows[exit], &text(40), 1)
+                    .unwrap(),
+                memories.exit_probs(&model, exit, &rows[exit], 1).unwrap()
+            );
+        }
+        watched.watch(&model, &rows, &text(40), 1).unwrap();
+        assert_eq!(scored.to_bytes(), watched.to_bytes());
+        assert_ne!(scored.to_bytes(), memories.to_bytes());
+    }
+
+    #[test]
+    fn an_outline_becomes_the_memories_again_once_the_texts_were_read() {
+        let model = model();
+        let config = LevelMemoriesConfig {
+            period: 256,
+            episodic: EpisodicConfig {
+                capacity: 500,
+                scan: 60,
+            },
+            ..LevelMemoriesConfig::default()
+        };
+        let texts: Vec<Vec<u32>> = (1..7)
+            .map(|i| {
+                text(150 + 20 * i)
+                    .into_iter()
+                    .map(|t| (t + i as u32) % 60)
+                    .collect()
+            })
+            .collect();
+        let mut memories = LevelMemories::new(config, &model).unwrap();
+        for text in &texts {
+            memories.learn_document(&model, &[1, 2], text, 1).unwrap();
+        }
+        let bytes = memories.to_outline_bytes();
+        assert!(bytes.len() < memories.to_bytes().len());
+        let outline = LevelsOutline::from_bytes(config, &model, &bytes).unwrap();
+        assert_eq!(outline.reach(), 500);
+        assert!(outline.clone().finish().is_err());
+        let silent = outline.clone().without_states();
+        assert_eq!(silent.tokens(), memories.tokens());
+
+        let mut whole = outline.clone();
+        let mut ends = memories.tokens();
+        let mut back = Vec::new();
+        for text in texts.iter().rev() {
+            if memories.tokens() - ends >= outline.reach() {
+                break;
+            }
+            back.push((text, memories.tokens() - ends));
+            ends -= text.len() as u64;
+        }
+        assert!(back.len() < texts.len());
+        for (text, back) in back.iter().rev() {
+            whole.read_again(&model, &[1, 2], text, *back, 1).unwrap();
+        }
+        assert_eq!(whole.finish().unwrap().to_bytes(), memories.to_bytes());
+
+        assert!(LevelsOutline::from_bytes(config, &model, &memories.to_bytes()).is_err());
+        for cut in [0, 40, bytes.len() / 2, bytes.len() - 1] {
+            assert!(LevelsOutline::from_bytes(config, &model, &bytes[..cut]).is_err());
         }
     }
 

@@ -3,10 +3,10 @@
 use crate::explain;
 use crate::failure::Outcome;
 use crate::messages::Messages;
-use crate::projects::{local_time, utc_time};
+use crate::projects::{self, local_time, utc_time};
 use crate::table::{Emphasis, Table};
 use crate::terminal::Terminal;
-use nestor_memory::{Operation, ProjectStore, Projects, Record, Role};
+use nestor_memory::{Operation, ProjectStore, Projects, Quarantined, Record, Role};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -113,6 +113,10 @@ struct Shown<'a> {
     pieces: u64,
     /// Of these, taught to levels 2 and 3.
     taught_pieces: u64,
+    /// Snapshots of levels 2 and 3 that have seen only what counts.
+    snapshots: usize,
+    /// Files that teach levels 2 and 3 nothing, because they did harm.
+    quarantined: Vec<Quarantined>,
     bytes: u64,
     changes: usize,
     roots: Vec<RootShown<'a>>,
@@ -165,6 +169,8 @@ pub fn show(store: &ProjectStore, with_history: bool, terminal: &Terminal) -> Ou
         files: store.n_files(),
         pieces: store.n_pieces(),
         taught_pieces: store.taught_pieces(),
+        snapshots: store.snapshots().iter().filter(|one| one.holds).count(),
+        quarantined: store.quarantined(),
         bytes: store.disk_bytes(),
         changes: store.history().len(),
         roots: store
@@ -200,6 +206,16 @@ fn show_text(shown: &Shown<'_>, created: u64, messages: &Messages) -> String {
         ("changes", messages.count(shown.changes as u64).into()),
     ];
     text.push_str(&format!("{}\n", messages.with("project-facts", &values)));
+    if !shown.quarantined.is_empty() {
+        let values = [("files", shown.quarantined.len().into())];
+        text.push_str(&format!(
+            "{}\n",
+            messages.with("project-quarantine", &values)
+        ));
+        for one in &shown.quarantined {
+            text.push_str(&format!("  {}\n", projects::quarantined(one, messages)));
+        }
+    }
     if !shown.roots.is_empty() {
         let headings = [
             "project-root",

@@ -393,7 +393,7 @@ fn poison_is_caught_or_harmless() {
         let found = poisoned(&text, config);
         for ((after, before), base) in found.after.iter().zip(&found.before).zip(&found.base) {
             assert!(
-                *after <= before * (1.0 + config.own_over_before),
+                *after <= before + config.own_over_before * base,
                 "{what}: {before} -> {after}, base {base}"
             );
             assert!(

@@ -13,7 +13,8 @@ use crate::assistant::Assistant;
 use crate::error::AssistError;
 use crate::stream::FileStream;
 
-/// How a canary looks for harm. Rises are shares of a loss.
+/// How a canary looks for harm. Rises are shares of the loss of a network which has learned nothing: what the memories know by heart
+/// has a loss near zero, and any share of that is little.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CanaryConfig {
     /// Pieces after which it is asked whether they did harm; the file that reaches them is taught whole.
@@ -24,7 +25,7 @@ pub struct CanaryConfig {
     pub fixed_pieces: usize,
     /// How far the loss on own code may rise over what it was before the stretch.
     pub own_over_before: f64,
-    /// How far a loss may rise over that of a network which has learned nothing.
+    /// How far a loss may lie above that of a network which has learned nothing.
     pub over_base: f64,
 }
 
@@ -34,8 +35,8 @@ impl Default for CanaryConfig {
             stretch: 65_536,
             own_pieces: 512,
             fixed_pieces: 512,
-            own_over_before: 0.25,
-            over_base: 0.015,
+            own_over_before: 0.3,
+            over_base: 0.03,
         }
     }
 }
@@ -75,7 +76,7 @@ const FIXED_TEXTS: [(&str, &str); 3] = [
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Harmed {
     pub harm: Harm,
-    /// As a share of the loss; `None` where there is no number.
+    /// As a share of the loss without memories; `None` where there is no number.
     pub rise: Option<f64>,
 }
 
@@ -200,7 +201,7 @@ impl CanaryConfig {
     }
 
     fn harm_of_own(&self, before: &[f64], after: &[f64], base: &[f64]) -> Option<Harmed> {
-        let rise = largest_rise(before, after);
+        let rise = largest_rise(before, after, base);
         let harm = harm_if(Harm::Project, rise, self.own_over_before);
         harm.or_else(|| self.harm_over_base(Harm::Project, before, after, base))
     }
@@ -229,11 +230,9 @@ impl CanaryConfig {
     }
 }
 
-fn largest_rise(before: &[f64], after: &[f64]) -> f64 {
-    let rises = before
-        .iter()
-        .zip(after)
-        .map(|(before, after)| after / before - 1.0);
+fn largest_rise(before: &[f64], after: &[f64], base: &[f64]) -> f64 {
+    let losses = before.iter().zip(after).zip(base);
+    let rises = losses.map(|((before, after), base)| (after - before) / base);
     // What is no number must not be passed over, as `max` would do.
     rises.fold(f64::NEG_INFINITY, |largest, rise| {
         if largest.is_nan() || rise <= largest {
@@ -366,7 +365,8 @@ mod tests {
                 .map(|harmed| harmed.harm)
         };
         assert_eq!(own(2.0, 2.2, 3.0), None);
-        assert_eq!(own(2.0, 2.6, 3.0), Some(Harm::Project));
+        assert_eq!(own(0.1, 0.2, 3.0), None, "twice nearly nothing");
+        assert_eq!(own(2.0, 2.95, 3.0), Some(Harm::Project));
         assert_eq!(own(2.0, f64::NAN, 3.0), Some(Harm::Broken));
         // Over the base, and by this stretch or by earlier ones.
         assert_eq!(own(2.95, 3.1, 3.0), Some(Harm::Project));
@@ -389,8 +389,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_no_small_rise() {
-        assert!(largest_rise(&[1.0, 1.0], &[f64::NAN, 1.0]).is_nan());
-        assert!(largest_rise(&[1.0, 1.0], &[1.0, f64::NAN]).is_nan());
-        assert_eq!(largest_rise(&[1.0, 2.0], &[1.5, 2.0]), 0.5);
+        assert!(largest_rise(&[1.0, 1.0], &[f64::NAN, 1.0], &[1.0, 1.0]).is_nan());
+        assert!(largest_rise(&[1.0, 1.0], &[1.0, f64::NAN], &[1.0, 1.0]).is_nan());
+        assert_eq!(largest_rise(&[1.0, 2.0], &[1.5, 2.0], &[2.0, 4.0]), 0.25);
     }
 }

@@ -219,7 +219,7 @@ fn forgetting_goes_on_from_what_never_saw_it() {
 
     // What was seen by all of them leaves none.
     writer_of_all.forget(&format!("cf/{}", module(0))).unwrap();
-    assert_eq!(level_files(&dir), [PathBuf::new(); 0]);
+    assert_eq!(level_files(&dir), Vec::<PathBuf>::new());
     assert_eq!(levels(&assistant, &dir), None);
     assert_eq!(teach(&assistant, &mut writer_of_all).files, 3);
 }
@@ -404,7 +404,7 @@ fn poison_is_caught_or_harmless() {
         let found = poisoned(&text, config);
         for ((after, before), base) in found.after.iter().zip(&found.before).zip(&found.base) {
             assert!(
-                *after <= before * (1.0 + config.own_over_before),
+                *after <= before + config.own_over_before * base,
                 "{what}: {before} -> {after}, base {base}"
             );
             assert!(

@@ -29,7 +29,7 @@ pub struct Quarantined {
     pub sha256: String,
     /// What it harmed.
     pub harm: Harm,
-    /// How much the loss there rose, as a share of it; `None` where the loss became no number.
+    /// How much the loss there rose, as a share of that of a network which has learned nothing; `None` where it became no number.
     pub rise: Option<f64>,
     /// When it was found, in seconds since 1970.
     pub time: u64,

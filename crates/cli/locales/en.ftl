@@ -351,7 +351,7 @@ help-project-remove-example = {"  "}nestor project remove erp
 
 learn-root = {$root}: new {$new}, changed {$changed}, unchanged {$unchanged}, removed {$removed}; left out: {$skipped}
 learn-filtered = {"  "}held back: {$counts} only count, {$nothing} teach nothing (--json names them and says why)
-learn-origins = own code: {$own} files, {$own-size}; not known whose: {$unknown}, {$unknown-size}; vendor code: {$vendor}, {$vendor-size}
+learn-origins = own code: {$own} files, {$ownsize}; not known whose: {$unknown}, {$unknownsize}; vendor code: {$vendor}, {$vendorsize}
 learn-read = read {$read}; unchanged and not read {$unchanged}
 learn-work = learned {$size}, {$pieces} pieces in {$time} ({$rate} pieces/s)
 learn-project = project {$name}: {$files} files, {$pieces} pieces, last change {$change}

@@ -351,7 +351,7 @@ help-project-remove-example = {"  "}nestor project remove erp
 
 learn-root = {$root}: новых {$new}, изменённых {$changed}, прежних {$unchanged}, удалённых {$removed}; пропущено: {$skipped}
 learn-filtered = {"  "}придержано: только в счёт {$counts}, ничему не учат {$nothing} (имена и причины — в --json)
-learn-origins = своего кода файлов: {$own}, {$own-size}; неизвестно чьего: {$unknown}, {$unknown-size}; кода поставщика: {$vendor}, {$vendor-size}
+learn-origins = своего кода файлов: {$own}, {$ownsize}; неизвестно чьего: {$unknown}, {$unknownsize}; кода поставщика: {$vendor}, {$vendorsize}
 learn-read = прочитано {$read}; не менялось и не читалось {$unchanged}
 learn-work = выучено {$size}, токенов: {$pieces}, за {$time} ({$rate} токенов/с)
 learn-project = проект {$name}: файлов {$files}, токенов {$pieces}, последнее изменение {$change}

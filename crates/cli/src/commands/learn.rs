@@ -638,11 +638,11 @@ fn text(report: &Report, messages: &Messages) -> String {
     let [own_size, unknown_size, vendor_size] = shares.map(|share| messages.bytes(share.bytes));
     let values = [
         ("own", own.into()),
-        ("own-size", own_size.into()),
+        ("ownsize", own_size.into()),
         ("unknown", unknown.into()),
-        ("unknown-size", unknown_size.into()),
+        ("unknownsize", unknown_size.into()),
         ("vendor", vendor.into()),
-        ("vendor-size", vendor_size.into()),
+        ("vendorsize", vendor_size.into()),
     ];
     text.push_str(&format!("{}\n", messages.with("learn-origins", &values)));
     let values = [

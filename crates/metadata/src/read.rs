@@ -103,7 +103,11 @@ fn read_xml(bytes: &[u8]) -> Option<FileFacts> {
             _ => return None,
         }
     }
-    facts.troubles.extend(xml.trouble());
+    if let Some(trouble) = xml.trouble() {
+        // A name that was not reached is not missing.
+        facts.troubles.retain(|known| *known != Trouble::Nameless);
+        facts.troubles.push(trouble);
+    }
     Some(facts)
 }
 

@@ -4,14 +4,15 @@
 
 #![allow(clippy::unwrap_used, reason = "an example stops where it fails")]
 
+#[path = "support/source.rs"]
+mod source;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use nestor_metadata::facts::{FileFacts, ObjectFlags};
-use nestor_metadata::{FileHash, Index, Metadata, ObjectKind, fields, is_metadata_path, read_file};
+use nestor_metadata::{FileHash, Index, Metadata, ObjectKind, fields, read_file};
 use rayon::prelude::*;
 
 fn main() {
@@ -237,7 +238,7 @@ fn for_batches(source: &Path, mut each: impl FnMut(Batch), bytes: &mut u64, file
     const BATCH_BYTES: usize = 16 << 20;
     let mut batch: Batch = Vec::new();
     let mut size = 0;
-    let mut push = |path: String, content: Vec<u8>| {
+    source::for_files(source, |path, content| {
         *bytes += content.len() as u64;
         *files += 1;
         size += content.len();
@@ -246,65 +247,8 @@ fn for_batches(source: &Path, mut each: impl FnMut(Batch), bytes: &mut u64, file
             size = 0;
             each(std::mem::take(&mut batch));
         }
-    };
-    if source.join("objects").is_dir() && source.join("HEAD").is_file() {
-        from_git(source, &mut push);
-    } else {
-        for entry in walkdir::WalkDir::new(source).sort_by_file_name() {
-            let entry = entry.unwrap();
-            let path = entry
-                .path()
-                .strip_prefix(source)
-                .unwrap()
-                .to_string_lossy()
-                .replace('\\', "/");
-            if entry.file_type().is_file() && is_metadata_path(&path) {
-                push(path, std::fs::read(entry.path()).unwrap());
-            }
-        }
-    }
+    });
     each(batch);
-}
-
-fn from_git(repository: &Path, push: &mut impl FnMut(String, Vec<u8>)) {
-    let git = |arguments: &[&str]| {
-        let mut command = Command::new("git");
-        command.arg("--git-dir").arg(repository).args(arguments);
-        command
-    };
-    let listing = git(&["ls-tree", "-rz", "HEAD"]).output().unwrap().stdout;
-    let mut cat = git(&["cat-file", "--batch"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = cat.stdin.take().unwrap();
-    let mut output = BufReader::new(cat.stdout.take().unwrap());
-    for entry in listing
-        .split(|&byte| byte == 0)
-        .filter(|entry| !entry.is_empty())
-    {
-        let entry = String::from_utf8_lossy(entry);
-        let (facts, path) = entry.split_once('\t').unwrap();
-        let words: Vec<&str> = facts.split(' ').collect();
-        if words[1] != "blob" || !is_metadata_path(path) {
-            continue;
-        }
-        writeln!(input, "{}", words[2]).unwrap();
-        input.flush().unwrap();
-        let mut header = String::new();
-        output.read_line(&mut header).unwrap();
-        let Some(size) = header.split_whitespace().nth(2) else {
-            eprintln!("missing: {path}");
-            continue;
-        };
-        let mut content = vec![0; size.parse::<usize>().unwrap() + 1];
-        output.read_exact(&mut content).unwrap();
-        content.pop();
-        push(path.to_owned(), content);
-    }
-    drop(input);
-    cat.wait().unwrap();
 }
 
 /// The most memory that the process has held, as Linux tells it; 0 elsewhere.

@@ -5,6 +5,7 @@
 //! sources and no models. Formats: docs/metadata.md.
 #![forbid(unsafe_code)]
 
+pub mod doc;
 pub mod facts;
 pub mod fields;
 mod index;
@@ -15,6 +16,7 @@ mod names;
 mod platform;
 mod problem;
 mod read;
+pub mod resolve;
 mod types;
 mod view;
 

@@ -50,6 +50,7 @@ struct Entry {
     is_made_by_new: bool,
     is_enum: bool,
     is_open: bool,
+    carries: bool,
     members: Vec<PlatformMember>,
     member_names: FxHashMap<String, u16>,
     each: PlatformResult,
@@ -105,6 +106,11 @@ impl PlatformType {
     /// Whether it has members that the table cannot know: keys of a structure, columns of a table.
     pub fn is_open(self) -> bool {
         self.entry().is_open
+    }
+
+    /// Whether its fields or columns are those of what it came from.
+    pub fn carries(self) -> bool {
+        self.entry().carries
     }
 
     /// Its members.
@@ -166,6 +172,7 @@ impl Table {
                 is_made_by_new: flags.contains(&"new"),
                 is_enum: flags.contains(&"enum"),
                 is_open: flags.contains(&"open"),
+                carries: flags.contains(&"carry"),
                 members: Vec::new(),
                 member_names: FxHashMap::default(),
                 each: PlatformResult::Unknown,

@@ -11,6 +11,8 @@ mod module;
 mod object;
 mod xml;
 
+pub(crate) use module::without_marks;
+
 use crate::facts::{FileFacts, Trouble};
 use crate::kinds::ObjectKind;
 use xml::Xml;

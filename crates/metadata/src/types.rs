@@ -34,15 +34,18 @@ impl TypeRef {
         let (word, object) = written.split_once('.').unwrap_or((written, ""));
         let (word, object) = (word.trim(), object.trim());
         if object.is_empty() {
-            if let Some(found) = PlatformType::find(word) {
-                return TypeRef::Platform(found);
+            if let Some((kind, facet)) = split_type_word(word) {
+                return TypeRef::Any(facet, kind);
             }
-            return match word {
-                "AnyRef" | "AnyIBRef" | "ЛюбаяСсылка" => TypeRef::AnyRef,
-                _ => match split_type_word(word) {
-                    Some((kind, facet)) => TypeRef::Any(facet, kind),
-                    None => TypeRef::Named(names.intern(word)),
-                },
+            return match PlatformType::find(word) {
+                Some(found) => TypeRef::Platform(found),
+                None if ["AnyRef", "AnyIBRef", "ЛюбаяСсылка"]
+                    .iter()
+                    .any(|any| same(any, word)) =>
+                {
+                    TypeRef::AnyRef
+                }
+                None => TypeRef::Named(names.intern(word)),
             };
         }
         if same(word, "DefinedType") || same(word, "ОпределяемыйТип") {

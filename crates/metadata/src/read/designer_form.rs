@@ -12,8 +12,10 @@ pub(super) fn read(xml: &mut Xml<'_>) -> FormFacts {
     let mut form = FormFacts::default();
     xml.children(|xml, element| match element.tag() {
         "Attributes" => xml.children(|xml, element| {
-            let attribute = attribute(xml, &element);
-            form.attributes.push(attribute);
+            // The form's conditional appearance lies among its attributes.
+            if element.tag() == "Attribute" {
+                form.attributes.push(attribute(xml, &element));
+            }
         }),
         "Commands" => xml.children(|xml, element| {
             let name = element.attribute("name").unwrap_or_default();

@@ -140,7 +140,8 @@ impl Object {
                     self.facts.sections.push(section);
                 }
             }
-            "Type" => self.facts.types = types(xml),
+            // `Source`: what an event subscription listens to.
+            "Type" | "Source" => self.facts.types = types(xml),
             // In a scheduled job it is a word, and holds no item.
             "Predefined" => predefined(xml, &mut self.predefined),
             "ObjectBelonging" => self.set(ObjectFlags::ADOPTED, xml.text() == "Adopted"),

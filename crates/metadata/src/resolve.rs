@@ -1,0 +1,430 @@
+//! What can follow a dot: the type of the receiver, and the names that it offers.
+//!
+//! `assist` asks [`Resolver::at`] with a place in an open [`Document`]; candidates go into the prediction, so a wrong one costs more than a
+//! missing one: where the code does not show a type, there is no answer. In code the receiver comes from declarations,
+//! assignments, loops, doc comments and the metadata; in query text from the tables that the query reads. Nothing here predicts: which of the names
+//! is meant is for others to say.
+
+mod document;
+mod eval;
+mod members;
+mod query;
+mod scan;
+mod types;
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use nestor_bsl::keywords::{Keyword, fold};
+use nestor_bsl::lexer::{Lexer, TokenKind};
+use nestor_bsl::module_path::ModuleKind;
+use nestor_bsl::query::{Shape as LiteralShape, lex_query, literal, shape};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+pub use document::Document;
+
+use crate::kinds::{Facet, ObjectKind};
+use crate::model::{Form, FormAttribute, Item, Member as MetadataMember, Metadata, ModulePlace};
+use crate::names::{NameKey, same};
+use crate::view::View;
+use eval::Code;
+use members::Member;
+use query::{Found, Query};
+use scan::Scan;
+use types::{Type, Types};
+
+/// What can follow a dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// The types of the receiver, in English as Designer writes them; what is no type of the platform is described.
+    pub receiver: Vec<String>,
+    /// The names, those that belong to the configuration first. No name twice.
+    pub candidates: Vec<Candidate>,
+    /// Whether the receiver may have more names than these: keys of a structure that came from elsewhere.
+    pub is_open: bool,
+}
+
+/// A name that can follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The name in Russian; a name of the configuration is the same in both.
+    pub russian: String,
+    /// The name in English.
+    pub english: String,
+    /// A method.
+    pub is_method: bool,
+}
+
+impl Resolution {
+    /// Whether `name` is one of the candidates, in either language and any case.
+    pub fn offers(&self, name: &str) -> bool {
+        self.candidates
+            .iter()
+            .any(|candidate| same(&candidate.russian, name) || same(&candidate.english, name))
+    }
+}
+
+/// Answers questions about one state of a document. Made anew after an edit; what it learns it keeps for the next question.
+pub struct Resolver<'a> {
+    view: View<'a>,
+    document: &'a Document,
+    /// What the module's own names belong to.
+    this: Option<Type>,
+    form: FormContext<'a>,
+    module_variables: FxHashSet<String>,
+    scans: RefCell<FxHashMap<Option<usize>, Code>>,
+    local_returns: RefCell<FxHashMap<usize, Option<Types>>>,
+    member_lists: RefCell<FxHashMap<String, Rc<Vec<Member<'a>>>>>,
+    depth: Cell<u32>,
+    steps: Cell<u32>,
+    is_exhausted: Cell<bool>,
+}
+
+/// The form of a form's module, an extension's and its base's as one.
+#[derive(Default)]
+struct FormContext<'a> {
+    items: Vec<&'a Item>,
+    attributes: Vec<&'a FormAttribute>,
+    parameters: Vec<&'a MetadataMember>,
+    /// Methods with the element whose event they handle.
+    handlers: Vec<(NameKey, u32)>,
+    actions: Vec<NameKey>,
+    place: Option<ModulePlace>,
+}
+
+/// How deep one question may go from definition to definition.
+const DEEPEST: u32 = 40;
+/// How many steps one question may take: some milliseconds.
+const MOST_STEPS: u32 = 4000;
+
+/// One step down, until it is dropped.
+struct Depth<'r>(&'r Cell<u32>);
+
+impl Drop for Depth<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl<'a> Resolver<'a> {
+    /// A resolver for `document` in the project of `metadata`.
+    pub fn new(metadata: &'a Metadata, document: &'a Document) -> Option<Resolver<'a>> {
+        let view = metadata.view_of_path(document.path())?;
+        let mut resolver = Resolver {
+            view,
+            document,
+            this: None,
+            form: FormContext::default(),
+            module_variables: module_variables(document),
+            scans: RefCell::default(),
+            local_returns: RefCell::default(),
+            member_lists: RefCell::default(),
+            depth: Cell::new(0),
+            steps: Cell::new(0),
+            is_exhausted: Cell::new(false),
+        };
+        resolver.find_this();
+        Some(resolver)
+    }
+
+    /// Finds what the module belongs to.
+    fn find_this(&mut self) {
+        let place = self.document.place();
+        let names = self.view.metadata().names();
+        let mut kind = ObjectKind::from_object_type(place.object_type);
+        let mut object = place.object_name.as_str();
+        // Paths cannot tell an external report from an external processor; the root knows.
+        if self.view.root().role == crate::model::RootRole::External {
+            object = &self.view.root().name;
+            if self
+                .view
+                .object(ObjectKind::ExternalReport, object)
+                .is_some()
+            {
+                kind = Some(ObjectKind::ExternalReport);
+            }
+        }
+        let (Some(kind), Some(key)) = (kind, names.find(object)) else {
+            return;
+        };
+        let part = place.form.as_deref().or(place.command.as_deref());
+        self.this = match place.module_kind {
+            ModuleKind::Module if kind == ObjectKind::CommonModule => Some(Type::CommonModule(key)),
+            ModuleKind::Object => Some(Type::Object(Facet::Object, kind, key)),
+            ModuleKind::Manager => Some(Type::Object(Facet::Manager, kind, key)),
+            ModuleKind::RecordSet => Some(Type::Object(Facet::RecordSet, kind, key)),
+            ModuleKind::ValueManager => Some(Type::Object(Facet::ValueManager, kind, key)),
+            ModuleKind::Form => {
+                let forms = self.view.forms(kind, object, part.unwrap_or(object));
+                self.form = FormContext::new(self.view.metadata(), &forms);
+                self.form.place = Some(ModulePlace {
+                    object_kind: Some(kind),
+                    module_kind: ModuleKind::Form,
+                    object: key,
+                    part: part.and_then(|part| names.find(part)),
+                });
+                (!forms.is_empty()).then_some(Type::Form)
+            }
+            _ => None,
+        };
+    }
+
+    /// What can stand at the byte `offset`, which is behind a dot or within the name behind one; `None` when the receiver is not known or
+    /// there is no dot.
+    pub fn at(&self, offset: usize) -> Option<Resolution> {
+        let text = self.document.text();
+        if offset > text.len() || !text.is_char_boundary(offset) {
+            return None;
+        }
+        self.steps.set(0);
+        self.is_exhausted.set(false);
+        let code = self.code_of(self.document.method_at(offset));
+        if let Some(found) = self.in_query(&code, offset) {
+            return found;
+        }
+        let scan = &code.scan;
+        let mut at = scan.before(offset)?;
+        if matches!(scan.token(at).kind, TokenKind::Identifier) && offset <= scan.token(at).span.end
+        {
+            at = at.checked_sub(1)?;
+        }
+        let is_dot = scan.text(text, at) == "."
+            && scan.token(at).kind == TokenKind::Punctuation
+            && scan.token(at).span.end <= offset;
+        let types = self.receiver(&code, Some(at).filter(|_| is_dot)?)?;
+        self.resolution(&types)
+    }
+
+    fn resolution(&self, types: &Types) -> Option<Resolution> {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut seen = FxHashSet::default();
+        for one in types {
+            for member in self.members(one).iter() {
+                if seen.insert(fold(&member.russian)) {
+                    candidates.push(Candidate {
+                        russian: member.russian.clone().into_owned(),
+                        english: member.english.clone().into_owned(),
+                        is_method: member.is_method,
+                    });
+                }
+            }
+        }
+        (!candidates.is_empty()).then(|| Resolution {
+            receiver: types.iter().map(|one| self.describe(one)).collect(),
+            candidates,
+            is_open: types.iter().any(|one| self.is_open(one)),
+        })
+    }
+
+    /// The answer when `offset` is inside a literal: `Some(None)` where it is no query, or a place that is not known.
+    fn in_query(&self, code: &Code, offset: usize) -> Option<Option<Resolution>> {
+        let text = self.document.text();
+        let raw = &code.scan.raw;
+        let inside = raw
+            .partition_point(|token| token.span.start < offset)
+            .checked_sub(1)?;
+        if !raw[inside].kind.is_string()
+            || offset >= raw[inside].span.end && is_closed(raw[inside].kind)
+        {
+            return None;
+        }
+        let first = (0..=inside)
+            .rev()
+            .find(|&idx| matches!(raw[idx].kind, TokenKind::String | TokenKind::StringStart))?;
+        let literal = literal(text, raw, first)?;
+        let tokens = lex_query(text, &literal);
+        if shape(text, &literal, &tokens, false) != LiteralShape::Query {
+            return Some(None);
+        }
+        let found = Query::new(self.view, text, tokens).at(offset);
+        Some(found.and_then(|found| {
+            let names: Vec<(Cow<'_, str>, Cow<'_, str>)> = match found {
+                Found::Fields(fields) => fields
+                    .into_iter()
+                    .map(|field| (field.russian, field.english))
+                    .collect(),
+                Found::Names(names) => names,
+            };
+            let mut seen = FxHashSet::default();
+            let candidates: Vec<Candidate> = names
+                .into_iter()
+                .filter(|(russian, _)| seen.insert(fold(russian)))
+                .map(|(russian, english)| Candidate {
+                    russian: russian.into_owned(),
+                    english: english.into_owned(),
+                    is_method: false,
+                })
+                .collect();
+            (!candidates.is_empty()).then(|| Resolution {
+                receiver: vec!["query".to_owned()],
+                candidates,
+                is_open: false,
+            })
+        }))
+    }
+
+    /// The tokens of a method, or of the module's body behind the last one.
+    fn code_of(&self, method: Option<usize>) -> Code {
+        if let Some(code) = self.scans.borrow().get(&method) {
+            return code.clone();
+        }
+        let span = match method {
+            Some(idx) => {
+                let method = &self.document.methods()[idx];
+                method.header_span.start..method.span.end
+            }
+            None => {
+                let start = self
+                    .document
+                    .methods()
+                    .last()
+                    .map_or(0, |method| method.span.end);
+                start..self.document.text().len()
+            }
+        };
+        let code = Code {
+            scan: Rc::new(Scan::new(self.document.text(), span)),
+            method,
+        };
+        self.scans.borrow_mut().insert(method, code.clone());
+        code
+    }
+
+    /// Counts a step down; `None` when the question has become too long.
+    fn go_deeper(&self) -> Option<Depth<'_>> {
+        self.steps.set(self.steps.get() + 1);
+        if self.depth.get() >= DEEPEST || self.steps.get() > MOST_STEPS {
+            self.is_exhausted.set(true);
+            return None;
+        }
+        self.depth.set(self.depth.get() + 1);
+        Some(Depth(&self.depth))
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.is_exhausted.get()
+    }
+
+    fn describe(&self, one: &Type) -> String {
+        let name = |key: NameKey| self.view.metadata().names().of_key(key);
+        match one {
+            Type::Platform(platform) => platform.english().to_owned(),
+            Type::Object(facet, kind, object) => {
+                format!("{}{}.{}", kind.english(), facet.english(), name(*object))
+            }
+            Type::Managers(kind) => kind.english_plural().to_owned(),
+            Type::MetadataKind(kind) => format!("Metadata.{}", kind.english_plural()),
+            Type::MetadataObject(kind, object) => {
+                format!("Metadata.{}.{}", kind.english_plural(), name(*object))
+            }
+            Type::MetadataParts(kind, object, part) => format!(
+                "Metadata.{}.{}.{part:?}",
+                kind.english_plural(),
+                name(*object)
+            ),
+            Type::CommonModule(module) => format!("CommonModule.{}", name(*module)),
+            Type::Shape(shape) => shape.base.english().to_owned(),
+            Type::Form => "Form".to_owned(),
+            Type::FormItems => "FormItems".to_owned(),
+            Type::FormItem(idx) => {
+                let item = self.form.items.get(*idx as usize);
+                item.map_or_else(String::new, |item| {
+                    format!("FormItem.{}", self.view.metadata().name(item.name))
+                })
+            }
+            Type::FormParameters => "FormParameters".to_owned(),
+            Type::FormObject(kind, object, _) => {
+                format!("FormData.{}.{}", kind.english(), name(*object))
+            }
+            Type::RegisterRecords(document) => format!("RegisterRecords.{}", name(*document)),
+            Type::SessionParameters => "SessionParameters".to_owned(),
+        }
+    }
+}
+
+impl<'a> FormContext<'a> {
+    fn new(metadata: &'a Metadata, forms: &[&'a Form]) -> FormContext<'a> {
+        let mut context = FormContext::default();
+        let mut seen = FxHashSet::default();
+        let key = |name| metadata.names().key(name);
+        for form in forms {
+            let items = metadata.items(form);
+            for item in items.iter().filter(|item| seen.insert((0, key(item.name)))) {
+                context.items.push(item);
+            }
+            let attributes = metadata.form_attributes(form).iter();
+            context
+                .attributes
+                .extend(attributes.filter(|attribute| seen.insert((1, key(attribute.name)))));
+            let parameters = metadata.form_parameters(form).iter();
+            context
+                .parameters
+                .extend(parameters.filter(|parameter| seen.insert((2, key(parameter.name)))));
+            context.actions.extend(
+                metadata
+                    .form_commands(form)
+                    .iter()
+                    .map(|command| key(command.action)),
+            );
+            for handler in metadata.handlers(form) {
+                let Some(item) = handler.item.and_then(|item| items.get(item as usize)) else {
+                    continue;
+                };
+                let idx = context
+                    .items
+                    .iter()
+                    .position(|known| key(known.name) == key(item.name));
+                context
+                    .handlers
+                    .extend(idx.map(|idx| (key(handler.method), idx as u32)));
+            }
+        }
+        context
+    }
+
+    /// The element whose event `method` handles, where it is one.
+    fn handled_item(&self, metadata: &Metadata, method: &str) -> Option<u32> {
+        let key = metadata.names().find(method)?;
+        let mut items = self
+            .handlers
+            .iter()
+            .filter(|(handler, _)| *handler == key)
+            .map(|(_, item)| *item);
+        let first = items.next()?;
+        items.all(|item| item == first).then_some(first)
+    }
+
+    fn is_action(&self, metadata: &Metadata, method: &str) -> bool {
+        metadata
+            .names()
+            .find(method)
+            .is_some_and(|key| self.actions.contains(&key))
+    }
+}
+
+fn is_closed(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::String | TokenKind::StringEnd)
+}
+
+/// Folded names of the variables that the module declares before its methods.
+fn module_variables(document: &Document) -> FxHashSet<String> {
+    let end = document
+        .methods()
+        .first()
+        .map_or(document.text().len(), |method| method.span.start);
+    let head = &document.text()[..end];
+    let mut variables = FxHashSet::default();
+    let mut declares = false;
+    for token in Lexer::new(head) {
+        match token.kind {
+            TokenKind::Keyword(Keyword::Var) => declares = true,
+            TokenKind::Identifier if declares => {
+                variables.insert(fold(token.text(head)));
+            }
+            TokenKind::Punctuation if token.text(head) == ";" => declares = false,
+            _ => {}
+        }
+    }
+    variables
+}

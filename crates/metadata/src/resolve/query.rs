@@ -1,0 +1,747 @@
+//! Query text: which tables it reads, under which names, and which columns it gives.
+//!
+//! A pass over the tokens finds the selects, nested and united, with their sources and columns; fields are looked up when they are asked for. What
+//! the pass does not understand (a table in a parameter, a part of the text that is put in later) is unknown, not guessed.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use nestor_bsl::keywords::QueryKeyword;
+use nestor_bsl::query::{QueryToken, QueryTokenKind};
+
+use crate::fields::{self, Field};
+use crate::kinds::{Facet, ObjectKind};
+use crate::names::same;
+use crate::platform::PlatformType;
+use crate::types::TypeRef;
+use crate::view::{ObjectView, View};
+
+/// The selects of a text.
+pub(super) struct Query<'a, 't> {
+    view: View<'a>,
+    text: &'t str,
+    tokens: Vec<QueryToken>,
+    selects: Vec<Select>,
+    /// The select around each token.
+    select_of: Vec<Option<usize>>,
+    /// Tokens that belong to the path of a source.
+    is_source: Vec<bool>,
+}
+
+struct Select {
+    parent: Option<usize>,
+    /// The first select of the union that it belongs to.
+    first: usize,
+    sources: Vec<SourceEntry>,
+    columns: Vec<Range<usize>>,
+    into: Option<String>,
+    /// The statement of the package.
+    statement: usize,
+    is_nested: bool,
+}
+
+struct SourceEntry {
+    alias: String,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Path(Range<usize>),
+    Select(usize),
+    Unknown,
+}
+
+/// What can follow a dot in query text.
+pub(super) enum Found<'a> {
+    /// Fields of a table, and tables within it.
+    Fields(Vec<Field<'a>>),
+    /// Names of objects, virtual tables, values.
+    Names(Vec<(Cow<'a, str>, Cow<'a, str>)>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clause {
+    Columns,
+    Into,
+    /// A source is to come.
+    Source,
+    /// A source has been read; its name may follow.
+    AfterSource,
+    /// Behind a source's name, or in the condition of a join: a comma brings another source.
+    Sources,
+    Else,
+}
+
+#[derive(Clone, Copy)]
+struct Frame {
+    select: Option<usize>,
+    clause: Clause,
+    column_start: usize,
+    /// The source of the outer frame that this one is.
+    is_source: bool,
+}
+
+const DEEPEST: u32 = 8;
+
+impl<'a, 't> Query<'a, 't> {
+    /// Finds the selects among `tokens` of `text`.
+    pub(super) fn new(view: View<'a>, text: &'t str, mut tokens: Vec<QueryToken>) -> Self {
+        tokens.retain(|token| token.kind != QueryTokenKind::Comment);
+        let mut query = Query {
+            view,
+            text,
+            select_of: Vec::with_capacity(tokens.len()),
+            is_source: vec![false; tokens.len()],
+            tokens,
+            selects: Vec::new(),
+        };
+        query.scan();
+        query
+    }
+
+    fn word(&self, idx: usize) -> &'t str {
+        self.tokens
+            .get(idx)
+            .map_or("", |token| &self.text[token.span.clone()])
+    }
+
+    fn keyword(&self, idx: usize) -> Option<QueryKeyword> {
+        match self.tokens.get(idx)?.kind {
+            QueryTokenKind::Keyword(keyword) => Some(keyword),
+            _ => None,
+        }
+    }
+
+    fn is_name(&self, idx: usize) -> bool {
+        self.tokens
+            .get(idx)
+            .is_some_and(|token| token.kind == QueryTokenKind::Identifier)
+    }
+
+    fn scan(&mut self) {
+        let empty = Frame {
+            select: None,
+            clause: Clause::Else,
+            column_start: 0,
+            is_source: false,
+        };
+        let mut stack: Vec<Frame> = Vec::new();
+        let mut frame = empty;
+        let mut statement = 0;
+        let mut idx = 0;
+        while idx < self.tokens.len() {
+            let around = frame
+                .select
+                .or_else(|| stack.iter().rev().find_map(|outer| outer.select));
+            while self.select_of.len() < idx {
+                self.select_of.push(around);
+            }
+            let mut next = idx + 1;
+            match self.keyword(idx) {
+                Some(QueryKeyword::Select) => {
+                    let id = self.selects.len();
+                    let first = frame.select.map_or(id, |before| self.selects[before].first);
+                    self.selects.push(Select {
+                        parent: stack.iter().rev().find_map(|outer| outer.select),
+                        first,
+                        sources: Vec::new(),
+                        columns: Vec::new(),
+                        into: None,
+                        statement,
+                        is_nested: !stack.is_empty(),
+                    });
+                    if frame.is_source
+                        && frame.select.is_none()
+                        && let Some(outer) = stack.last().and_then(|outer| outer.select)
+                        && let Some(entry) = self.selects[outer].sources.last_mut()
+                    {
+                        entry.source = Source::Select(id);
+                    }
+                    frame.select = Some(id);
+                    frame.clause = Clause::Columns;
+                    while matches!(
+                        self.keyword(next),
+                        Some(QueryKeyword::Distinct | QueryKeyword::Allowed | QueryKeyword::Top)
+                    ) {
+                        next += if self.keyword(next) == Some(QueryKeyword::Top) {
+                            2
+                        } else {
+                            1
+                        };
+                    }
+                    frame.column_start = next;
+                }
+                Some(QueryKeyword::Into | QueryKeyword::AddTo)
+                    if frame.clause == Clause::Columns =>
+                {
+                    self.end_column(&mut frame, idx);
+                    frame.clause = Clause::Into;
+                }
+                Some(QueryKeyword::From) => {
+                    self.end_column(&mut frame, idx);
+                    frame.clause = Clause::Source;
+                }
+                Some(QueryKeyword::Join) if frame.select.is_some() => frame.clause = Clause::Source,
+                Some(QueryKeyword::As) if frame.clause == Clause::AfterSource => {
+                    if self.is_name(next) {
+                        self.name_source(&frame, next);
+                        next += 1;
+                    }
+                    frame.clause = Clause::Sources;
+                }
+                Some(QueryKeyword::On)
+                    if matches!(frame.clause, Clause::AfterSource | Clause::Sources) =>
+                {
+                    frame.clause = Clause::Sources;
+                }
+                Some(
+                    QueryKeyword::Where
+                    | QueryKeyword::Group
+                    | QueryKeyword::Having
+                    | QueryKeyword::Order
+                    | QueryKeyword::Totals
+                    | QueryKeyword::Union
+                    | QueryKeyword::Index
+                    | QueryKeyword::On
+                    | QueryKeyword::For,
+                ) => {
+                    self.end_column(&mut frame, idx);
+                    frame.clause = Clause::Else;
+                }
+                Some(_) => {}
+                None => next = self.mark_or_name(idx, &mut frame, &mut stack, &mut statement),
+            }
+            idx = next;
+        }
+        self.end_column(&mut frame, self.tokens.len());
+        let around = frame
+            .select
+            .or_else(|| stack.iter().rev().find_map(|outer| outer.select));
+        self.select_of.resize(self.tokens.len(), around);
+    }
+
+    fn mark_or_name(
+        &mut self,
+        idx: usize,
+        frame: &mut Frame,
+        stack: &mut Vec<Frame>,
+        statement: &mut usize,
+    ) -> usize {
+        let inner = |is_source: bool| Frame {
+            select: None,
+            clause: Clause::Else,
+            column_start: 0,
+            is_source,
+        };
+        match (self.word(idx), frame.clause) {
+            (";", _) if self.tokens[idx].kind == QueryTokenKind::Punctuation => {
+                self.end_column(frame, idx);
+                stack.clear();
+                *frame = inner(false);
+                *statement += 1;
+            }
+            // Braces hold fields for the data composition; only joins inside them add to the query.
+            ("{", _)
+                if matches!(
+                    self.keyword(idx + 1),
+                    Some(QueryKeyword::Select | QueryKeyword::Where | QueryKeyword::Order)
+                ) =>
+            {
+                self.end_column(frame, idx);
+                let close = (idx..self.tokens.len()).find(|&at| self.word(at) == "}");
+                return close.unwrap_or(self.tokens.len() - 1) + 1;
+            }
+            ("(", Clause::Source) => {
+                self.add_source(frame, Source::Unknown, String::new());
+                frame.clause = Clause::AfterSource;
+                stack.push(*frame);
+                *frame = inner(true);
+            }
+            ("(", _) => {
+                stack.push(*frame);
+                *frame = inner(false);
+            }
+            (")", _) => {
+                self.end_column(frame, idx);
+                *frame = stack.pop().unwrap_or(inner(false));
+            }
+            (",", Clause::Columns) => {
+                self.end_column(frame, idx);
+                frame.clause = Clause::Columns;
+                frame.column_start = idx + 1;
+            }
+            (",", Clause::AfterSource | Clause::Sources) => frame.clause = Clause::Source,
+            (_, Clause::Source) if self.is_name(idx) => {
+                let end = self.end_of_path(idx);
+                self.is_source[idx..end].fill(true);
+                let alias = self.word(end - 1).to_owned();
+                self.add_source(frame, Source::Path(idx..end), alias);
+                frame.clause = Clause::AfterSource;
+                return end;
+            }
+            (_, Clause::Source) => {
+                // `&Таблица`, `#Таблица`, `%1`.
+                self.add_source(frame, Source::Unknown, String::new());
+                frame.clause = Clause::AfterSource;
+                return if self.is_name(idx + 1) {
+                    self.end_of_path(idx + 1)
+                } else {
+                    idx + 1
+                };
+            }
+            (_, Clause::AfterSource) if self.is_name(idx) => {
+                self.name_source(frame, idx);
+                frame.clause = Clause::Sources;
+            }
+            (_, Clause::Into) if self.is_name(idx) => {
+                if let Some(select) = frame.select {
+                    self.selects[select].into = Some(self.word(idx).to_owned());
+                }
+                frame.clause = Clause::Else;
+            }
+            _ => {}
+        }
+        idx + 1
+    }
+
+    fn end_column(&mut self, frame: &mut Frame, end: usize) {
+        if frame.clause == Clause::Columns
+            && let Some(select) = frame.select
+            && frame.column_start < end
+        {
+            self.selects[select].columns.push(frame.column_start..end);
+        }
+        if frame.clause == Clause::Columns {
+            frame.clause = Clause::Else;
+        }
+    }
+
+    fn add_source(&mut self, frame: &Frame, source: Source, alias: String) {
+        if let Some(select) = frame.select {
+            self.selects[select]
+                .sources
+                .push(SourceEntry { alias, source });
+        }
+    }
+
+    fn name_source(&mut self, frame: &Frame, idx: usize) {
+        let alias = self.word(idx).to_owned();
+        if let Some(entry) = frame
+            .select
+            .and_then(|select| self.selects[select].sources.last_mut())
+        {
+            entry.alias = alias;
+        }
+    }
+
+    /// The end of `Имя.Имя.Имя` from `idx` on.
+    fn end_of_path(&self, idx: usize) -> usize {
+        let mut end = idx + 1;
+        while self.word(end) == "."
+            && self
+                .tokens
+                .get(end + 1)
+                .is_some_and(|token| is_word(token.kind))
+        {
+            end += 2;
+        }
+        end
+    }
+
+    /// The columns of the last statement; `None` when they are not known, or go into a temporary table.
+    pub(super) fn columns(&self) -> Option<Vec<Field<'a>>> {
+        let (id, select) = self
+            .selects
+            .iter()
+            .enumerate()
+            .rev()
+            .find(|(id, select)| !select.is_nested && select.first == *id)?;
+        if select.into.is_some() {
+            return None;
+        }
+        self.columns_of(id, 0)
+    }
+
+    fn columns_of(&self, select: usize, depth: u32) -> Option<Vec<Field<'a>>> {
+        if depth > DEEPEST {
+            return None;
+        }
+        let mut columns: Vec<Field<'a>> = Vec::new();
+        for column in &self.selects[select].columns {
+            let (expression, alias) = self.split_alias(column.clone());
+            if self.word(expression.end.saturating_sub(1)) == "*" && alias.is_none() {
+                let sources = &self.selects[select].sources;
+                let of = |entry: &SourceEntry| self.source_fields(select, &entry.source, depth + 1);
+                if expression.len() > 2 {
+                    let name = self.word(expression.start);
+                    let entry = sources.iter().find(|entry| same(&entry.alias, name))?;
+                    columns.extend(of(entry)?);
+                } else {
+                    for entry in sources {
+                        columns.extend(of(entry)?);
+                    }
+                }
+                continue;
+            }
+            let types = self
+                .expression_types(select, expression.clone(), depth + 1)
+                .unwrap_or_default();
+            let field = |russian: Cow<'a, str>, english: Cow<'a, str>| Field {
+                russian,
+                english,
+                types: types.clone(),
+                is_standard: false,
+            };
+            let name = match alias {
+                Some(alias) => {
+                    let alias: Cow<'a, str> = alias.to_owned().into();
+                    field(alias.clone(), alias)
+                }
+                // A bare field gives its name in the language of its last word.
+                None if self.end_of_path(expression.start) == expression.end
+                    && self.is_name(expression.start) =>
+                {
+                    let name: Cow<'a, str> = self.word(expression.end - 1).to_owned().into();
+                    field(name.clone(), name)
+                }
+                // The platform numbers the rest: `Поле1`.
+                None => continue,
+            };
+            columns.push(name);
+        }
+        Some(columns)
+    }
+
+    fn split_alias(&self, column: Range<usize>) -> (Range<usize>, Option<&'t str>) {
+        let end = column.end;
+        if column.len() > 2
+            && self.keyword(end - 2) == Some(QueryKeyword::As)
+            && self.is_name(end - 1)
+        {
+            return (column.start..end - 2, Some(self.word(end - 1)));
+        }
+        // `Т.Код Имя`: two names in a row.
+        if column.len() > 1
+            && self.is_name(end - 1)
+            && (self.is_name(end - 2) || self.word(end - 2) == ")")
+        {
+            return (column.start..end - 1, Some(self.word(end - 1)));
+        }
+        (column, None)
+    }
+
+    fn expression_types(
+        &self,
+        select: usize,
+        expression: Range<usize>,
+        depth: u32,
+    ) -> Option<Vec<TypeRef>> {
+        let first = expression.start;
+        if self.is_name(first) && self.end_of_path(first) == expression.end {
+            let path: Vec<&str> = (first..expression.end)
+                .step_by(2)
+                .map(|idx| self.word(idx))
+                .collect();
+            let field = self.path_field(select, &path, depth)?;
+            return Some(field.types);
+        }
+        if self.word(first + 1) != "(" || self.closing(first + 1) != Some(expression.end - 1) {
+            return None;
+        }
+        let function = self.word(first);
+        let is = |names: [&str; 2]| names.iter().any(|name| same(name, function));
+        let inner = first + 2..expression.end - 1;
+        if is(["ВЫРАЗИТЬ", "CAST"]) {
+            let target = (inner.clone())
+                .rev()
+                .find(|&idx| self.keyword(idx) == Some(QueryKeyword::As))?
+                + 1;
+            return self.table_word_types(target);
+        }
+        if is(["ЗНАЧЕНИЕ", "VALUE"]) {
+            return self.table_word_types(inner.start);
+        }
+        if is(["ЕСТЬNULL", "ISNULL"]) || is(["МАКСИМУМ", "MAX"]) || is(["МИНИМУМ", "MIN"])
+        {
+            let comma = (inner.clone())
+                .find(|&idx| self.word(idx) == ",")
+                .unwrap_or(inner.end);
+            return self.expression_types(select, inner.start..comma, depth + 1);
+        }
+        if is(["СУММА", "SUM"]) || is(["КОЛИЧЕСТВО", "COUNT"]) || is(["СРЕДНЕЕ", "AVG"])
+        {
+            return Some(vec![TypeRef::Platform(PlatformType::known("Number"))]);
+        }
+        None
+    }
+
+    /// The reference that `Справочник.Товары` at token `idx` stands for.
+    fn table_word_types(&self, idx: usize) -> Option<Vec<TypeRef>> {
+        let kind = ObjectKind::from_word(self.word(idx))?;
+        let object = self.view.object(kind, self.word(idx + 2))?;
+        kind.has_refs().then(|| vec![object.facet(Facet::Ref)])
+    }
+
+    fn closing(&self, open: usize) -> Option<usize> {
+        let mut depth = 0usize;
+        for idx in open..self.tokens.len() {
+            match self.word(idx) {
+                "(" => depth += 1,
+                ")" => {
+                    depth = depth.checked_sub(1)?;
+                    if depth == 0 {
+                        return Some(idx);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn source_fields(&self, select: usize, source: &Source, depth: u32) -> Option<Vec<Field<'a>>> {
+        if depth > DEEPEST {
+            return None;
+        }
+        match source {
+            Source::Unknown => None,
+            Source::Select(inner) => self.columns_of(*inner, depth + 1),
+            Source::Path(path) => {
+                let words: Vec<&str> = path.clone().step_by(2).map(|idx| self.word(idx)).collect();
+                match words[..] {
+                    [name] => self.temporary_table(select, name, depth),
+                    [kind, object] => {
+                        let object = self.view.object(ObjectKind::from_word(kind)?, object)?;
+                        Some(with_sections(&object, fields::table_fields(&object)))
+                    }
+                    [kind, object, part] => {
+                        let object = self.view.object(ObjectKind::from_word(kind)?, object)?;
+                        table_part(&object, part)
+                    }
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    fn temporary_table(&self, select: usize, name: &str, depth: u32) -> Option<Vec<Field<'a>>> {
+        if same(name, "Константы") || same(name, "Constants") {
+            let constants = self
+                .view
+                .objects(ObjectKind::Constant)
+                .map(|constant| Field {
+                    russian: constant.name().into(),
+                    english: constant.name().into(),
+                    types: self.view.expand(constant.types()),
+                    is_standard: false,
+                });
+            return Some(constants.collect());
+        }
+        let statement = self.selects[select].statement;
+        let (id, _) = self.selects.iter().enumerate().rev().find(|(_, other)| {
+            other.statement < statement
+                && other.into.as_deref().is_some_and(|into| same(into, name))
+        })?;
+        self.columns_of(self.selects[id].first, depth + 1)
+    }
+
+    /// The field that `path` names, seen from `select`.
+    fn path_field(&self, select: usize, path: &[&str], depth: u32) -> Option<Field<'a>> {
+        let (field, before) = path.split_last()?;
+        let fields = self.fields_behind(select, before, depth)?;
+        fields.into_iter().find(|known| known.is_named(field))
+    }
+
+    /// The fields that can follow `path`; all of the select's sources for an empty one.
+    fn fields_behind(&self, select: usize, path: &[&str], depth: u32) -> Option<Vec<Field<'a>>> {
+        if depth > DEEPEST {
+            return None;
+        }
+        let Some((first, rest)) = path.split_first() else {
+            let mut all = Vec::new();
+            for entry in &self.selects[select].sources {
+                all.extend(self.source_fields(select, &entry.source, depth + 1)?);
+            }
+            return Some(all);
+        };
+        let mut scope = Some(select);
+        while let Some(at) = scope {
+            if let Some(entry) = self.selects[at]
+                .sources
+                .iter()
+                .find(|entry| same(&entry.alias, first))
+            {
+                let mut fields = self.source_fields(at, &entry.source, depth + 1)?;
+                for word in rest {
+                    let field = fields.into_iter().find(|field| field.is_named(word))?;
+                    fields = fields_of_types(self.view, &field.types)?;
+                }
+                return Some(fields);
+            }
+            scope = self.selects[at].parent;
+        }
+        // A field without the name of its table.
+        let mut fields = self.fields_behind(select, &[], depth + 1)?;
+        for word in path {
+            let field = fields.into_iter().find(|field| field.is_named(word))?;
+            fields = fields_of_types(self.view, &field.types)?;
+        }
+        Some(fields)
+    }
+
+    /// What can follow the dot that ends before the byte `offset`; `None` when it is not known, or no dot is there.
+    pub(super) fn at(&self, offset: usize) -> Option<Found<'a>> {
+        let mut dot = self
+            .tokens
+            .partition_point(|token| token.span.start < offset)
+            .checked_sub(1)?;
+        if is_word(self.tokens[dot].kind) && offset <= self.tokens[dot].span.end {
+            dot = dot.checked_sub(1)?;
+        }
+        if self.word(dot) != "." || self.tokens[dot].span.end > offset {
+            return None;
+        }
+        let mut first = dot.checked_sub(1)?;
+        if !is_word(self.tokens[first].kind) {
+            return None;
+        }
+        while first >= 2 && self.word(first - 1) == "." && is_word(self.tokens[first - 2].kind) {
+            first -= 2;
+        }
+        if first > 0 && self.word(first - 1) == "." {
+            // Behind parentheses: `ВЫРАЗИТЬ(Т.Поле КАК Документ.Д).`
+            return None;
+        }
+        let path: Vec<&str> = (first..dot).step_by(2).map(|idx| self.word(idx)).collect();
+        let select = self.select_of.get(dot).copied().flatten();
+        let is_alias = |name: &str| {
+            let mut scope = select;
+            std::iter::from_fn(|| {
+                let at = scope?;
+                scope = self.selects[at].parent;
+                Some(at)
+            })
+            .any(|at| {
+                self.selects[at]
+                    .sources
+                    .iter()
+                    .any(|entry| same(&entry.alias, name))
+            })
+        };
+        if self.is_source[first] || !is_alias(path[0]) {
+            if let Some(kind) = ObjectKind::from_word(path[0]) {
+                return self.table_names(kind, &path[1..], self.is_source[first]);
+            }
+        }
+        if self.is_source[first] {
+            return None;
+        }
+        self.fields_behind(select?, &path, 0).map(Found::Fields)
+    }
+
+    /// What follows the kind of an object in the path of a table or of a value.
+    fn table_names(&self, kind: ObjectKind, rest: &[&str], is_source: bool) -> Option<Found<'a>> {
+        match rest {
+            [] => {
+                let names = self
+                    .view
+                    .objects(kind)
+                    .map(|object| (object.name().into(), object.name().into()));
+                Some(Found::Names(names.collect()))
+            }
+            [object] => {
+                let object = self.view.object(kind, object)?;
+                let mut names: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+                if is_source {
+                    names.extend(
+                        fields::sections(&object)
+                            .into_iter()
+                            .map(|(russian, english)| (russian.into(), english.into())),
+                    );
+                    names.extend(
+                        fields::virtual_tables(&object)
+                            .iter()
+                            .map(|table| (table.russian().into(), table.english().into())),
+                    );
+                } else {
+                    names.push(("ПустаяСсылка".into(), "EmptyRef".into()));
+                    if kind == ObjectKind::BusinessProcess {
+                        names.push(("ТочкаМаршрута".into(), "RoutePoint".into()));
+                    }
+                    let values = object.members().into_iter().filter(|member| {
+                        matches!(
+                            member.kind,
+                            crate::facts::MemberKind::EnumValue
+                                | crate::facts::MemberKind::Predefined
+                        )
+                    });
+                    names.extend(values.map(|value| {
+                        let name = self.view.metadata().name(value.name);
+                        (name.into(), name.into())
+                    }));
+                }
+                Some(Found::Names(names))
+            }
+            // `Документ.Д.Товары.` in a list of fields: the columns of the section.
+            [object, part] => table_part(&self.view.object(kind, object)?, part).map(Found::Fields),
+            _ => None,
+        }
+    }
+}
+
+fn is_word(kind: QueryTokenKind) -> bool {
+    matches!(
+        kind,
+        QueryTokenKind::Identifier | QueryTokenKind::Keyword(_)
+    )
+}
+
+/// The fields of a part of an object's table: a tabular section or a virtual table.
+fn table_part<'a>(object: &ObjectView<'a>, part: &str) -> Option<Vec<Field<'a>>> {
+    let is_named =
+        |table: &fields::VirtualTable| same(table.russian(), part) || same(table.english(), part);
+    if let Some(table) = fields::virtual_tables(object).into_iter().find(is_named) {
+        return Some(table.fields(object));
+    }
+    let mut columns = fields::section_fields(object, part)?;
+    columns.push(Field {
+        russian: "Ссылка".into(),
+        english: "Ref".into(),
+        types: vec![object.facet(Facet::Ref)],
+        is_standard: true,
+    });
+    Some(columns)
+}
+
+fn with_sections<'a>(object: &ObjectView<'a>, mut fields: Vec<Field<'a>>) -> Vec<Field<'a>> {
+    fields.extend(
+        fields::sections(object)
+            .into_iter()
+            .map(|(russian, english)| Field {
+                russian: russian.into(),
+                english: english.into(),
+                types: Vec::new(),
+                is_standard: false,
+            }),
+    );
+    fields
+}
+
+/// The fields that a value of these types has in queries; `None` when one of them is not known.
+fn fields_of_types<'a>(view: View<'a>, types: &[TypeRef]) -> Option<Vec<Field<'a>>> {
+    let mut all: Vec<Field<'a>> = Vec::new();
+    let mut is_known = false;
+    for one in types {
+        match *one {
+            TypeRef::Object(Facet::Ref, kind, name) => {
+                let object = view.object(kind, view.metadata().name(name))?;
+                all.extend(with_sections(&object, fields::table_fields(&object)));
+                is_known = true;
+            }
+            TypeRef::Platform(_) => {}
+            _ => return None,
+        }
+    }
+    is_known.then_some(all)
+}

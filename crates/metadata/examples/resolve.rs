@@ -65,6 +65,9 @@ fn main() {
                     .rsplit(|c: char| !c.is_alphanumeric() && c != '_' && c != '.')
                     .next()
                     .unwrap();
+                if has("--unknown-lines") {
+                    println!("{path}: {context}{name}");
+                }
                 *unknown
                     .entry(format!(
                         "{} {word}",

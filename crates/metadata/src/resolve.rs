@@ -26,7 +26,7 @@ pub use document::Document;
 
 use crate::kinds::{Facet, ObjectKind};
 use crate::model::{Form, FormAttribute, Item, Member as MetadataMember, Metadata, ModulePlace};
-use crate::names::{NameKey, same};
+use crate::names::{NameId, NameKey, same};
 use crate::view::View;
 use eval::Code;
 use members::Member;
@@ -75,6 +75,8 @@ pub struct Resolver<'a> {
     module_variables: FxHashSet<String>,
     scans: RefCell<FxHashMap<Option<usize>, Code>>,
     local_returns: RefCell<FxHashMap<usize, Option<Types>>>,
+    /// By method and parameter.
+    param_types_by_calls: RefCell<FxHashMap<(usize, usize), Option<Types>>>,
     member_lists: RefCell<FxHashMap<String, Rc<Vec<Member<'a>>>>>,
     depth: Cell<u32>,
     steps: Cell<u32>,
@@ -89,6 +91,7 @@ struct FormContext<'a> {
     parameters: Vec<&'a MetadataMember>,
     /// Methods with the element whose event they handle.
     handlers: Vec<(NameKey, u32)>,
+    commands: Vec<NameId>,
     actions: Vec<NameKey>,
     place: Option<ModulePlace>,
 }
@@ -119,6 +122,7 @@ impl<'a> Resolver<'a> {
             module_variables: module_variables(document),
             scans: RefCell::default(),
             local_returns: RefCell::default(),
+            param_types_by_calls: RefCell::default(),
             member_lists: RefCell::default(),
             depth: Cell::new(0),
             steps: Cell::new(0),
@@ -333,6 +337,7 @@ impl<'a> Resolver<'a> {
                     format!("FormItem.{}", self.view.metadata().name(item.name))
                 })
             }
+            Type::FormCommands => "FormCommands".to_owned(),
             Type::FormParameters => "FormParameters".to_owned(),
             Type::FormObject(kind, object, _) => {
                 format!("FormData.{}.{}", kind.english(), name(*object))
@@ -361,6 +366,13 @@ impl<'a> FormContext<'a> {
             context
                 .parameters
                 .extend(parameters.filter(|parameter| seen.insert((2, key(parameter.name)))));
+            let commands = metadata
+                .form_commands(form)
+                .iter()
+                .map(|command| command.name);
+            context
+                .commands
+                .extend(commands.filter(|&command| seen.insert((3, key(command)))));
             context.actions.extend(
                 metadata
                     .form_commands(form)
@@ -383,16 +395,16 @@ impl<'a> FormContext<'a> {
         context
     }
 
-    /// The element whose event `method` handles, where it is one.
-    fn handled_item(&self, metadata: &Metadata, method: &str) -> Option<u32> {
-        let key = metadata.names().find(method)?;
-        let mut items = self
+    /// The elements whose events `method` handles.
+    fn handled_items(&self, metadata: &Metadata, method: &str) -> Vec<u32> {
+        let key = metadata.names().find(method);
+        let items = self
             .handlers
             .iter()
-            .filter(|(handler, _)| *handler == key)
-            .map(|(_, item)| *item);
-        let first = items.next()?;
-        items.all(|item| item == first).then_some(first)
+            .filter(|(handler, _)| Some(*handler) == key);
+        let mut items: Vec<u32> = items.map(|(_, item)| *item).collect();
+        items.dedup();
+        items
     }
 
     fn is_action(&self, metadata: &Metadata, method: &str) -> bool {

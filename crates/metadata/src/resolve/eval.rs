@@ -11,6 +11,7 @@ use nestor_bsl::lexer::TokenKind;
 use nestor_bsl::query::{self, lex_query};
 
 use super::Resolver;
+use super::document::CallKind;
 use super::scan::{Definition, Scan, Value};
 use super::types::{Shape, ShapeField, Type, Types, union};
 use crate::doc::{DocField, DocType};
@@ -313,8 +314,8 @@ impl<'a> Resolver<'a> {
     }
 
     /// The types of a parameter, by its doc comment or by who calls the method.
-    fn param_types(&self, method: usize, param: usize) -> Option<Types> {
-        let method = &self.document.methods()[method];
+    fn param_types(&self, method_idx: usize, param: usize) -> Option<Types> {
+        let method = &self.document.methods()[method_idx];
         let name = &method.params[param].name;
         let doc = method
             .doc_span
@@ -333,15 +334,91 @@ impl<'a> Resolver<'a> {
             }
         }
         if param > 0 {
-            return None;
+            return self.types_from_calls(method_idx, param);
         }
-        if let Some(idx) = self.form.handled_item(self.view.metadata(), &method.name) {
-            return Some(vec![Type::FormItem(idx)]);
+        let items = self.form.handled_items(self.view.metadata(), &method.name);
+        if !items.is_empty() {
+            return Some(items.into_iter().map(Type::FormItem).collect());
         }
         if self.form.is_action(self.view.metadata(), &method.name) {
             return Some(vec![Type::Platform(PlatformType::known("FormCommand"))]);
         }
         self.event_source(&method.name)
+            .or_else(|| self.types_from_calls(method_idx, param))
+    }
+
+    /// The types of a parameter by what the module itself hands over: every call of a method that nobody else can call, or every
+    /// notification that names the method.
+    fn types_from_calls(&self, method_idx: usize, param: usize) -> Option<Types> {
+        let _depth = self.go_deeper()?;
+        let key = (method_idx, param);
+        if let Some(known) = self.param_types_by_calls.borrow().get(&key) {
+            return known.clone();
+        }
+        // A method that calls itself learns nothing from that call.
+        self.param_types_by_calls.borrow_mut().insert(key, None);
+        let types = self.find_types_from_calls(method_idx, param);
+        if types.is_none() && self.is_exhausted() {
+            self.param_types_by_calls.borrow_mut().remove(&key);
+        } else {
+            self.param_types_by_calls
+                .borrow_mut()
+                .insert(key, types.clone());
+        }
+        types
+    }
+
+    fn find_types_from_calls(&self, method_idx: usize, param: usize) -> Option<Types> {
+        const MOST_CALLS: usize = 20;
+        let text = self.document.text();
+        let method = &self.document.methods()[method_idx];
+        let by_calls = |kind: CallKind, argument: usize| -> Option<Types> {
+            let mut types: Option<Types> = None;
+            for (count, (caller, offset)) in self.document.calls_of(&method.name, kind).enumerate()
+            {
+                if caller == Some(method_idx) {
+                    continue;
+                }
+                if count >= MOST_CALLS {
+                    return None;
+                }
+                let code = self.code_of(caller);
+                let at = code.scan.before(offset + 1)?;
+                let open = if kind == CallKind::Direct {
+                    at + 1
+                } else {
+                    at.checked_sub(1)?
+                };
+                let close = code.scan.closing(text, open)?;
+                let argument = code
+                    .scan
+                    .arguments(text, open, close)
+                    .get(argument)
+                    .cloned()
+                    .filter(|range| !range.is_empty())?;
+                let found = self.expression(&code, argument)?;
+                types = match types {
+                    None => Some(found),
+                    some => union(some, Some(found)),
+                };
+            }
+            types
+                .map(without_undefined)
+                .filter(|types| !types.is_empty())
+        };
+        let is_last = param + 1 == method.params.len();
+        if is_last
+            && self
+                .document
+                .calls_of(&method.name, CallKind::Notification)
+                .next()
+                .is_some()
+        {
+            return by_calls(CallKind::Notification, 2);
+        }
+        (!method.is_export)
+            .then(|| by_calls(CallKind::Direct, param))
+            .flatten()
     }
 
     /// What subscriptions hand over to a method of this common module.
@@ -371,12 +448,7 @@ impl<'a> Resolver<'a> {
 
     /// What a call of a function by its name alone gives back.
     fn call(&self, code: &Code, name: &str, open: usize, close: usize) -> Option<Types> {
-        if let Some(idx) = self
-            .document
-            .methods()
-            .iter()
-            .position(|method| same(&method.name, name))
-        {
+        if let Some(idx) = self.document.method_named(name) {
             return self.returns_of_local(idx);
         }
         let text = self.document.text();
@@ -591,7 +663,7 @@ impl<'a> Resolver<'a> {
             let is_variable = scan.text(text, at + 1) == "."
                 && scan.token(at).kind == TokenKind::Identifier
                 && (at == 0 || scan.text(text, at - 1) != ".")
-                && fold(scan.text(text, at)) == name;
+                && same(scan.text(text, at), name);
             if !is_variable {
                 continue;
             }
@@ -740,7 +812,7 @@ impl<'a> Resolver<'a> {
         let text = self.document.text();
         let scan = &code.scan;
         for idx in (0..at).rev() {
-            if scan.token(idx).kind != TokenKind::Identifier || fold(scan.text(text, idx)) != name {
+            if scan.token(idx).kind != TokenKind::Identifier || !same(scan.text(text, idx), name) {
                 continue;
             }
             // `Запрос.Текст = ...`
@@ -781,7 +853,7 @@ impl<'a> Resolver<'a> {
         ["СтрЗаменить", "StrReplace"]
             .iter()
             .any(|word| same(word, scan.text(text, start)))
-            && fold(scan.text(text, start + 2)) == name
+            && same(scan.text(text, start + 2), name)
     }
 
     /// The literals that an expression of text is put together from; `None` when anything else takes part.
@@ -875,18 +947,14 @@ impl<'a> Resolver<'a> {
         if !method.is_function {
             return None;
         }
-        if let Some(doc) = method.doc_span.clone() {
-            let comment = crate::doc::parse(&without_marks(&self.document.text()[doc]));
-            if let Some(types) = self
-                .types_of_doc(&comment.returns, Speaker::Document)
-                .map(without_undefined)
-                && types
-                    .iter()
-                    .all(|one| !matches!(one, Type::Platform(platform) if is_bare(*platform)))
-                && !types.is_empty()
-            {
-                return Some(types);
-            }
+        let doc = method.doc_span.clone();
+        let doc = doc.map(|doc| crate::doc::parse(&without_marks(&self.document.text()[doc])));
+        let stated = doc
+            .and_then(|comment| self.types_of_doc(&comment.returns, Speaker::Document))
+            .map(without_undefined)
+            .filter(|types| !types.is_empty());
+        if let Some(types) = stated.as_ref().filter(|types| !types.iter().any(is_bare)) {
+            return Some(types.clone());
         }
         let code = self.code_of(Some(idx));
         let text = self.document.text();
@@ -898,14 +966,17 @@ impl<'a> Resolver<'a> {
             let end = code.scan.end_of_statement(text, at + 1);
             let found = self.expression(&code, at + 1..end);
             types = match types {
-                None => Some(found?),
+                None => found,
                 some => union(some, found),
             };
-            types.as_ref()?;
+            if types.is_none() {
+                return stated;
+            }
         }
-        types
+        let seen = types
             .map(without_undefined)
-            .filter(|types| !types.is_empty())
+            .filter(|types| !types.is_empty());
+        seen.or(stated)
     }
 
     /// What a method of another module gives back, by its doc comment.
@@ -914,11 +985,7 @@ impl<'a> Resolver<'a> {
         // The document's own text is newer than what was indexed.
         if self.view.metadata().path(module.file) == self.document.path() {
             let name = self.view.metadata().name(method.name);
-            let idx = self
-                .document
-                .methods()
-                .iter()
-                .position(|known| same(&known.name, name))?;
+            let idx = self.document.method_named(name)?;
             return self.returns_of_local(idx);
         }
         let comment = crate::doc::parse(self.view.metadata().doc(method));
@@ -992,11 +1059,7 @@ impl<'a> Resolver<'a> {
         match words[..] {
             [method] => match speaker {
                 Speaker::Document => {
-                    let idx = self
-                        .document
-                        .methods()
-                        .iter()
-                        .position(|known| same(&known.name, method))?;
+                    let idx = self.document.method_named(method)?;
                     self.returns_of_local(idx)
                 }
                 Speaker::Module(module) => self.reference_in(module, method, None),
@@ -1073,7 +1136,10 @@ impl<'a> Resolver<'a> {
 }
 
 /// Types that say nothing of what they hold: the code says more.
-fn is_bare(platform: PlatformType) -> bool {
+fn is_bare(one: &Type) -> bool {
+    let Type::Platform(platform) = one else {
+        return false;
+    };
     matches!(
         platform.english(),
         "Structure"

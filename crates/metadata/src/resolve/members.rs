@@ -111,7 +111,7 @@ impl<'a> Resolver<'a> {
     /// Types whose members are worth keeping: all but shapes, which differ from place to place.
     fn cache_key(&self, one: &Type) -> Option<String> {
         match one {
-            Type::Shape(_) | Type::FormItem(_) => None,
+            Type::Shape(_) => None,
             // Debug text of plain ids: short, and the types need no hash of their own.
             other => Some(format!("{other:?}")),
         }
@@ -131,7 +131,18 @@ impl<'a> Resolver<'a> {
                 });
                 kinds.chain(of_platform(*platform)).collect()
             }
-            Type::Platform(platform) => of_platform(*platform).collect(),
+            Type::Platform(platform) => {
+                let mut list: Vec<Member<'a>> = match platform.english() {
+                    "FormField" | "FormTable" | "FormGroup" | "FormButton" | "FormDecoration" => {
+                        of_platform(PlatformType::known("*FormItem")).collect()
+                    }
+                    "PictureLib" => self.names_of(ObjectKind::CommonPicture),
+                    "StyleColors" | "StyleFonts" => self.names_of(ObjectKind::StyleItem),
+                    _ => Vec::new(),
+                };
+                list.extend(of_platform(*platform));
+                list
+            }
             Type::Object(facet, kind, name) => self.object_members(*facet, *kind, *name),
             Type::Managers(kind) => {
                 let objects = self.view.objects(*kind);
@@ -143,7 +154,14 @@ impl<'a> Resolver<'a> {
                         )
                     })
                     .collect();
-                list.push(method("ТипВсеСсылки", "AllRefsType"));
+                list.push(Member {
+                    value: Value::Types(vec![Type::Platform(PlatformType::known(
+                        "TypeDescription",
+                    ))]),
+                    ..method("ТипВсеСсылки", "AllRefsType")
+                });
+                let more = PlatformType::find(&format!("*{}", kind.english_plural()));
+                list.extend(more.into_iter().flat_map(of_platform));
                 if *kind == ObjectKind::Constant {
                     list.push(method("СоздатьНабор", "CreateSet"));
                 }
@@ -184,6 +202,18 @@ impl<'a> Resolver<'a> {
                     .collect();
                 list.push(method("Свойство", "Property"));
                 list
+            }
+            Type::FormCommands => {
+                let command =
+                    Value::Types(vec![Type::Platform(PlatformType::known("FormCommand"))]);
+                let commands = self
+                    .form
+                    .commands
+                    .iter()
+                    .map(|&name| member(self.view.metadata().name(name), command.clone()));
+                commands
+                    .chain(of_platform(PlatformType::known("FormCommands")))
+                    .collect()
             }
             Type::FormObject(kind, name, attribute) => {
                 self.form_object_members(*kind, *name, *attribute)
@@ -229,10 +259,18 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    fn names_of(&self, kind: ObjectKind) -> Vec<Member<'a>> {
+        self.view
+            .objects(kind)
+            .map(|object| member(object.name(), Value::Unknown))
+            .collect()
+    }
+
     /// Whether values of the type may have members that nobody lists.
     pub(super) fn is_open(&self, one: &Type) -> bool {
         match one {
-            Type::Platform(platform) => platform.is_open(),
+            // `*Ref`: some reference, nobody knows of what.
+            Type::Platform(platform) => platform.is_open() || platform.english().starts_with('*'),
             Type::Shape(shape) => shape.base.is_open(),
             Type::Form | Type::FormParameters | Type::MetadataObject(..) => true,
             // Without its base an object has more than the extension shows.
@@ -394,6 +432,11 @@ impl<'a> Resolver<'a> {
             "Parameters",
             Value::Types(vec![Type::FormParameters]),
         ));
+        list.push(both(
+            "Команды",
+            "Commands",
+            Value::Types(vec![Type::FormCommands]),
+        ));
         list.push(both("ЭтаФорма", "ThisForm", Value::Types(vec![Type::Form])));
         list.push(both(
             "ЭтотОбъект",
@@ -402,7 +445,8 @@ impl<'a> Resolver<'a> {
         ));
         let platform = of_platform(PlatformType::known("ClientApplicationForm"));
         list.extend(
-            platform.filter(|known| !known.is_named("Элементы") && !known.is_named("Параметры")),
+            platform
+                .filter(|known| !["Элементы", "Параметры", "Команды"].contains(&&*known.russian)),
         );
         list
     }
@@ -507,6 +551,10 @@ impl<'a> Resolver<'a> {
             });
         }
         list.extend(of_platform(PlatformType::known("*FormObject")));
+        if kind == ObjectKind::Report {
+            let report = of_platform(PlatformType::known("*ReportObject"));
+            list.extend(report.filter(|known| !known.is_method));
+        }
         list
     }
 
@@ -720,7 +768,9 @@ impl<'a> Resolver<'a> {
             Type::MetadataKind(_) | Type::MetadataParts(..) => {
                 return Some(vec![Type::Platform(PlatformType::known("MetadataObject"))]);
             }
-            Type::Managers(kind) if *kind == ObjectKind::Enum => return None,
+            Type::Managers(_) => {
+                return Some(vec![Type::Platform(PlatformType::known("*Manager"))]);
+            }
             _ => return None,
         };
         self.platform_result(owner, platform.each())
@@ -738,6 +788,8 @@ impl<'a> Resolver<'a> {
                 .platform_result(one, platform.index())
                 .map(|one| vec![one]),
             Type::Object(Facet::RecordSet, ..) => self.each(one),
+            // One of them, nobody knows which.
+            Type::Managers(_) => Some(vec![Type::Platform(PlatformType::known("*Manager"))]),
             _ => None,
         }
     }

@@ -37,6 +37,8 @@ pub(super) enum Type {
     FormItem(u32),
     /// `Параметры` of the form.
     FormParameters,
+    /// `Команды` of the form.
+    FormCommands,
     /// The data of an object in a form's attribute, by the attribute's name.
     FormObject(ObjectKind, NameKey, NameKey),
     /// `Движения` of a document.

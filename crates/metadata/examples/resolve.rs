@@ -53,7 +53,16 @@ fn main() {
         for (offset, end, is_query) in accesses(document.text()) {
             let start = Instant::now();
             let found = resolver.at(offset);
-            times_us.push(start.elapsed().as_secs_f64() * 1e6);
+            let us = start.elapsed().as_secs_f64() * 1e6;
+            times_us.push(us);
+            if us > 20_000.0 && has("--slow") {
+                let known = found.as_ref().map(|found| found.receiver.len());
+                println!(
+                    "{:.0} ms, {known:?} types: {path} {}",
+                    us / 1e3,
+                    &document.text()[offset..end]
+                );
+            }
             let counts = if is_query { &mut query } else { &mut code };
             counts.all += 1;
             let name = &document.text()[offset..end];

@@ -19,11 +19,12 @@ use std::rc::Rc;
 use nestor_bsl::keywords::{Keyword, fold};
 use nestor_bsl::lexer::{Lexer, TokenKind};
 use nestor_bsl::module_path::ModuleKind;
-use nestor_bsl::query::{Shape as LiteralShape, lex_query, literal, shape};
+use nestor_bsl::query::{Literal, QueryToken, Shape as LiteralShape, lex_query, literal, shape};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use document::Document;
 
+use crate::fields::Field;
 use crate::kinds::{Facet, ObjectKind};
 use crate::model::{Form, FormAttribute, Item, Member as MetadataMember, Metadata, ModulePlace};
 use crate::names::{NameId, NameKey, same};
@@ -78,6 +79,10 @@ pub struct Resolver<'a> {
     /// By method and parameter.
     param_types_by_calls: RefCell<FxHashMap<(usize, usize), Option<Types>>>,
     member_lists: RefCell<FxHashMap<String, Rc<Vec<Member<'a>>>>>,
+    /// Queries in single literals, by the byte at which the literal starts.
+    queries: RefCell<FxHashMap<usize, Option<Rc<Query<'a, 'a>>>>>,
+    /// Columns of executed queries, by the byte at which their text starts.
+    query_columns: RefCell<FxHashMap<usize, Option<Rc<Vec<Field<'a>>>>>>,
     depth: Cell<u32>,
     steps: Cell<u32>,
     is_exhausted: Cell<bool>,
@@ -124,6 +129,8 @@ impl<'a> Resolver<'a> {
             local_returns: RefCell::default(),
             param_types_by_calls: RefCell::default(),
             member_lists: RefCell::default(),
+            queries: RefCell::default(),
+            query_columns: RefCell::default(),
             depth: Cell::new(0),
             steps: Cell::new(0),
             is_exhausted: Cell::new(false),
@@ -205,13 +212,15 @@ impl<'a> Resolver<'a> {
         let mut seen = FxHashSet::default();
         for one in types {
             for member in self.members(one).iter() {
-                if seen.insert(fold(&member.russian)) {
-                    candidates.push(Candidate {
-                        russian: member.russian.clone().into_owned(),
-                        english: member.english.clone().into_owned(),
-                        is_method: member.is_method,
-                    });
+                // One type's list has no name twice.
+                if types.len() > 1 && !seen.insert(fold(&member.russian)) {
+                    continue;
                 }
+                candidates.push(Candidate {
+                    russian: member.russian.clone().into_owned(),
+                    english: member.english.clone().into_owned(),
+                    is_method: member.is_method,
+                });
             }
         }
         (!candidates.is_empty()).then(|| Resolution {
@@ -237,16 +246,15 @@ impl<'a> Resolver<'a> {
             .rev()
             .find(|&idx| matches!(raw[idx].kind, TokenKind::String | TokenKind::StringStart))?;
         let literal = literal(text, raw, first)?;
-        let tokens = lex_query(text, &literal);
-        if shape(text, &literal, &tokens, false) != LiteralShape::Query {
-            return Some(None);
-        }
-        let found = Query::new(self.view, text, tokens).at(offset);
+        let query = self.query_of(&literal, |tokens| {
+            shape(text, &literal, tokens, false) == LiteralShape::Query
+        });
+        let found = query.and_then(|query| query.at(offset));
         Some(found.and_then(|found| {
             let names: Vec<(Cow<'_, str>, Cow<'_, str>)> = match found {
                 Found::Fields(fields) => fields
-                    .into_iter()
-                    .map(|field| (field.russian, field.english))
+                    .iter()
+                    .map(|field| (field.russian.clone(), field.english.clone()))
                     .collect(),
                 Found::Names(names) => names,
             };
@@ -266,6 +274,23 @@ impl<'a> Resolver<'a> {
                 is_open: false,
             })
         }))
+    }
+
+    /// The query in a literal, read once; `None` where `is_query` refuses its tokens.
+    fn query_of(
+        &self,
+        literal: &Literal,
+        is_query: impl FnOnce(&[QueryToken]) -> bool,
+    ) -> Option<Rc<Query<'a, 'a>>> {
+        let start = literal.span.start;
+        if let Some(known) = self.queries.borrow().get(&start) {
+            return known.clone();
+        }
+        let text = self.document.text();
+        let tokens = lex_query(text, literal);
+        let query = is_query(&tokens).then(|| Rc::new(Query::new(self.view, text, tokens)));
+        self.queries.borrow_mut().insert(start, query.clone());
+        query
     }
 
     /// The tokens of a method, or of the module's body behind the last one.

@@ -792,7 +792,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The columns of the query that is executed by the call at `open`: `Запрос.Выполнить(`.
-    fn query_columns(&self, code: &Code, open: usize) -> Option<Vec<Field<'a>>> {
+    fn query_columns(&self, code: &Code, open: usize) -> Option<Rc<Vec<Field<'a>>>> {
         let text = self.document.text();
         let scan = &code.scan;
         // The variable before `.Выполнить(`.
@@ -896,17 +896,25 @@ impl<'a> Resolver<'a> {
         (!found.is_empty()).then_some(found)
     }
 
-    fn columns_of_literals(&self, scan: &Scan, literals: &[usize]) -> Option<Vec<Field<'a>>> {
+    fn columns_of_literals(&self, scan: &Scan, literals: &[usize]) -> Option<Rc<Vec<Field<'a>>>> {
         let text = self.document.text();
+        let start = scan.raw[*literals.first()?].span.start;
+        if let Some(known) = self.query_columns.borrow().get(&start) {
+            return known.clone();
+        }
         let mut tokens = Vec::new();
         for &first in literals {
             tokens.extend(lex_query(text, &query::literal(text, &scan.raw, first)?));
         }
-        super::query::Query::new(self.view, text, tokens).columns()
+        let columns = super::query::Query::new(self.view, text, tokens).columns();
+        self.query_columns
+            .borrow_mut()
+            .insert(start, columns.clone());
+        columns
     }
 
     /// The columns of a query that stands outside of code.
-    pub(super) fn columns_of_text(&self, text: &str) -> Option<Vec<Field<'a>>> {
+    pub(super) fn columns_of_text(&self, text: &str) -> Option<Rc<Vec<Field<'a>>>> {
         let _depth = self.go_deeper()?;
         let mut lines = Vec::new();
         let mut start = 0;

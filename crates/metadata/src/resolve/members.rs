@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use nestor_bsl::keywords::fold;
 use nestor_bsl::module_path::ModuleKind;
+use rustc_hash::FxHashSet;
 
 use super::Resolver;
 use super::types::{FieldTypes, MetadataPart, Shape, ShapeField, Type, Types, union};
@@ -101,7 +103,10 @@ impl<'a> Resolver<'a> {
         {
             return known;
         }
-        let list = Rc::new(self.list_members(one));
+        let mut list = self.list_members(one);
+        let mut seen = FxHashSet::default();
+        list.retain(|member| seen.insert(fold(&member.russian)));
+        let list = Rc::new(list);
         if let Some(key) = key {
             self.member_lists.borrow_mut().insert(key, list.clone());
         }

@@ -4,17 +4,23 @@
 //! the pass does not understand (a table in a parameter, a part of the text that is put in later) is unknown, not guessed.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 
 use nestor_bsl::keywords::QueryKeyword;
 use nestor_bsl::query::{QueryToken, QueryTokenKind};
+use rustc_hash::FxHashMap;
 
 use crate::fields::{self, Field};
 use crate::kinds::{Facet, ObjectKind};
-use crate::names::same;
+use crate::names::{NameKey, same};
 use crate::platform::PlatformType;
 use crate::types::TypeRef;
 use crate::view::{ObjectView, View};
+
+/// The fields of a table, shared by everyone who asks.
+type Fields<'a> = Rc<Vec<Field<'a>>>;
 
 /// The selects of a text.
 pub(super) struct Query<'a, 't> {
@@ -26,6 +32,12 @@ pub(super) struct Query<'a, 't> {
     select_of: Vec<Option<usize>>,
     /// Tokens that belong to the path of a source.
     is_source: Vec<bool>,
+    /// Columns by select. Selects that lie in each other would be worked out again for every column otherwise.
+    columns_of: RefCell<FxHashMap<usize, Option<Fields<'a>>>>,
+    /// Fields of sources by the first token of their path.
+    sources: RefCell<FxHashMap<usize, Option<Fields<'a>>>>,
+    /// Fields of objects that references lead to.
+    objects: RefCell<FxHashMap<(ObjectKind, NameKey), Fields<'a>>>,
 }
 
 struct Select {
@@ -55,7 +67,7 @@ enum Source {
 /// What can follow a dot in query text.
 pub(super) enum Found<'a> {
     /// Fields of a table, and tables within it.
-    Fields(Vec<Field<'a>>),
+    Fields(Fields<'a>),
     /// Names of objects, virtual tables, values.
     Names(Vec<(Cow<'a, str>, Cow<'a, str>)>),
 }
@@ -95,6 +107,9 @@ impl<'a, 't> Query<'a, 't> {
             is_source: vec![false; tokens.len()],
             tokens,
             selects: Vec::new(),
+            columns_of: RefCell::default(),
+            sources: RefCell::default(),
+            objects: RefCell::default(),
         };
         query.scan();
         query
@@ -350,7 +365,7 @@ impl<'a, 't> Query<'a, 't> {
     }
 
     /// The columns of the last statement; `None` when they are not known, or go into a temporary table.
-    pub(super) fn columns(&self) -> Option<Vec<Field<'a>>> {
+    pub(super) fn columns(&self) -> Option<Fields<'a>> {
         let (id, select) = self
             .selects
             .iter()
@@ -363,10 +378,19 @@ impl<'a, 't> Query<'a, 't> {
         self.columns_of(id, 0)
     }
 
-    fn columns_of(&self, select: usize, depth: u32) -> Option<Vec<Field<'a>>> {
+    fn columns_of(&self, select: usize, depth: u32) -> Option<Fields<'a>> {
         if depth > DEEPEST {
             return None;
         }
+        if let Some(known) = self.columns_of.borrow().get(&select) {
+            return known.clone();
+        }
+        let columns = self.find_columns_of(select, depth).map(Rc::new);
+        self.columns_of.borrow_mut().insert(select, columns.clone());
+        columns
+    }
+
+    fn find_columns_of(&self, select: usize, depth: u32) -> Option<Vec<Field<'a>>> {
         let mut columns: Vec<Field<'a>> = Vec::new();
         for column in &self.selects[select].columns {
             let (expression, alias) = self.split_alias(column.clone());
@@ -376,10 +400,10 @@ impl<'a, 't> Query<'a, 't> {
                 if expression.len() > 2 {
                     let name = self.word(expression.start);
                     let entry = sources.iter().find(|entry| same(&entry.alias, name))?;
-                    columns.extend(of(entry)?);
+                    columns.extend(of(entry)?.iter().cloned());
                 } else {
                     for entry in sources {
-                        columns.extend(of(entry)?);
+                        columns.extend(of(entry)?.iter().cloned());
                     }
                 }
                 continue;
@@ -500,7 +524,7 @@ impl<'a, 't> Query<'a, 't> {
         None
     }
 
-    fn source_fields(&self, select: usize, source: &Source, depth: u32) -> Option<Vec<Field<'a>>> {
+    fn source_fields(&self, select: usize, source: &Source, depth: u32) -> Option<Fields<'a>> {
         if depth > DEEPEST {
             return None;
         }
@@ -508,24 +532,44 @@ impl<'a, 't> Query<'a, 't> {
             Source::Unknown => None,
             Source::Select(inner) => self.columns_of(*inner, depth + 1),
             Source::Path(path) => {
-                let words: Vec<&str> = path.clone().step_by(2).map(|idx| self.word(idx)).collect();
-                match words[..] {
-                    [name] => self.temporary_table(select, name, depth),
-                    [kind, object] => {
-                        let object = self.view.object(ObjectKind::from_word(kind)?, object)?;
-                        Some(with_sections(&object, fields::table_fields(&object)))
-                    }
-                    [kind, object, part] => {
-                        let object = self.view.object(ObjectKind::from_word(kind)?, object)?;
-                        table_part(&object, part)
-                    }
-                    _ => None,
+                if let Some(known) = self.sources.borrow().get(&path.start) {
+                    return known.clone();
                 }
+                let fields = self.table(select, path.clone(), depth);
+                self.sources.borrow_mut().insert(path.start, fields.clone());
+                fields
             }
         }
     }
 
-    fn temporary_table(&self, select: usize, name: &str, depth: u32) -> Option<Vec<Field<'a>>> {
+    /// The fields of the table that `path` names.
+    fn table(&self, select: usize, path: Range<usize>, depth: u32) -> Option<Fields<'a>> {
+        let words: Vec<&str> = path.step_by(2).map(|idx| self.word(idx)).collect();
+        match words[..] {
+            [name] => self.temporary_table(select, name, depth),
+            [kind, object] => {
+                let object = self.view.object(ObjectKind::from_word(kind)?, object)?;
+                Some(self.object_fields(&object))
+            }
+            [kind, object, part] => {
+                let object = self.view.object(ObjectKind::from_word(kind)?, object)?;
+                table_part(&object, part).map(Rc::new)
+            }
+            _ => None,
+        }
+    }
+
+    fn object_fields(&self, object: &ObjectView<'a>) -> Fields<'a> {
+        let key = (object.kind(), object.key());
+        let known = self.objects.borrow().get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let fields = Rc::new(with_sections(object, fields::table_fields(object)));
+            self.objects.borrow_mut().insert(key, fields.clone());
+            fields
+        })
+    }
+
+    fn temporary_table(&self, select: usize, name: &str, depth: u32) -> Option<Fields<'a>> {
         if same(name, "Константы") || same(name, "Constants") {
             let constants = self
                 .view
@@ -536,7 +580,7 @@ impl<'a, 't> Query<'a, 't> {
                     types: self.view.expand(constant.types()),
                     is_standard: false,
                 });
-            return Some(constants.collect());
+            return Some(Rc::new(constants.collect()));
         }
         let statement = self.selects[select].statement;
         let (id, _) = self.selects.iter().enumerate().rev().find(|(_, other)| {
@@ -550,44 +594,65 @@ impl<'a, 't> Query<'a, 't> {
     fn path_field(&self, select: usize, path: &[&str], depth: u32) -> Option<Field<'a>> {
         let (field, before) = path.split_last()?;
         let fields = self.fields_behind(select, before, depth)?;
-        fields.into_iter().find(|known| known.is_named(field))
+        fields.iter().find(|known| known.is_named(field)).cloned()
     }
 
     /// The fields that can follow `path`; all of the select's sources for an empty one.
-    fn fields_behind(&self, select: usize, path: &[&str], depth: u32) -> Option<Vec<Field<'a>>> {
+    fn fields_behind(&self, select: usize, path: &[&str], depth: u32) -> Option<Fields<'a>> {
         if depth > DEEPEST {
             return None;
         }
         let Some((first, rest)) = path.split_first() else {
-            let mut all = Vec::new();
-            for entry in &self.selects[select].sources {
-                all.extend(self.source_fields(select, &entry.source, depth + 1)?);
+            let sources = &self.selects[select].sources;
+            if let [only] = &sources[..] {
+                return self.source_fields(select, &only.source, depth + 1);
             }
-            return Some(all);
+            let mut all = Vec::new();
+            for entry in sources {
+                let fields = self.source_fields(select, &entry.source, depth + 1)?;
+                all.extend(fields.iter().cloned());
+            }
+            return Some(Rc::new(all));
         };
         let mut scope = Some(select);
         while let Some(at) = scope {
-            if let Some(entry) = self.selects[at]
-                .sources
-                .iter()
-                .find(|entry| same(&entry.alias, first))
-            {
-                let mut fields = self.source_fields(at, &entry.source, depth + 1)?;
-                for word in rest {
-                    let field = fields.into_iter().find(|field| field.is_named(word))?;
-                    fields = fields_of_types(self.view, &field.types)?;
-                }
-                return Some(fields);
+            let sources = &self.selects[at].sources;
+            if let Some(entry) = sources.iter().find(|entry| same(&entry.alias, first)) {
+                return self.follow(self.source_fields(at, &entry.source, depth + 1)?, rest);
             }
             scope = self.selects[at].parent;
         }
         // A field without the name of its table.
-        let mut fields = self.fields_behind(select, &[], depth + 1)?;
+        self.follow(self.fields_behind(select, &[], depth + 1)?, path)
+    }
+
+    /// Goes from field to field through references.
+    fn follow(&self, mut fields: Fields<'a>, path: &[&str]) -> Option<Fields<'a>> {
         for word in path {
-            let field = fields.into_iter().find(|field| field.is_named(word))?;
-            fields = fields_of_types(self.view, &field.types)?;
+            let types = &fields.iter().find(|field| field.is_named(word))?.types;
+            fields = self.fields_of_types(types)?;
         }
         Some(fields)
+    }
+
+    /// The fields that a value of these types has; `None` when one of them is not known.
+    fn fields_of_types(&self, types: &[TypeRef]) -> Option<Fields<'a>> {
+        let mut found: Vec<Fields<'a>> = Vec::new();
+        for one in types {
+            match *one {
+                TypeRef::Object(Facet::Ref, kind, name) => {
+                    let object = self.view.object(kind, self.view.metadata().name(name))?;
+                    found.push(self.object_fields(&object));
+                }
+                TypeRef::Platform(_) => {}
+                _ => return None,
+            }
+        }
+        if found.len() > 1 {
+            let all = found.iter().flat_map(|fields| fields.iter().cloned());
+            return Some(Rc::new(all.collect()));
+        }
+        found.pop()
     }
 
     /// What can follow the dot that ends before the byte `offset`; `None` when it is not known, or no dot is there.
@@ -684,7 +749,10 @@ impl<'a, 't> Query<'a, 't> {
                 Some(Found::Names(names))
             }
             // `Документ.Д.Товары.` in a list of fields: the columns of the section.
-            [object, part] => table_part(&self.view.object(kind, object)?, part).map(Found::Fields),
+            [object, part] => {
+                let fields = table_part(&self.view.object(kind, object)?, part)?;
+                Some(Found::Fields(Rc::new(fields)))
+            }
             _ => None,
         }
     }
@@ -726,22 +794,4 @@ fn with_sections<'a>(object: &ObjectView<'a>, mut fields: Vec<Field<'a>>) -> Vec
             }),
     );
     fields
-}
-
-/// The fields that a value of these types has in queries; `None` when one of them is not known.
-fn fields_of_types<'a>(view: View<'a>, types: &[TypeRef]) -> Option<Vec<Field<'a>>> {
-    let mut all: Vec<Field<'a>> = Vec::new();
-    let mut is_known = false;
-    for one in types {
-        match *one {
-            TypeRef::Object(Facet::Ref, kind, name) => {
-                let object = view.object(kind, view.metadata().name(name))?;
-                all.extend(with_sections(&object, fields::table_fields(&object)));
-                is_known = true;
-            }
-            TypeRef::Platform(_) => {}
-            _ => return None,
-        }
-    }
-    is_known.then_some(all)
 }

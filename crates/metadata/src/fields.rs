@@ -367,6 +367,15 @@ pub fn attributes<'a>(object: &ObjectView<'a>) -> Vec<Field<'a>> {
     fields
 }
 
+/// The fields of a record in code: of an accounting register those of both sides of an entry too.
+pub fn record_fields<'a>(register: &ObjectView<'a>) -> Vec<Field<'a>> {
+    let mut fields = attributes(register);
+    if register.kind() == ObjectKind::AccountingRegister {
+        virtual_tables::main_accounting_fields(register, &mut fields);
+    }
+    fields
+}
+
 /// Whether such a member holds a value of the object.
 fn is_attribute(kind: MemberKind) -> bool {
     matches!(

@@ -117,7 +117,20 @@ fn spelling<'a>(text: &'a str, ends: &[u32], id: u32) -> &'a str {
 
 /// Whether two spellings are one name.
 pub fn same(left: &str, right: &str) -> bool {
-    left == right || folded(left).eq(folded(right))
+    let (mut lefts, mut rights) = (left.chars(), right.chars());
+    loop {
+        match (lefts.next(), rights.next()) {
+            (None, None) => return true,
+            (Some(left), Some(right)) if left == right => {}
+            (Some(one), Some(other)) => match (simple_fold(one), simple_fold(other)) {
+                (Some(one), Some(other)) if one == other => {}
+                (Some(_), Some(_)) => return false,
+                _ => return folded(left).eq(folded(right)),
+            },
+            // No letter folds to nothing.
+            _ => return false,
+        }
+    }
 }
 
 fn hash(name: &str) -> u64 {
@@ -133,18 +146,24 @@ fn folded(name: &str) -> impl Iterator<Item = char> {
 }
 
 fn fold(c: char) -> impl Iterator<Item = char> {
-    // Russian letters but Ё lie 32 apart; `to_lowercase` searches a table for them.
-    let simple = match c {
-        'А'..='Я' => char::from_u32(c as u32 + 32),
-        'а'..='я' | '\0'..='\x7f' => Some(c.to_ascii_lowercase()),
-        _ => None,
-    };
+    let simple = simple_fold(c);
     let other = if simple.is_none() {
         Some(c.to_lowercase())
     } else {
         None
     };
     simple.into_iter().chain(other.into_iter().flatten())
+}
+
+/// The lower case of a Latin or Russian letter, which needs no search in a table; itself for other ASCII.
+fn simple_fold(c: char) -> Option<char> {
+    match c {
+        // Russian letters but Ё lie 32 apart.
+        'А'..='Я' => char::from_u32(c as u32 + 32),
+        'а'..='я' => Some(c),
+        '\0'..='\x7f' => Some(c.to_ascii_lowercase()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +197,7 @@ mod tests {
                     let is_same = word.to_lowercase() == other.to_lowercase();
                     // `to_lowercase` of a whole word treats a final Σ by itself; BSL names have none.
                     prop_assert_eq!(names.key(ids[idx]) == names.key(ids[other_idx]), is_same);
+                    prop_assert_eq!(same(word, other), is_same);
                 }
             }
         }

@@ -29,7 +29,7 @@ use crate::kinds::{Facet, ObjectKind};
 use crate::model::{Form, FormAttribute, Item, Member as MetadataMember, Metadata, ModulePlace};
 use crate::names::{NameId, NameKey, same};
 use crate::view::View;
-use eval::Code;
+use eval::{Asked, Code};
 use members::Member;
 use query::{Found, Query};
 use scan::Scan;
@@ -75,9 +75,11 @@ pub struct Resolver<'a> {
     form: FormContext<'a>,
     module_variables: FxHashSet<String>,
     scans: RefCell<FxHashMap<Option<usize>, Code>>,
-    local_returns: RefCell<FxHashMap<usize, Option<Types>>>,
-    /// By method and parameter.
-    param_types_by_calls: RefCell<FxHashMap<(usize, usize), Option<Types>>>,
+    answers: RefCell<FxHashMap<Asked, Option<Types>>>,
+    /// Questions that are being answered.
+    asking: RefCell<FxHashSet<Asked>>,
+    /// Whether an answer on the way was cut off because it asked for itself.
+    is_partial: Cell<bool>,
     member_lists: RefCell<FxHashMap<String, Rc<Vec<Member<'a>>>>>,
     /// Queries in single literals, by the byte at which the literal starts.
     queries: RefCell<FxHashMap<usize, Option<Rc<Query<'a, 'a>>>>>,
@@ -104,7 +106,7 @@ struct FormContext<'a> {
 /// How deep one question may go from definition to definition.
 const DEEPEST: u32 = 40;
 /// How many steps one question may take: some milliseconds.
-const MOST_STEPS: u32 = 4000;
+const MOST_STEPS: u32 = 2000;
 
 /// One step down, until it is dropped.
 struct Depth<'r>(&'r Cell<u32>);
@@ -126,8 +128,9 @@ impl<'a> Resolver<'a> {
             form: FormContext::default(),
             module_variables: module_variables(document),
             scans: RefCell::default(),
-            local_returns: RefCell::default(),
-            param_types_by_calls: RefCell::default(),
+            answers: RefCell::default(),
+            asking: RefCell::default(),
+            is_partial: Cell::new(false),
             member_lists: RefCell::default(),
             queries: RefCell::default(),
             query_columns: RefCell::default(),
@@ -190,6 +193,7 @@ impl<'a> Resolver<'a> {
         }
         self.steps.set(0);
         self.is_exhausted.set(false);
+        self.is_partial.set(false);
         let code = self.code_of(self.document.method_at(offset));
         if let Some(found) = self.in_query(&code, offset) {
             return found;
@@ -316,6 +320,7 @@ impl<'a> Resolver<'a> {
             scan: Rc::new(Scan::new(self.document.text(), span)),
             method,
         };
+        self.count_steps(code.scan.len() / 64);
         self.scans.borrow_mut().insert(method, code.clone());
         code
     }
@@ -329,6 +334,12 @@ impl<'a> Resolver<'a> {
         }
         self.depth.set(self.depth.get() + 1);
         Some(Depth(&self.depth))
+    }
+
+    /// Counts work that is no step down.
+    fn count_steps(&self, steps: usize) {
+        let steps = u32::try_from(steps).unwrap_or(MOST_STEPS);
+        self.steps.set(self.steps.get().saturating_add(steps));
     }
 
     fn is_exhausted(&self) -> bool {

@@ -38,7 +38,39 @@ pub(super) enum Speaker<'a> {
     Module(&'a Module),
 }
 
+/// A question that comes up again and again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Asked {
+    /// What a method of the document gives back.
+    Returns(usize),
+    /// What the module hands over for a parameter of a method.
+    Param(usize, usize),
+    /// The expression of some tokens of a method.
+    Expression(Option<usize>, usize, usize),
+}
+
 impl<'a> Resolver<'a> {
+    /// Answers a question once. Whoever asks again on the way to the answer, by recursion, learns nothing; what is found out
+    /// below that point may be less than all there is, so only the answer to the outermost question is kept then.
+    fn once(&self, asked: Asked, find: impl FnOnce() -> Option<Types>) -> Option<Types> {
+        if let Some(known) = self.answers.borrow().get(&asked) {
+            return known.clone();
+        }
+        if !self.asking.borrow_mut().insert(asked) {
+            self.is_partial.set(true);
+            return None;
+        }
+        let was_partial = self.is_partial.replace(false);
+        let types = find();
+        self.asking.borrow_mut().remove(&asked);
+        let is_whole = !self.is_partial.get() || self.asking.borrow().is_empty();
+        if is_whole && !self.is_exhausted() {
+            self.answers.borrow_mut().insert(asked, types.clone());
+        }
+        self.is_partial.set(was_partial || !is_whole);
+        types
+    }
+
     /// The types of what stands before the dot at token `dot`.
     pub(super) fn receiver(&self, code: &Code, dot: usize) -> Option<Types> {
         let start = self.chain_start(&code.scan, dot)?;
@@ -175,6 +207,11 @@ impl<'a> Resolver<'a> {
     /// The types of the expression of the tokens `range`.
     pub(super) fn expression(&self, code: &Code, range: Range<usize>) -> Option<Types> {
         let _depth = self.go_deeper()?;
+        let asked = Asked::Expression(code.method, range.start, range.end);
+        self.once(asked, || self.find_expression(code, range))
+    }
+
+    fn find_expression(&self, code: &Code, range: Range<usize>) -> Option<Types> {
         let text = self.document.text();
         let scan = &code.scan;
         let mut start = range.start;
@@ -351,21 +388,9 @@ impl<'a> Resolver<'a> {
     /// notification that names the method.
     fn types_from_calls(&self, method_idx: usize, param: usize) -> Option<Types> {
         let _depth = self.go_deeper()?;
-        let key = (method_idx, param);
-        if let Some(known) = self.param_types_by_calls.borrow().get(&key) {
-            return known.clone();
-        }
-        // A method that calls itself learns nothing from that call.
-        self.param_types_by_calls.borrow_mut().insert(key, None);
-        let types = self.find_types_from_calls(method_idx, param);
-        if types.is_none() && self.is_exhausted() {
-            self.param_types_by_calls.borrow_mut().remove(&key);
-        } else {
-            self.param_types_by_calls
-                .borrow_mut()
-                .insert(key, types.clone());
-        }
-        types
+        self.once(Asked::Param(method_idx, param), || {
+            self.find_types_from_calls(method_idx, param)
+        })
     }
 
     fn find_types_from_calls(&self, method_idx: usize, param: usize) -> Option<Types> {
@@ -528,6 +553,19 @@ impl<'a> Resolver<'a> {
                 let columns = self.query_columns(code, open)?;
                 let fields = columns.iter().map(ShapeField::of_field).collect();
                 Some(vec![Shape::of(PlatformType::known("QueryResult"), fields)])
+            }
+            // With totals in levels it is a tree: `Выгрузить(ОбходРезультатаЗапроса.ПоГруппировкам)`.
+            one if is(["Выгрузить", "Unload"]) && is_query_result(one) => {
+                let way = arguments().first()?.clone();
+                let last = code.scan.text(text, way.end.checked_sub(1)?);
+                if ["Прямой", "Linear"].iter().any(|word| same(word, last)) {
+                    return None;
+                }
+                let fields = match one {
+                    Type::Shape(shape) => shape.fields.clone(),
+                    _ => Vec::new(),
+                };
+                Some(vec![Shape::of(PlatformType::known("ValueTree"), fields)])
             }
             // The standard library's way to name a module that may be missing.
             Type::CommonModule(_) if is(["ОбщийМодуль", "CommonModule"]) => {
@@ -935,19 +973,7 @@ impl<'a> Resolver<'a> {
 
     /// What a method of this document gives back: by its doc comment, else by its `Возврат`.
     fn returns_of_local(&self, idx: usize) -> Option<Types> {
-        if let Some(known) = self.local_returns.borrow().get(&idx) {
-            return known.clone();
-        }
-        // Whoever asks again on the way, by recursion, learns nothing.
-        self.local_returns.borrow_mut().insert(idx, None);
-        let types = self.find_returns_of_local(idx);
-        if types.is_none() && self.is_exhausted() {
-            // Another question, from less deep, may find it.
-            self.local_returns.borrow_mut().remove(&idx);
-        } else {
-            self.local_returns.borrow_mut().insert(idx, types.clone());
-        }
-        types
+        self.once(Asked::Returns(idx), || self.find_returns_of_local(idx))
     }
 
     fn find_returns_of_local(&self, idx: usize) -> Option<Types> {
@@ -1141,6 +1167,15 @@ impl<'a> Resolver<'a> {
             self.view.object(kind, object)?.key(),
         ))
     }
+}
+
+fn is_query_result(one: &Type) -> bool {
+    let platform = match one {
+        Type::Platform(platform) => *platform,
+        Type::Shape(shape) => shape.base,
+        _ => return false,
+    };
+    platform.english() == "QueryResult"
 }
 
 /// Types that say nothing of what they hold: the code says more.

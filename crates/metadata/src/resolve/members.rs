@@ -93,6 +93,14 @@ fn of_field<'a>(field: &Field<'a>) -> Member<'a> {
     }
 }
 
+fn of_shape_field<'a>(field: &ShapeField) -> Value<'a> {
+    match &field.types {
+        FieldTypes::Unknown => Value::Unknown,
+        FieldTypes::Stated(types) => Value::Stated(types.clone()),
+        FieldTypes::Seen(types) => Value::Types(types.clone()),
+    }
+}
+
 impl<'a> Resolver<'a> {
     /// The members of a type, its own before the platform's.
     pub(super) fn members(&self, one: &Type) -> Rc<Vec<Member<'a>>> {
@@ -104,8 +112,12 @@ impl<'a> Resolver<'a> {
             return known;
         }
         let mut list = self.list_members(one);
-        let mut seen = FxHashSet::default();
-        list.retain(|member| seen.insert(fold(&member.russian)));
+        // Long lists are what a question spends its time on.
+        self.count_steps(list.len() / 16);
+        if key.is_some() {
+            let mut seen = FxHashSet::default();
+            list.retain(|member| seen.insert(fold(&member.russian)));
+        }
         let list = Rc::new(list);
         if let Some(key) = key {
             self.member_lists.borrow_mut().insert(key, list.clone());
@@ -335,7 +347,7 @@ impl<'a> Resolver<'a> {
                 list.extend(self.exports(self.module_of(kind, name, ModuleKind::Manager)));
             }
             Facet::Selection | Facet::Record | Facet::RecordManager | Facet::RecordKey => {
-                list.extend(fields::attributes(&object).iter().map(of_field));
+                list.extend(fields::record_fields(&object).iter().map(of_field));
             }
             Facet::RecordSet => {
                 list.extend(self.exports(self.module_of(kind, name, ModuleKind::RecordSet)))
@@ -403,14 +415,24 @@ impl<'a> Resolver<'a> {
                 russian: field.russian.clone().into(),
                 english: field.english.clone().into(),
                 is_method: false,
-                value: match &field.types {
-                    FieldTypes::Unknown => Value::Unknown,
-                    FieldTypes::Stated(types) => Value::Stated(types.clone()),
-                    FieldTypes::Seen(types) => Value::Types(types.clone()),
-                },
+                value: of_shape_field(field),
             }));
         }
-        list.extend(of_platform(shape.base));
+        let is_shown = !list.is_empty();
+        for mut known in of_platform(shape.base) {
+            let stated = shape
+                .fields
+                .iter()
+                .find(|field| known.is_named(&field.russian));
+            match stated {
+                // A key or column hides what the platform calls the same.
+                Some(_) if is_shown => continue,
+                // The key and the value of an entry: what is said of them goes before the platform's table.
+                Some(field) if !shape.base.carries() => known.value = of_shape_field(field),
+                _ => {}
+            }
+            list.push(known);
+        }
         list
     }
 
@@ -764,6 +786,13 @@ impl<'a> Resolver<'a> {
     /// What a loop over a value of the type yields.
     pub(super) fn each(&self, one: &Type) -> Option<Types> {
         let (owner, platform) = match one {
+            // `* Ключ - Строка`, `* Значение - Число` below a map: of its entries.
+            Type::Shape(shape) if is_map(shape.base) && shape.elements.is_empty() => {
+                return Some(vec![Shape::of(
+                    PlatformType::known("KeyAndValue"),
+                    shape.fields.clone(),
+                )]);
+            }
             Type::Shape(shape) if !shape.elements.is_empty() => {
                 return Some(shape.elements.clone());
             }
@@ -785,6 +814,13 @@ impl<'a> Resolver<'a> {
     /// What `[...]` behind a value of the type gives.
     pub(super) fn index(&self, one: &Type) -> Option<Types> {
         match one {
+            Type::Shape(shape) if is_map(shape.base) => {
+                let mut entries = self.each(one)?;
+                entries.retain(|entry| matches!(entry, Type::Shape(_)));
+                (!entries.is_empty()).then_some(())?;
+                self.member_types(&entries, "Значение")
+            }
+            Type::Shape(shape) if shape.base.is_open() => None,
             Type::Shape(shape) if !shape.elements.is_empty() => Some(shape.elements.clone()),
             Type::Shape(shape) => self
                 .platform_result(one, shape.base.index())
@@ -853,6 +889,10 @@ fn stated<'a>(types: Vec<TypeRef>) -> Value<'a> {
     } else {
         Value::Stated(types)
     }
+}
+
+fn is_map(platform: PlatformType) -> bool {
+    matches!(platform.english(), "Map" | "FixedMap")
 }
 
 /// Methods of the collections in `Метаданные`.

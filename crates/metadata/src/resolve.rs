@@ -17,21 +17,20 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use nestor_bsl::keywords::{Keyword, fold};
-use nestor_bsl::lexer::{Lexer, TokenKind};
+use nestor_bsl::lexer::{Lexer, TokenKind, is_name_char};
 use nestor_bsl::module_path::ModuleKind;
-use nestor_bsl::query::{Literal, QueryToken, Shape as LiteralShape, lex_query, literal, shape};
+use nestor_bsl::query::{Shape as LiteralShape, lex_query, literal, shape};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use document::Document;
 
-use crate::fields::Field;
 use crate::kinds::{Facet, ObjectKind};
 use crate::model::{Form, FormAttribute, Item, Member as MetadataMember, Metadata, ModulePlace};
 use crate::names::{NameId, NameKey, same};
 use crate::view::View;
 use eval::{Asked, Code};
 use members::Member;
-use query::{Found, Query};
+use query::{Fields, Found, Query};
 use scan::Scan;
 use types::{Type, Types};
 
@@ -84,7 +83,9 @@ pub struct Resolver<'a> {
     /// Queries in single literals, by the byte at which the literal starts.
     queries: RefCell<FxHashMap<usize, Option<Rc<Query<'a, 'a>>>>>,
     /// Columns of executed queries, by the byte at which their text starts.
-    query_columns: RefCell<FxHashMap<usize, Option<Rc<Vec<Field<'a>>>>>>,
+    query_columns: RefCell<FxHashMap<usize, Option<Fields<'a>>>>,
+    /// By folded name and method.
+    temporary_tables: RefCell<FxHashMap<(String, Option<usize>), Option<Fields<'a>>>>,
     depth: Cell<u32>,
     steps: Cell<u32>,
     is_exhausted: Cell<bool>,
@@ -134,6 +135,7 @@ impl<'a> Resolver<'a> {
             member_lists: RefCell::default(),
             queries: RefCell::default(),
             query_columns: RefCell::default(),
+            temporary_tables: RefCell::default(),
             depth: Cell::new(0),
             steps: Cell::new(0),
             is_exhausted: Cell::new(false),
@@ -236,7 +238,6 @@ impl<'a> Resolver<'a> {
 
     /// The answer when `offset` is inside a literal: `Some(None)` where it is no query, or a place that is not known.
     fn in_query(&self, code: &Code, offset: usize) -> Option<Option<Resolution>> {
-        let text = self.document.text();
         let raw = &code.scan.raw;
         let inside = raw
             .partition_point(|token| token.span.start < offset)
@@ -246,14 +247,9 @@ impl<'a> Resolver<'a> {
         {
             return None;
         }
-        let first = (0..=inside)
-            .rev()
-            .find(|&idx| matches!(raw[idx].kind, TokenKind::String | TokenKind::StringStart))?;
-        let literal = literal(text, raw, first)?;
-        let query = self.query_of(&literal, |tokens| {
-            shape(text, &literal, tokens, false) == LiteralShape::Query
-        });
-        let found = query.and_then(|query| query.at(offset));
+        let query = self.query_around(code, offset);
+        let tables = |name: &str| self.temporary_table(name, code.method);
+        let found = query.and_then(|query| query.at(offset, &tables));
         Some(found.and_then(|found| {
             let names: Vec<(Cow<'_, str>, Cow<'_, str>)> = match found {
                 Found::Fields(fields) => fields
@@ -280,21 +276,64 @@ impl<'a> Resolver<'a> {
         }))
     }
 
-    /// The query in a literal, read once; `None` where `is_query` refuses its tokens.
-    fn query_of(
-        &self,
-        literal: &Literal,
-        is_query: impl FnOnce(&[QueryToken]) -> bool,
-    ) -> Option<Rc<Query<'a, 'a>>> {
-        let start = literal.span.start;
+    /// The query in the literal around the byte `offset`, read once; `None` where the literal holds something else.
+    fn query_around(&self, code: &Code, offset: usize) -> Option<Rc<Query<'a, 'a>>> {
+        let text = self.document.text();
+        let raw = &code.scan.raw;
+        let inside = raw
+            .partition_point(|token| token.span.start < offset)
+            .checked_sub(1)?;
+        let first = (0..=inside)
+            .rev()
+            .find(|&idx| matches!(raw[idx].kind, TokenKind::String | TokenKind::StringStart))?;
+        let start = raw[first].span.start;
         if let Some(known) = self.queries.borrow().get(&start) {
             return known.clone();
         }
-        let text = self.document.text();
-        let tokens = lex_query(text, literal);
-        let query = is_query(&tokens).then(|| Rc::new(Query::new(self.view, text, tokens)));
+        let literal = literal(text, raw, first)?;
+        let tokens = lex_query(text, &literal);
+        let is_query = shape(text, &literal, &tokens, false) == LiteralShape::Query;
+        let query = is_query.then(|| Rc::new(Query::new(self.view, text, tokens)));
         self.queries.borrow_mut().insert(start, query.clone());
         query
+    }
+
+    /// The columns of the temporary table `name` that another text of the module fills: one of the same method, or the only one.
+    fn temporary_table(&self, name: &str, method: Option<usize>) -> Option<Fields<'a>> {
+        const MOST: usize = 8;
+        let _depth = self.go_deeper()?;
+        let text = self.document.text();
+        let key = (fold(name), method);
+        if let Some(known) = self.temporary_tables.borrow().get(&key) {
+            return known.clone();
+        }
+        let mut places: Vec<usize> = ["ПОМЕСТИТЬ", "Поместить", "INTO", "into", "Into"]
+            .iter()
+            .flat_map(|word| text.match_indices(word))
+            .filter(|(at, word)| {
+                let rest = text[at + word.len()..].trim_start();
+                let end = rest.find(|c| !is_name_char(c)).unwrap_or(rest.len());
+                same(&rest[..end], name)
+            })
+            .map(|(at, _)| at)
+            .collect();
+        let in_method = |at: &usize| self.document.method_at(*at) == method;
+        if places.iter().any(in_method) {
+            places.retain(in_method);
+        } else if places.len() > 1 {
+            places.clear();
+        }
+        let tables = |name: &str| self.temporary_table(name, method);
+        let fields = places.iter().rev().take(MOST).find_map(|&at| {
+            let code = self.code_of(self.document.method_at(at));
+            let query = self.query_around(&code, at)?;
+            query.filled_table(name, &tables)
+        });
+        if !self.is_exhausted() {
+            let mut known = self.temporary_tables.borrow_mut();
+            known.insert(key, fields.clone());
+        }
+        fields
     }
 
     /// The tokens of a method, or of the module's body behind the last one.

@@ -8,15 +8,16 @@ use std::rc::Rc;
 
 use nestor_bsl::keywords::{Keyword, fold};
 use nestor_bsl::lexer::TokenKind;
+use nestor_bsl::module_path::ModuleKind;
 use nestor_bsl::query::{self, lex_query};
 
 use super::Resolver;
 use super::document::CallKind;
+use super::query::{Fields, Query};
 use super::scan::{Definition, Scan, Value};
 use super::types::{Shape, ShapeField, Type, Types, union};
 use crate::doc::{DocField, DocType};
 use crate::facts::LinkKind;
-use crate::fields::Field;
 use crate::kinds::{Facet, ObjectKind};
 use crate::model::{MethodEntry, Module, ModulePlace};
 use crate::names::same;
@@ -369,6 +370,14 @@ impl<'a> Resolver<'a> {
                     .types_of_doc(&stated.types, Speaker::Document)
                     .map(without_undefined);
             }
+        }
+        if param == 1
+            && is_command_handler(&method.name)
+            && self.document.place().module_kind == ModuleKind::Command
+        {
+            return Some(vec![Type::Platform(PlatformType::known(
+                "CommandExecuteParameters",
+            ))]);
         }
         if param > 0 {
             return self.types_from_calls(method_idx, param);
@@ -830,7 +839,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The columns of the query that is executed by the call at `open`: `Запрос.Выполнить(`.
-    fn query_columns(&self, code: &Code, open: usize) -> Option<Rc<Vec<Field<'a>>>> {
+    fn query_columns(&self, code: &Code, open: usize) -> Option<Fields<'a>> {
         let text = self.document.text();
         let scan = &code.scan;
         // The variable before `.Выполнить(`.
@@ -842,7 +851,7 @@ impl<'a> Resolver<'a> {
         }
         let name = fold(scan.text(text, variable));
         let source = self.query_text(code, &name, variable)?;
-        self.columns_of_literals(&code.scan, &source)
+        self.columns_of_literals(code, &source)
     }
 
     /// The literals that the text of the query in variable `name` is put together from, at the token `at`.
@@ -934,7 +943,8 @@ impl<'a> Resolver<'a> {
         (!found.is_empty()).then_some(found)
     }
 
-    fn columns_of_literals(&self, scan: &Scan, literals: &[usize]) -> Option<Rc<Vec<Field<'a>>>> {
+    fn columns_of_literals(&self, code: &Code, literals: &[usize]) -> Option<Fields<'a>> {
+        let scan = &code.scan;
         let text = self.document.text();
         let start = scan.raw[*literals.first()?].span.start;
         if let Some(known) = self.query_columns.borrow().get(&start) {
@@ -944,7 +954,8 @@ impl<'a> Resolver<'a> {
         for &first in literals {
             tokens.extend(lex_query(text, &query::literal(text, &scan.raw, first)?));
         }
-        let columns = super::query::Query::new(self.view, text, tokens).columns();
+        let tables = |name: &str| self.temporary_table(name, code.method);
+        let columns = Query::new(self.view, text, tokens).columns(&tables);
         self.query_columns
             .borrow_mut()
             .insert(start, columns.clone());
@@ -952,7 +963,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The columns of a query that stands outside of code.
-    pub(super) fn columns_of_text(&self, text: &str) -> Option<Rc<Vec<Field<'a>>>> {
+    pub(super) fn columns_of_text(&self, text: &str) -> Option<Fields<'a>> {
         let _depth = self.go_deeper()?;
         let mut lines = Vec::new();
         let mut start = 0;
@@ -968,7 +979,7 @@ impl<'a> Resolver<'a> {
             lines,
         };
         let tokens = lex_query(text, &literal);
-        super::query::Query::new(self.view, text, tokens).columns()
+        Query::new(self.view, text, tokens).columns(&|_| None)
     }
 
     /// What a method of this document gives back: by its doc comment, else by its `Возврат`.
@@ -1089,7 +1100,6 @@ impl<'a> Resolver<'a> {
                 part: None,
             })
         };
-        use nestor_bsl::module_path::ModuleKind;
         match words[..] {
             [method] => match speaker {
                 Speaker::Document => {
@@ -1167,6 +1177,10 @@ impl<'a> Resolver<'a> {
             self.view.object(kind, object)?.key(),
         ))
     }
+}
+
+fn is_command_handler(method: &str) -> bool {
+    same(method, "ОбработкаКоманды") || same(method, "CommandProcessing")
 }
 
 fn is_query_result(one: &Type) -> bool {

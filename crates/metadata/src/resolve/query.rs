@@ -20,7 +20,26 @@ use crate::types::TypeRef;
 use crate::view::{ObjectView, View};
 
 /// The fields of a table, shared by everyone who asks.
-type Fields<'a> = Rc<Vec<Field<'a>>>;
+pub(super) type Fields<'a> = Rc<Vec<Field<'a>>>;
+
+/// Who knows temporary tables that other texts have filled.
+pub(super) type TemporaryTables<'q, 'a> = &'q dyn Fn(&str) -> Option<Fields<'a>>;
+
+/// A question on its way down.
+#[derive(Clone, Copy)]
+struct Ask<'q, 'a> {
+    depth: u32,
+    tables: TemporaryTables<'q, 'a>,
+}
+
+impl Ask<'_, '_> {
+    fn deeper(self) -> Self {
+        Ask {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+}
 
 /// The selects of a text.
 pub(super) struct Query<'a, 't> {
@@ -94,7 +113,7 @@ struct Frame {
     is_source: bool,
 }
 
-const DEEPEST: u32 = 8;
+const DEEPEST: u32 = 24;
 
 impl<'a, 't> Query<'a, 't> {
     /// Finds the selects among `tokens` of `text`.
@@ -365,7 +384,7 @@ impl<'a, 't> Query<'a, 't> {
     }
 
     /// The columns of the last statement; `None` when they are not known, or go into a temporary table.
-    pub(super) fn columns(&self) -> Option<Fields<'a>> {
+    pub(super) fn columns(&self, tables: TemporaryTables<'_, 'a>) -> Option<Fields<'a>> {
         let (id, select) = self
             .selects
             .iter()
@@ -375,28 +394,29 @@ impl<'a, 't> Query<'a, 't> {
         if select.into.is_some() {
             return None;
         }
-        self.columns_of(id, 0)
+        self.columns_of(id, Ask { depth: 0, tables })
     }
 
-    fn columns_of(&self, select: usize, depth: u32) -> Option<Fields<'a>> {
-        if depth > DEEPEST {
+    fn columns_of(&self, select: usize, ask: Ask<'_, 'a>) -> Option<Fields<'a>> {
+        if ask.depth > DEEPEST {
             return None;
         }
         if let Some(known) = self.columns_of.borrow().get(&select) {
             return known.clone();
         }
-        let columns = self.find_columns_of(select, depth).map(Rc::new);
+        let columns = self.find_columns_of(select, ask).map(Rc::new);
         self.columns_of.borrow_mut().insert(select, columns.clone());
         columns
     }
 
-    fn find_columns_of(&self, select: usize, depth: u32) -> Option<Vec<Field<'a>>> {
+    fn find_columns_of(&self, select: usize, ask: Ask<'_, 'a>) -> Option<Vec<Field<'a>>> {
         let mut columns: Vec<Field<'a>> = Vec::new();
         for column in &self.selects[select].columns {
             let (expression, alias) = self.split_alias(column.clone());
             if self.word(expression.end.saturating_sub(1)) == "*" && alias.is_none() {
                 let sources = &self.selects[select].sources;
-                let of = |entry: &SourceEntry| self.source_fields(select, &entry.source, depth + 1);
+                let of =
+                    |entry: &SourceEntry| self.source_fields(select, &entry.source, ask.deeper());
                 if expression.len() > 2 {
                     let name = self.word(expression.start);
                     let entry = sources.iter().find(|entry| same(&entry.alias, name))?;
@@ -409,7 +429,7 @@ impl<'a, 't> Query<'a, 't> {
                 continue;
             }
             let types = self
-                .expression_types(select, expression.clone(), depth + 1)
+                .expression_types(select, expression.clone(), ask.deeper())
                 .unwrap_or_default();
             let field = |russian: Cow<'a, str>, english: Cow<'a, str>| Field {
                 russian,
@@ -459,7 +479,7 @@ impl<'a, 't> Query<'a, 't> {
         &self,
         select: usize,
         expression: Range<usize>,
-        depth: u32,
+        ask: Ask<'_, 'a>,
     ) -> Option<Vec<TypeRef>> {
         let first = expression.start;
         if self.is_name(first) && self.end_of_path(first) == expression.end {
@@ -467,7 +487,7 @@ impl<'a, 't> Query<'a, 't> {
                 .step_by(2)
                 .map(|idx| self.word(idx))
                 .collect();
-            let field = self.path_field(select, &path, depth)?;
+            let field = self.path_field(select, &path, ask)?;
             return Some(field.types);
         }
         if self.word(first + 1) != "(" || self.closing(first + 1) != Some(expression.end - 1) {
@@ -491,7 +511,7 @@ impl<'a, 't> Query<'a, 't> {
             let comma = (inner.clone())
                 .find(|&idx| self.word(idx) == ",")
                 .unwrap_or(inner.end);
-            return self.expression_types(select, inner.start..comma, depth + 1);
+            return self.expression_types(select, inner.start..comma, ask.deeper());
         }
         if is(["СУММА", "SUM"]) || is(["КОЛИЧЕСТВО", "COUNT"]) || is(["СРЕДНЕЕ", "AVG"])
         {
@@ -524,18 +544,23 @@ impl<'a, 't> Query<'a, 't> {
         None
     }
 
-    fn source_fields(&self, select: usize, source: &Source, depth: u32) -> Option<Fields<'a>> {
-        if depth > DEEPEST {
+    fn source_fields(
+        &self,
+        select: usize,
+        source: &Source,
+        ask: Ask<'_, 'a>,
+    ) -> Option<Fields<'a>> {
+        if ask.depth > DEEPEST {
             return None;
         }
         match source {
             Source::Unknown => None,
-            Source::Select(inner) => self.columns_of(*inner, depth + 1),
+            Source::Select(inner) => self.columns_of(*inner, ask.deeper()),
             Source::Path(path) => {
                 if let Some(known) = self.sources.borrow().get(&path.start) {
                     return known.clone();
                 }
-                let fields = self.table(select, path.clone(), depth);
+                let fields = self.table(select, path.clone(), ask);
                 self.sources.borrow_mut().insert(path.start, fields.clone());
                 fields
             }
@@ -543,10 +568,10 @@ impl<'a, 't> Query<'a, 't> {
     }
 
     /// The fields of the table that `path` names.
-    fn table(&self, select: usize, path: Range<usize>, depth: u32) -> Option<Fields<'a>> {
+    fn table(&self, select: usize, path: Range<usize>, ask: Ask<'_, 'a>) -> Option<Fields<'a>> {
         let words: Vec<&str> = path.step_by(2).map(|idx| self.word(idx)).collect();
         match words[..] {
-            [name] => self.temporary_table(select, name, depth),
+            [name] => self.temporary_table(select, name, ask),
             [kind, object] => {
                 let object = self.view.object(ObjectKind::from_word(kind)?, object)?;
                 Some(self.object_fields(&object))
@@ -569,7 +594,7 @@ impl<'a, 't> Query<'a, 't> {
         })
     }
 
-    fn temporary_table(&self, select: usize, name: &str, depth: u32) -> Option<Fields<'a>> {
+    fn temporary_table(&self, select: usize, name: &str, ask: Ask<'_, 'a>) -> Option<Fields<'a>> {
         if same(name, "Константы") || same(name, "Constants") {
             let constants = self
                 .view
@@ -583,33 +608,50 @@ impl<'a, 't> Query<'a, 't> {
             return Some(Rc::new(constants.collect()));
         }
         let statement = self.selects[select].statement;
-        let (id, _) = self.selects.iter().enumerate().rev().find(|(_, other)| {
+        let own = self.selects.iter().rev().find(|other| {
             other.statement < statement
                 && other.into.as_deref().is_some_and(|into| same(into, name))
-        })?;
-        self.columns_of(self.selects[id].first, depth + 1)
+        });
+        match own {
+            Some(filled) => self.columns_of(filled.first, ask.deeper()),
+            None => (ask.tables)(name),
+        }
+    }
+
+    /// The columns of the temporary table `name`, where this text fills it last.
+    pub(super) fn filled_table(
+        &self,
+        name: &str,
+        tables: TemporaryTables<'_, 'a>,
+    ) -> Option<Fields<'a>> {
+        let is_meant = |select: &&Select| {
+            let into = select.into.as_deref();
+            into.is_some_and(|into| same(into, name))
+        };
+        let select = self.selects.iter().rev().find(is_meant)?;
+        self.columns_of(select.first, Ask { depth: 0, tables })
     }
 
     /// The field that `path` names, seen from `select`.
-    fn path_field(&self, select: usize, path: &[&str], depth: u32) -> Option<Field<'a>> {
+    fn path_field(&self, select: usize, path: &[&str], ask: Ask<'_, 'a>) -> Option<Field<'a>> {
         let (field, before) = path.split_last()?;
-        let fields = self.fields_behind(select, before, depth)?;
+        let fields = self.fields_behind(select, before, ask)?;
         fields.iter().find(|known| known.is_named(field)).cloned()
     }
 
     /// The fields that can follow `path`; all of the select's sources for an empty one.
-    fn fields_behind(&self, select: usize, path: &[&str], depth: u32) -> Option<Fields<'a>> {
-        if depth > DEEPEST {
+    fn fields_behind(&self, select: usize, path: &[&str], ask: Ask<'_, 'a>) -> Option<Fields<'a>> {
+        if ask.depth > DEEPEST {
             return None;
         }
         let Some((first, rest)) = path.split_first() else {
             let sources = &self.selects[select].sources;
             if let [only] = &sources[..] {
-                return self.source_fields(select, &only.source, depth + 1);
+                return self.source_fields(select, &only.source, ask.deeper());
             }
             let mut all = Vec::new();
             for entry in sources {
-                let fields = self.source_fields(select, &entry.source, depth + 1)?;
+                let fields = self.source_fields(select, &entry.source, ask.deeper())?;
                 all.extend(fields.iter().cloned());
             }
             return Some(Rc::new(all));
@@ -618,12 +660,12 @@ impl<'a, 't> Query<'a, 't> {
         while let Some(at) = scope {
             let sources = &self.selects[at].sources;
             if let Some(entry) = sources.iter().find(|entry| same(&entry.alias, first)) {
-                return self.follow(self.source_fields(at, &entry.source, depth + 1)?, rest);
+                return self.follow(self.source_fields(at, &entry.source, ask.deeper())?, rest);
             }
             scope = self.selects[at].parent;
         }
         // A field without the name of its table.
-        self.follow(self.fields_behind(select, &[], depth + 1)?, path)
+        self.follow(self.fields_behind(select, &[], ask.deeper())?, path)
     }
 
     /// Goes from field to field through references.
@@ -656,7 +698,7 @@ impl<'a, 't> Query<'a, 't> {
     }
 
     /// What can follow the dot that ends before the byte `offset`; `None` when it is not known, or no dot is there.
-    pub(super) fn at(&self, offset: usize) -> Option<Found<'a>> {
+    pub(super) fn at(&self, offset: usize, tables: TemporaryTables<'_, 'a>) -> Option<Found<'a>> {
         let mut dot = self
             .tokens
             .partition_point(|token| token.span.start < offset)
@@ -702,7 +744,16 @@ impl<'a, 't> Query<'a, 't> {
         if self.is_source[first] {
             return None;
         }
-        self.fields_behind(select?, &path, 0).map(Found::Fields)
+        if let [name] = path[..]
+            && !is_alias(name)
+            && let Some(values) = PlatformType::find(name).filter(|found| found.is_enum())
+        {
+            let names = values.members().iter();
+            let names = names.map(|value| (value.russian.into(), value.english.into()));
+            return Some(Found::Names(names.collect()));
+        }
+        self.fields_behind(select?, &path, Ask { depth: 0, tables })
+            .map(Found::Fields)
     }
 
     /// What follows the kind of an object in the path of a table or of a value.

@@ -101,6 +101,13 @@ fn main() {
             }
         }
     }
+    if let Some(step) = arguments
+        .iter()
+        .skip_while(|argument| *argument != "--typed")
+        .nth(1)
+    {
+        typed(&metadata, &modules, step.parse().unwrap());
+    }
     report("code ", &code);
     report("query", &query);
     times_us.sort_by(f64::total_cmp);
@@ -127,6 +134,58 @@ fn main() {
             }
         }
     }
+}
+
+/// The same at every `step`th access while it is being typed: the name and the rest of its line are not there yet.
+fn typed(metadata: &Metadata, modules: &[(String, Vec<u8>)], step: usize) {
+    let (mut code, mut query) = (Counts::default(), Counts::default());
+    let mut count = 0;
+    let mut times_us = Vec::new();
+    for (path, bytes) in modules {
+        let Ok(normalised) = normalise(bytes) else {
+            continue;
+        };
+        let text = normalised.text;
+        let mut document = Document::new(path, text.clone());
+        for (offset, end, is_query) in accesses(&text) {
+            count += 1;
+            if count % step != 0 {
+                continue;
+            }
+            let line_end = text[offset..]
+                .find('\n')
+                .map_or(text.len(), |len| offset + len);
+            // The closing quote of a query's last line stays.
+            let line_end = if is_query && text[..line_end].ends_with(['\"', ';']) {
+                end
+            } else {
+                line_end
+            };
+            let start = Instant::now();
+            document.edit(offset..line_end, "");
+            let found = Resolver::new(metadata, &document).unwrap().at(offset);
+            times_us.push(start.elapsed().as_secs_f64() * 1e6);
+            let counts = if is_query { &mut query } else { &mut code };
+            counts.all += 1;
+            if let Some(found) = found {
+                counts.known += 1;
+                counts.candidates += found.candidates.len();
+                counts.closed += usize::from(!found.is_open);
+                let is_right = found.offers(&text[offset..end]);
+                counts.right += usize::from(is_right);
+                counts.right_closed += usize::from(is_right && !found.is_open);
+            }
+            document.edit(offset..offset, &text[offset..line_end]);
+        }
+    }
+    report("typed code ", &code);
+    report("typed query", &query);
+    times_us.sort_by(f64::total_cmp);
+    println!(
+        "edit, new resolver, question: median {:.0} us, p99 {:.0} us",
+        times_us[times_us.len() / 2],
+        times_us[times_us.len() * 99 / 100]
+    );
 }
 
 fn report(name: &str, counts: &Counts) {

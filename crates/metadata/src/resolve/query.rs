@@ -119,6 +119,7 @@ impl<'a, 't> Query<'a, 't> {
     /// Finds the selects among `tokens` of `text`.
     pub(super) fn new(view: View<'a>, text: &'t str, mut tokens: Vec<QueryToken>) -> Self {
         tokens.retain(|token| token.kind != QueryTokenKind::Comment);
+        unfinished_paths(text, &mut tokens);
         let mut query = Query {
             view,
             text,
@@ -372,12 +373,15 @@ impl<'a, 't> Query<'a, 't> {
     /// The end of `Имя.Имя.Имя` from `idx` on.
     fn end_of_path(&self, idx: usize) -> usize {
         let mut end = idx + 1;
-        while self.word(end) == "."
-            && self
-                .tokens
-                .get(end + 1)
-                .is_some_and(|token| is_word(token.kind))
-        {
+        let goes_on = |end: usize| {
+            let next = self.tokens.get(end + 1);
+            self.word(end) == "."
+                && next.is_some_and(|next| {
+                    next.kind == QueryTokenKind::Identifier
+                        || is_word(next.kind) && next.span.start == self.tokens[end].span.end
+                })
+        };
+        while goes_on(end) {
             end += 2;
         }
         end
@@ -805,6 +809,20 @@ impl<'a, 't> Query<'a, 't> {
                 Some(Found::Fields(Rc::new(fields)))
             }
             _ => None,
+        }
+    }
+}
+
+/// `ВЫБРАТЬ Т. ИЗ Справочник.Товары`: a reserved word with white space before it is no field, though it stands behind a dot.
+fn unfinished_paths(text: &str, tokens: &mut [QueryToken]) {
+    for idx in 1..tokens.len() {
+        let (before, token) = (&tokens[idx - 1], &tokens[idx]);
+        let is_apart = &text[before.span.clone()] == "." && before.span.end < token.span.start;
+        if is_apart
+            && token.kind == QueryTokenKind::Identifier
+            && let Some(keyword) = QueryKeyword::find(&text[token.span.clone()])
+        {
+            tokens[idx].kind = QueryTokenKind::Keyword(keyword);
         }
     }
 }

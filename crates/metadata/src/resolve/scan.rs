@@ -53,6 +53,7 @@ impl Scan {
         for token in &mut raw {
             token.span = token.span.start + span.start..token.span.end + span.start;
         }
+        unfinished_chains(text, &mut raw);
         let code = code_tokens(&raw);
         let mut scan = Scan {
             raw,
@@ -373,6 +374,28 @@ enum Relation {
     Aside,
     /// Nobody passes both.
     Excluded,
+}
+
+/// A dot at the end of a line is being typed: a reserved word in the next line is no member, as the lexer takes it to be.
+fn unfinished_chains(text: &str, raw: &mut [Token]) {
+    let mut after_dot = false;
+    let mut has_line_end = false;
+    for token in raw {
+        match token.kind {
+            TokenKind::Newline => has_line_end = true,
+            kind if kind.is_trivia() => {}
+            TokenKind::Identifier if after_dot && has_line_end => {
+                if let Some(keyword) = Keyword::find(token.text(text)) {
+                    token.kind = TokenKind::Keyword(keyword);
+                }
+                after_dot = false;
+            }
+            kind => {
+                after_dot = kind == TokenKind::Punctuation && token.text(text) == ".";
+                has_line_end = false;
+            }
+        }
+    }
 }
 
 fn code_tokens(raw: &[Token]) -> Vec<u32> {

@@ -5,12 +5,18 @@
 //! assignments, loops, doc comments and the metadata; in query text from the tables that the query reads. Nothing here predicts: which of the names
 //! is meant is for others to say.
 
+mod doc_types;
 mod document;
 mod eval;
+mod form_members;
+mod functions;
 mod members;
 mod query;
+mod query_text;
 mod scan;
+mod shapes;
 mod types;
+mod values;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -84,12 +90,14 @@ pub struct Resolver<'a> {
     queries: RefCell<FxHashMap<usize, Option<Rc<Query<'a, 'a>>>>>,
     /// Columns of executed queries, by the byte at which their text starts.
     query_columns: RefCell<FxHashMap<usize, Option<Fields<'a>>>>,
-    /// By folded name and method.
-    temporary_tables: RefCell<FxHashMap<(String, Option<usize>), Option<Fields<'a>>>>,
+    temporary_tables: RefCell<FxHashMap<TableKey, Option<Fields<'a>>>>,
     depth: Cell<u32>,
     steps: Cell<u32>,
     is_exhausted: Cell<bool>,
 }
+
+/// A temporary table, by its folded name and the method that asks.
+type TableKey = (String, Option<usize>);
 
 /// The form of a form's module, an extension's and its base's as one.
 #[derive(Default)]

@@ -8,8 +8,8 @@ use nestor_bsl::module_path::ModuleKind;
 use rustc_hash::FxHashSet;
 
 use super::Resolver;
-use super::types::{FieldTypes, MetadataPart, Shape, ShapeField, Type, Types, union};
-use crate::facts::{ItemKind, LinkKind, MemberKind, ObjectFlags};
+use super::types::{FieldTypes, MetadataPart, Shape, ShapeField, Type, Types};
+use crate::facts::{LinkKind, MemberKind};
 use crate::fields::{self, Field};
 use crate::kinds::{Facet, ObjectKind};
 use crate::model::{MethodEntry, Module, ModulePlace};
@@ -46,7 +46,7 @@ impl Member<'_> {
     }
 }
 
-fn member<'a>(name: &'a str, value: Value<'a>) -> Member<'a> {
+pub(super) fn member<'a>(name: &'a str, value: Value<'a>) -> Member<'a> {
     Member {
         russian: name.into(),
         english: name.into(),
@@ -55,7 +55,11 @@ fn member<'a>(name: &'a str, value: Value<'a>) -> Member<'a> {
     }
 }
 
-fn both<'a>(russian: &'static str, english: &'static str, value: Value<'a>) -> Member<'a> {
+pub(super) fn both<'a>(
+    russian: &'static str,
+    english: &'static str,
+    value: Value<'a>,
+) -> Member<'a> {
     Member {
         russian: russian.into(),
         english: english.into(),
@@ -64,14 +68,14 @@ fn both<'a>(russian: &'static str, english: &'static str, value: Value<'a>) -> M
     }
 }
 
-fn method<'a>(russian: &'static str, english: &'static str) -> Member<'a> {
+pub(super) fn method<'a>(russian: &'static str, english: &'static str) -> Member<'a> {
     Member {
         is_method: true,
         ..both(russian, english, Value::Unknown)
     }
 }
 
-fn of_platform<'a>(platform: PlatformType) -> impl Iterator<Item = Member<'a>> {
+pub(super) fn of_platform<'a>(platform: PlatformType) -> impl Iterator<Item = Member<'a>> {
     platform.members().iter().map(|known| Member {
         russian: known.russian.into(),
         english: known.english.into(),
@@ -80,7 +84,7 @@ fn of_platform<'a>(platform: PlatformType) -> impl Iterator<Item = Member<'a>> {
     })
 }
 
-fn of_field<'a>(field: &Field<'a>) -> Member<'a> {
+pub(super) fn of_field<'a>(field: &Field<'a>) -> Member<'a> {
     Member {
         russian: field.russian.clone(),
         english: field.english.clone(),
@@ -93,7 +97,7 @@ fn of_field<'a>(field: &Field<'a>) -> Member<'a> {
     }
 }
 
-fn of_shape_field<'a>(field: &ShapeField) -> Value<'a> {
+pub(super) fn of_shape_field<'a>(field: &ShapeField) -> Value<'a> {
     match &field.types {
         FieldTypes::Unknown => Value::Unknown,
         FieldTypes::Stated(types) => Value::Stated(types.clone()),
@@ -375,7 +379,12 @@ impl<'a> Resolver<'a> {
         list
     }
 
-    fn module_of(&self, kind: ObjectKind, name: NameKey, module_kind: ModuleKind) -> ModulePlace {
+    pub(super) fn module_of(
+        &self,
+        kind: ObjectKind,
+        name: NameKey,
+        module_kind: ModuleKind,
+    ) -> ModulePlace {
         ModulePlace {
             object_kind: Some(kind),
             module_kind,
@@ -436,232 +445,6 @@ impl<'a> Resolver<'a> {
         list
     }
 
-    fn form_members(&self) -> Vec<Member<'a>> {
-        let metadata = self.view.metadata();
-        let mut list: Vec<Member<'a>> = Vec::new();
-        for attribute in &self.form.attributes {
-            let types = self.form_attribute_types(attribute);
-            list.push(member(
-                metadata.name(attribute.name),
-                types.map_or(Value::Unknown, Value::Types),
-            ));
-        }
-        if let Some(place) = self.form.place {
-            list.extend(self.exports(place));
-        }
-        list.push(both(
-            "Элементы",
-            "Items",
-            Value::Types(vec![Type::FormItems]),
-        ));
-        list.push(both(
-            "Параметры",
-            "Parameters",
-            Value::Types(vec![Type::FormParameters]),
-        ));
-        list.push(both(
-            "Команды",
-            "Commands",
-            Value::Types(vec![Type::FormCommands]),
-        ));
-        list.push(both("ЭтаФорма", "ThisForm", Value::Types(vec![Type::Form])));
-        list.push(both(
-            "ЭтотОбъект",
-            "ThisObject",
-            Value::Types(vec![Type::Form]),
-        ));
-        let platform = of_platform(PlatformType::known("ClientApplicationForm"));
-        list.extend(
-            platform
-                .filter(|known| !["Элементы", "Параметры", "Команды"].contains(&&*known.russian)),
-        );
-        list
-    }
-
-    /// The types of a form's attribute, as the form holds its data.
-    pub(super) fn form_attribute_types(
-        &self,
-        attribute: &crate::model::FormAttribute,
-    ) -> Option<Types> {
-        let metadata = self.view.metadata();
-        let columns = || -> Vec<ShapeField> {
-            metadata
-                .form_columns(attribute)
-                .iter()
-                .filter(|column| metadata.name(column.table).is_empty())
-                .map(|column| {
-                    let types = self.view.expand(column.types);
-                    ShapeField {
-                        types: if types.is_empty() {
-                            FieldTypes::Unknown
-                        } else {
-                            FieldTypes::Stated(types)
-                        },
-                        ..ShapeField::named(metadata.name(column.name), None)
-                    }
-                })
-                .collect()
-        };
-        let mut types = Types::new();
-        for one in self.view.expand(attribute.types) {
-            let one = match one {
-                TypeRef::Object(Facet::Object | Facet::RecordManager, kind, name) => {
-                    Type::FormObject(
-                        kind,
-                        metadata.names().key(name),
-                        metadata.names().key(attribute.name),
-                    )
-                }
-                TypeRef::Object(Facet::RecordSet, kind, name) => {
-                    let object = self.view.object(kind, metadata.name(name))?;
-                    let fields = fields::attributes(&object);
-                    Shape::of(
-                        PlatformType::known("FormDataCollection"),
-                        fields.iter().map(ShapeField::of_field).collect(),
-                    )
-                }
-                TypeRef::Platform(platform) => match platform.english() {
-                    "ValueTable" => Shape::of(PlatformType::known("FormDataCollection"), columns()),
-                    "ValueTree" => Shape::of(PlatformType::known("FormDataTree"), columns()),
-                    "DynamicList" => Type::Platform(platform),
-                    _ => Type::Platform(platform),
-                },
-                other => self.type_of_ref(&other)?,
-            };
-            types.push(one);
-        }
-        (!types.is_empty()).then_some(types)
-    }
-
-    fn form_object_members(
-        &self,
-        kind: ObjectKind,
-        name: NameKey,
-        attribute: NameKey,
-    ) -> Vec<Member<'a>> {
-        let Some(object) = self.view.object_of_key(kind, name) else {
-            return Vec::new();
-        };
-        let metadata = self.view.metadata();
-        let mut list: Vec<Member<'a>> = fields::attributes(&object).iter().map(of_field).collect();
-        let added = self
-            .form
-            .attributes
-            .iter()
-            .filter(|known| metadata.names().key(known.name) == attribute);
-        let added: Vec<_> = added
-            .flat_map(|known| metadata.form_columns(known))
-            .collect();
-        for (russian, english) in fields::sections(&object) {
-            let columns = fields::section_fields(&object, russian).unwrap_or_default();
-            let mut columns: Vec<ShapeField> = columns.iter().map(ShapeField::of_field).collect();
-            let of_section = added.iter().filter(|column| {
-                let table = metadata
-                    .name(column.table)
-                    .rsplit('.')
-                    .next()
-                    .unwrap_or_default();
-                same(table, russian) || same(table, english)
-            });
-            columns.extend(of_section.map(|column| ShapeField {
-                types: FieldTypes::Stated(self.view.expand(column.types)),
-                ..ShapeField::named(metadata.name(column.name), None)
-            }));
-            list.push(Member {
-                russian: russian.into(),
-                english: english.into(),
-                is_method: false,
-                value: Value::Types(vec![Shape::of(
-                    PlatformType::known("FormDataCollection"),
-                    columns,
-                )]),
-            });
-        }
-        list.extend(of_platform(PlatformType::known("*FormObject")));
-        if kind == ObjectKind::Report {
-            let report = of_platform(PlatformType::known("*ReportObject"));
-            list.extend(report.filter(|known| !known.is_method));
-        }
-        list
-    }
-
-    fn item_members(&self, idx: u32) -> Vec<Member<'a>> {
-        let Some(item) = self.form.items.get(idx as usize) else {
-            return Vec::new();
-        };
-        let platform = match item.kind {
-            ItemKind::Field => "FormField",
-            ItemKind::Table => "FormTable",
-            ItemKind::Group => "FormGroup",
-            ItemKind::Button => "FormButton",
-            ItemKind::Decoration => "FormDecoration",
-            ItemKind::Addition => "ДополнениеЭлементаФормы",
-        };
-        let mut list: Vec<Member<'a>> = of_platform(PlatformType::known("*FormItem"))
-            .chain(of_platform(PlatformType::known(platform)))
-            .collect();
-        if item.kind == ItemKind::Table
-            && let Some(row) = self.table_row(self.view.metadata().name(item.data_path))
-            && let Some(current) = list
-                .iter_mut()
-                .find(|known| known.is_named("ТекущиеДанные"))
-        {
-            current.value = Value::Types(row);
-        }
-        list
-    }
-
-    /// The rows of the form's table that shows `data_path`.
-    fn table_row(&self, data_path: &str) -> Option<Types> {
-        let mut words = data_path.split('.');
-        let first = words.next()?;
-        let attribute = self
-            .form
-            .attributes
-            .iter()
-            .find(|known| same(self.view.metadata().name(known.name), first))?;
-        let mut types = self.form_attribute_types(attribute)?;
-        for word in words {
-            types = self.member_types(&types, word)?;
-        }
-        let list = PlatformType::known("DynamicList");
-        let mut rows = Types::new();
-        for one in types {
-            let row = match &one {
-                Type::Platform(platform) if *platform == list => {
-                    let fields = self.list_fields(attribute)?;
-                    Shape::of(PlatformType::known("FormDataStructure"), fields)
-                }
-                Type::Shape(shape) if shape.base == PlatformType::known("FormDataTree") => {
-                    Shape::of(
-                        PlatformType::known("FormDataTreeItem"),
-                        shape.fields.clone(),
-                    )
-                }
-                other => self.each(other)?.pop()?,
-            };
-            rows.push(row);
-        }
-        Some(rows)
-    }
-
-    /// The fields of a dynamic list.
-    fn list_fields(&self, attribute: &crate::model::FormAttribute) -> Option<Vec<ShapeField>> {
-        let metadata = self.view.metadata();
-        let query = metadata.list_query(attribute);
-        if !query.is_empty() {
-            let columns = self.columns_of_text(query)?;
-            return Some(columns.iter().map(ShapeField::of_field).collect());
-        }
-        let object = self.view.object_of_link(attribute.main_table)?;
-        Some(
-            fields::table_fields(&object)
-                .iter()
-                .map(ShapeField::of_field)
-                .collect(),
-        )
-    }
-
     fn register_records(&self, document: NameKey) -> Vec<Member<'a>> {
         let Some(document) = self.view.object_of_key(ObjectKind::Document, document) else {
             return Vec::new();
@@ -720,179 +503,14 @@ impl<'a> Resolver<'a> {
             .map(|name| member(self.view.metadata().name(name), part.clone()));
         names.chain(of_collection()).collect()
     }
-
-    /// What the member `name` of values of `types` is or gives back; `None` when that is not known.
-    pub(super) fn member_types(&self, types: &Types, name: &str) -> Option<Types> {
-        let mut result: Option<Types> = None;
-        for one in types {
-            let members = self.members(one);
-            let Some(found) = members.iter().find(|member| member.is_named(name)) else {
-                // A value of that type would fail here, so the code does not mean it, unless the list is open.
-                if self.is_open(one) {
-                    return None;
-                }
-                continue;
-            };
-            let value = self.value(one, &found.value);
-            result = match result {
-                None => Some(value?),
-                some => union(some, value),
-            };
-        }
-        result
-    }
-
-    /// What a member's value is on a value of the type `owner`.
-    fn value(&self, owner: &Type, value: &Value<'a>) -> Option<Types> {
-        match value {
-            Value::Unknown => None,
-            Value::Stated(types) => self.types_of_refs(types),
-            Value::Types(types) => Some(types.clone()),
-            Value::Platform(result) => self.platform_result(owner, *result).map(|one| vec![one]),
-            Value::Method(module, method) => self.returns_of(module, method),
-        }
-    }
-
-    pub(super) fn platform_result(&self, owner: &Type, result: PlatformResult) -> Option<Type> {
-        match (result, owner) {
-            (PlatformResult::Unknown, _) => None,
-            (PlatformResult::Type(platform), Type::Shape(shape)) if platform.carries() => {
-                Some(Shape::of(platform, shape.fields.clone()))
-            }
-            (PlatformResult::Type(platform), Type::Object(Facet::RecordSet, kind, name))
-                if platform.carries() =>
-            {
-                let object = self.view.object_of_key(*kind, *name)?;
-                let fields = fields::attributes(&object);
-                Some(Shape::of(
-                    platform,
-                    fields.iter().map(ShapeField::of_field).collect(),
-                ))
-            }
-            (PlatformResult::Type(platform), _) => Some(Type::Platform(platform)),
-            (PlatformResult::Facet(facet), Type::Object(_, kind, name)) => {
-                Some(Type::Object(facet, *kind, *name))
-            }
-            (PlatformResult::Facet(Facet::TabularSectionRow), Type::Shape(shape)) => {
-                Some(Shape::of(
-                    PlatformType::known("*TabularSectionRow"),
-                    shape.fields.clone(),
-                ))
-            }
-            (PlatformResult::Facet(_), _) => None,
-        }
-    }
-
-    /// What a loop over a value of the type yields.
-    pub(super) fn each(&self, one: &Type) -> Option<Types> {
-        let (owner, platform) = match one {
-            // `* Ключ - Строка`, `* Значение - Число` below a map: of its entries.
-            Type::Shape(shape) if is_map(shape.base) && shape.elements.is_empty() => {
-                return Some(vec![Shape::of(
-                    PlatformType::known("KeyAndValue"),
-                    shape.fields.clone(),
-                )]);
-            }
-            Type::Shape(shape) if !shape.elements.is_empty() => {
-                return Some(shape.elements.clone());
-            }
-            Type::Shape(shape) => (one, shape.base),
-            Type::Platform(platform) => (one, *platform),
-            Type::Object(Facet::RecordSet, ..) => (one, PlatformType::known("*RecordSet")),
-            Type::MetadataKind(_) | Type::MetadataParts(..) => {
-                return Some(vec![Type::Platform(PlatformType::known("MetadataObject"))]);
-            }
-            Type::Managers(_) => {
-                return Some(vec![Type::Platform(PlatformType::known("*Manager"))]);
-            }
-            _ => return None,
-        };
-        self.platform_result(owner, platform.each())
-            .map(|one| vec![one])
-    }
-
-    /// What `[...]` behind a value of the type gives.
-    pub(super) fn index(&self, one: &Type) -> Option<Types> {
-        match one {
-            Type::Shape(shape) if is_map(shape.base) => {
-                let mut entries = self.each(one)?;
-                entries.retain(|entry| matches!(entry, Type::Shape(_)));
-                (!entries.is_empty()).then_some(())?;
-                self.member_types(&entries, "Значение")
-            }
-            Type::Shape(shape) if shape.base.is_open() => None,
-            Type::Shape(shape) if !shape.elements.is_empty() => Some(shape.elements.clone()),
-            Type::Shape(shape) => self
-                .platform_result(one, shape.base.index())
-                .map(|one| vec![one]),
-            Type::Platform(platform) => self
-                .platform_result(one, platform.index())
-                .map(|one| vec![one]),
-            Type::Object(Facet::RecordSet, ..) => self.each(one),
-            // One of them, nobody knows which.
-            Type::Managers(_) => Some(vec![Type::Platform(PlatformType::known("*Manager"))]),
-            _ => None,
-        }
-    }
-
-    /// The types that the metadata states, as types of values; `None` when one of them says too little.
-    pub(super) fn types_of_refs(&self, types: &[TypeRef]) -> Option<Types> {
-        let types: Option<Types> = types.iter().map(|one| self.type_of_ref(one)).collect();
-        types.filter(|types| !types.is_empty())
-    }
-
-    pub(super) fn type_of_ref(&self, one: &TypeRef) -> Option<Type> {
-        match *one {
-            TypeRef::Platform(platform) => Some(Type::Platform(platform)),
-            TypeRef::Object(facet, kind, name) => {
-                let name = self.view.metadata().names().key(name);
-                self.view.object_of_key(kind, name)?;
-                Some(Type::Object(facet, kind, name))
-            }
-            TypeRef::Named(_)
-            | TypeRef::Any(..)
-            | TypeRef::AnyRef
-            | TypeRef::Defined(_)
-            | TypeRef::Characteristic(_) => None,
-        }
-    }
-
-    /// Exported functions of global common modules with that name.
-    pub(super) fn global_export(&self, name: &str) -> Option<(&'a Module, &'a MethodEntry)> {
-        let key = self.view.metadata().names().find(name)?;
-        self.view
-            .objects(ObjectKind::CommonModule)
-            .filter(|module| {
-                module
-                    .parts()
-                    .iter()
-                    .any(|part| part.flags.has(ObjectFlags::GLOBAL))
-            })
-            .find_map(|module| {
-                let place =
-                    self.module_of(ObjectKind::CommonModule, module.key(), ModuleKind::Module);
-                self.view.modules(place).into_iter().find_map(|module| {
-                    let metadata = self.view.metadata();
-                    let method = metadata
-                        .methods(module)
-                        .iter()
-                        .find(|method| metadata.names().key(method.name) == key)?;
-                    method.is_export.then_some((module, method))
-                })
-            })
-    }
 }
 
-fn stated<'a>(types: Vec<TypeRef>) -> Value<'a> {
+pub(super) fn stated<'a>(types: Vec<TypeRef>) -> Value<'a> {
     if types.is_empty() {
         Value::Unknown
     } else {
         Value::Stated(types)
     }
-}
-
-fn is_map(platform: PlatformType) -> bool {
-    matches!(platform.english(), "Map" | "FixedMap")
 }
 
 /// Methods of the collections in `Метаданные`.

@@ -108,6 +108,10 @@ fn main() {
     {
         typed(&metadata, &modules, step.parse().unwrap());
     }
+    if times_us.is_empty() {
+        println!("no member accesses");
+        return;
+    }
     report("code ", &code);
     report("query", &query);
     times_us.sort_by(f64::total_cmp);

@@ -86,7 +86,7 @@ pub struct Resolver<'a> {
     /// Whether an answer on the way was cut off because it asked for itself.
     is_partial: Cell<bool>,
     member_lists: RefCell<FxHashMap<String, Rc<Vec<Member<'a>>>>>,
-    /// Queries in single literals, by the byte at which the literal starts.
+    /// Queries by the byte at which their first literal starts.
     queries: RefCell<FxHashMap<usize, Option<Rc<Query<'a, 'a>>>>>,
     /// Columns of executed queries, by the byte at which their text starts.
     query_columns: RefCell<FxHashMap<usize, Option<Fields<'a>>>>,
@@ -284,7 +284,8 @@ impl<'a> Resolver<'a> {
         }))
     }
 
-    /// The query in the literal around the byte `offset`, read once; `None` where the literal holds something else.
+    /// The query in the literal around the byte `offset` and those that are added to it, read once; `None` where they hold something
+    /// else.
     fn query_around(&self, code: &Code, offset: usize) -> Option<Rc<Query<'a, 'a>>> {
         let text = self.document.text();
         let raw = &code.scan.raw;
@@ -294,13 +295,19 @@ impl<'a> Resolver<'a> {
         let first = (0..=inside)
             .rev()
             .find(|&idx| matches!(raw[idx].kind, TokenKind::String | TokenKind::StringStart))?;
-        let start = raw[first].span.start;
+        let pieces = code.scan.added_literals(text, first);
+        let start = raw[*pieces.first()?].span.start;
         if let Some(known) = self.queries.borrow().get(&start) {
             return known.clone();
         }
-        let literal = literal(text, raw, first)?;
-        let tokens = lex_query(text, &literal);
-        let is_query = shape(text, &literal, &tokens, false) == LiteralShape::Query;
+        let mut tokens = Vec::new();
+        let mut is_query = false;
+        for piece in pieces {
+            let literal = literal(text, raw, piece)?;
+            let piece = lex_query(text, &literal);
+            is_query |= shape(text, &literal, &piece, is_query) == LiteralShape::Query;
+            tokens.extend(piece);
+        }
         let query = is_query.then(|| Rc::new(Query::new(self.view, text, tokens)));
         self.queries.borrow_mut().insert(start, query.clone());
         query

@@ -105,24 +105,45 @@ impl Document {
         // the comment of either.
         let mut first = self
             .methods
-            .partition_point(|method| method.span.start <= range.start)
+            .partition_point(|method| method.span.start < range.start)
             .saturating_sub(1);
-        // A method without its closing word goes on to wherever the next one starts.
-        while first > 0 && !self.methods[first - 1].is_complete {
-            first -= 1;
-        }
+        let start = loop {
+            // A method without its closing word goes on to wherever the next one starts.
+            while first > 0 && !self.methods[first - 1].is_complete {
+                first -= 1;
+            }
+            if first == 0 {
+                break 0;
+            }
+            // Whether a header counts depends on what stands before it in its line.
+            let start = line_start(&self.text, self.methods[first].span.start);
+            let at_start = self
+                .methods
+                .partition_point(|method| method.span.start < start);
+            if at_start == first {
+                break start;
+            }
+            first = at_start;
+        };
         let last = self
             .methods
             .partition_point(|method| method.span.start <= range.end);
-        let start = if first == 0 {
-            0
-        } else {
-            self.methods[first].span.start
+        let begins_line = |method: &Method| {
+            let start = method.span.start;
+            let line = line_start(&self.text, start);
+            self.text[line..start].trim().is_empty()
         };
-        let old_end = self
+        // The last one looked at has to be whole: an open header reads on into the annotations of the next.
+        let mut after = (last + 1).min(self.methods.len());
+        while self
             .methods
-            .get(last + 1)
-            .map_or(self.text.len(), |method| method.span.start);
+            .get(after)
+            .is_some_and(|next| !begins_line(next) || !self.methods[after - 1].is_complete)
+        {
+            after += 1;
+        }
+        let next = self.methods.get(after);
+        let old_end = next.map_or(self.text.len(), |method| method.span.start);
         self.text.replace_range(range.clone(), replacement);
         let shift = |at: usize| at + replacement.len() - range.len();
         let end = shift(old_end);
@@ -130,7 +151,6 @@ impl Document {
         for method in &mut found {
             moved(method, |at| at + start);
         }
-        let after = (last + 1).min(self.methods.len());
         for method in &mut self.methods[after..] {
             moved(method, shift);
         }
@@ -164,6 +184,17 @@ impl Document {
                 .filter(move |call| call.name == name && call.kind == kind);
             calls.map(move |call| (method.map(|_| idx), start + call.at as usize))
         })
+    }
+}
+
+/// The start of the line that holds `at`; of the first line of a string, where that line goes on with one.
+fn line_start(text: &str, mut at: usize) -> usize {
+    loop {
+        let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        if start == 0 || !text[start..].trim_start().starts_with('|') {
+            return start;
+        }
+        at = start - 1;
     }
 }
 

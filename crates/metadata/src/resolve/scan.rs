@@ -334,6 +334,48 @@ impl Scan {
         self.token(idx).kind == TokenKind::Punctuation
     }
 
+    /// The literals of the sum that the literal at `raw[first]` is a part of, by their index in `raw`: `"ВЫБРАТЬ" + Поля + "ИЗ ..."`. What
+    /// stands between them is left out.
+    pub(super) fn added_literals(&self, text: &str, first: usize) -> Vec<usize> {
+        let Ok(at) = self.code.binary_search(&(first as u32)) else {
+            return vec![first];
+        };
+        let is_string = |idx: usize| {
+            let kind = self.kind(idx);
+            matches!(kind, Some(TokenKind::String | TokenKind::StringStart))
+        };
+        let is_plus = |idx: usize| self.text(text, idx) == "+" && self.is_mark(idx);
+        // Over one operand and its `+`, to the next operand; a call is one operand.
+        let before = |at: usize| {
+            let last = at.checked_sub(2).filter(|_| is_plus(at - 1))?;
+            if self.text(text, last) != ")" || is_string(last) {
+                return Some(last);
+            }
+            let open = self.opening(text, last)?;
+            Some(
+                open.checked_sub(1)
+                    .filter(|&name| self.kind(name) == Some(TokenKind::Identifier))
+                    .unwrap_or(open),
+            )
+        };
+        let behind = |at: usize| {
+            let mut end = at + 1;
+            if !is_string(at) && self.text(text, end) == "(" {
+                end = self.closing(text, end)? + 1;
+            }
+            (end + 1 < self.len() && is_plus(end)).then_some(end + 1)
+        };
+        let earlier = std::iter::successors(before(at), |&at| before(at));
+        let mut operands: Vec<usize> = earlier.collect();
+        operands.reverse();
+        operands.push(at);
+        operands.extend(std::iter::successors(behind(at), |&at| behind(at)));
+        let literals = operands.into_iter().filter(|&operand| is_string(operand));
+        literals
+            .map(|operand| self.code[operand] as usize)
+            .collect()
+    }
+
     /// The arguments between the parentheses at `open` and `close`.
     pub(super) fn arguments(&self, text: &str, open: usize, close: usize) -> Vec<Range<usize>> {
         let mut arguments = Vec::new();

@@ -96,12 +96,13 @@ pub fn lex(text: &str) -> Vec<Token> {
 
 /// Whether a name may start with `c`.
 pub fn is_name_start(c: char) -> bool {
-    c == '_' || c.is_alphabetic()
+    // Russian letters first: the tables of Unicode are searched slowly.
+    matches!(c, 'А'..='я' | 'Ё' | 'ё' | 'a'..='z' | 'A'..='Z' | '_') || c.is_alphabetic()
 }
 
 /// Whether a name may go on with `c`.
 pub fn is_name_char(c: char) -> bool {
-    c == '_' || c.is_alphanumeric()
+    is_name_start(c) || c.is_alphanumeric()
 }
 
 /// Reads tokens one by one, in one pass and in constant memory.

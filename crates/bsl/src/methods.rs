@@ -292,6 +292,14 @@ fn is_method_word(kind: TokenKind) -> bool {
     )
 }
 
+fn is_method_border(kind: TokenKind) -> bool {
+    is_method_word(kind)
+        || matches!(
+            kind,
+            TokenKind::Keyword(Keyword::EndProcedure | Keyword::EndFunction)
+        )
+}
+
 /// Reserved words that may stand between the parentheses of a header.
 fn is_value(keyword: Keyword) -> bool {
     matches!(
@@ -353,7 +361,12 @@ fn callee(text: &str, tokens: &[Token], close: usize) -> Option<usize> {
     const FARTHEST: usize = 200;
     let mut depth = 0usize;
     for idx in (close.saturating_sub(FARTHEST)..=close).rev() {
+        // A stray parenthesis belongs to nothing in the method before.
+        if is_method_border(tokens[idx].kind) {
+            return None;
+        }
         match tokens[idx].text(text) {
+            ";" => return None,
             ")" => depth += 1,
             "(" => {
                 depth -= 1;

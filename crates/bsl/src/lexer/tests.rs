@@ -201,3 +201,11 @@ proptest! {
         assert_lossless(&text, &lex(&text));
     }
 }
+
+#[test]
+fn names_are_made_of_what_unicode_calls_letters_and_digits() {
+    for c in '\0'..=char::MAX {
+        assert_eq!(is_name_start(c), c == '_' || c.is_alphabetic(), "{c:?}");
+        assert_eq!(is_name_char(c), c == '_' || c.is_alphanumeric(), "{c:?}");
+    }
+}

@@ -151,3 +151,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_stray_parenthesis_takes_no_annotation_from_afar() {
+    let text = "&После(\"А\")\nПроцедура Б(В)\nКонецПроцедуры\n)\nПроцедура Г()\nКонецПроцедуры";
+    let found = methods(text);
+    assert_eq!(found[0].annotations.len(), 1);
+    assert!(found[1].annotations.is_empty());
+    assert!(text[found[1].span.clone()].starts_with("Процедура Г"));
+    let statement = "&После(А);\n)\nПроцедура Г()\nКонецПроцедуры";
+    assert!(methods(statement)[0].annotations.is_empty());
+}

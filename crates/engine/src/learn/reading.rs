@@ -29,6 +29,9 @@ pub struct Document<'a> {
     pub text: &'a [u32],
 }
 
+/// Learns a block: for each exit the rows `[n, d]`, and the n tokens that followed.
+type Learn<'a> = &'a mut dyn FnMut(Vec<Vec<f32>>, &[u32]) -> Result<(), EngineError>;
+
 /// Some tokens of a document that were read.
 #[derive(Debug)]
 pub(super) struct Block<'a> {
@@ -190,7 +193,7 @@ impl DocumentReader {
         &mut self,
         tokens: &[u32],
         threads: usize,
-        learn: &mut dyn FnMut(Vec<Vec<f32>>, &[u32]) -> Result<(), EngineError>,
+        learn: Learn<'_>,
     ) -> Result<(), EngineError> {
         if threads < 2 || tokens.len() <= BLOCK {
             return tokens

@@ -42,6 +42,8 @@ pub struct Typed {
     source: Option<PathBuf>,
     #[arg(long, value_name = "SRC")]
     foreign: Option<PathBuf>,
+    #[arg(long, value_name = "SRC", conflicts_with = "whole")]
+    then: Option<PathBuf>,
     #[arg(long, value_name = "N", default_value_t = 30_000)]
     pieces: usize,
     #[arg(long, value_name = "FILE.svg", conflicts_with = "whole")]
@@ -82,10 +84,15 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
         Some(foreign) => files(foreign, terminal)?,
         None => Vec::new(),
     };
+    let then = match &typed.then {
+        Some(then) => files(then, terminal)?,
+        None => Vec::new(),
+    };
     let bench = Bench {
         assistant: &assistant,
         held_out: &held_out,
         foreign: &foreign,
+        then: &then,
     };
     let bar = terminal.bar(0, &messages.text("bench-learn-bar"));
     let report = bench.report(typed, &taught, &bar);
@@ -175,6 +182,8 @@ struct Bench<'a> {
     assistant: &'a Assistant,
     held_out: &'a [LearnFile],
     foreign: &'a [LearnFile],
+    /// Taught after the source.
+    then: &'a [LearnFile],
 }
 
 impl Bench<'_> {
@@ -186,7 +195,9 @@ impl Bench<'_> {
     ) -> Result<Report, AssistError> {
         bar.set_length(2 * typed.pieces as u64);
         let costs = self.costs(taught)?;
-        let (curve, levels) = self.curve(taught, typed.pieces, bar)?;
+        let (curve, mut levels) = self.curve(taught, typed.pieces, bar)?;
+        let level_bytes = levels.bytes();
+        let then = self.teach_then(&mut levels, typed.pieces, bar)?;
         let poisoned = poisoned(taught);
         let (poisoned, _) = self.curve(&poisoned, typed.pieces * 5 / 4, bar)?;
         let (first, last) = (curve.first().cloned(), curve.last().cloned());
@@ -199,7 +210,12 @@ impl Bench<'_> {
             model: typed.model.clone(),
             threads: super::threads(),
             costs,
-            level_bytes: levels.bytes(),
+            level_bytes,
+            after_another: then.as_ref().and_then(|then| {
+                let (before, after) = (last.as_ref()?.own_bits.last()?, then.own_bits.last()?);
+                Some((after - before) / before)
+            }),
+            then,
             forgetting: harm(|point| &point.foreign_bits),
             gain: harm(|point| &point.own_bits).map(|change| -change),
             poisoned_own_bits: poisoned.last().map(|point| point.own_bits.clone()),
@@ -293,6 +309,26 @@ impl Bench<'_> {
         Ok((points, levels))
     }
 
+    /// Losses after another codebase was taught too; nothing without one.
+    fn teach_then(
+        &self,
+        levels: &mut LevelMemories,
+        max_pieces: usize,
+        bar: &ProgressBar,
+    ) -> Result<Option<Point>, AssistError> {
+        if self.then.is_empty() {
+            return Ok(None);
+        }
+        let end = levels.tokens() + max_pieces as u64;
+        for file in self.then {
+            if levels.tokens() >= end {
+                break;
+            }
+            bar.inc(self.assistant.teach(levels, file)? as u64);
+        }
+        self.point(levels).map(Some)
+    }
+
     fn point(&self, levels: &LevelMemories) -> Result<Point, AssistError> {
         Ok(Point {
             pieces: levels.tokens(),
@@ -375,6 +411,10 @@ struct Report {
     gain: Option<f64>,
     /// How much the last exit's loss on foreign code has risen; nothing without foreign code.
     forgetting: Option<f64>,
+    /// Losses after the other codebase was taught too.
+    then: Option<Point>,
+    /// How much the last exit's loss on held-out code has risen by that.
+    after_another: Option<f64>,
     /// Losses on held-out code after a stream of which a fifth was garbage.
     poisoned_own_bits: Option<Vec<f64>>,
 }
@@ -417,6 +457,16 @@ fn text(report: &Report, messages: &Messages) -> String {
             bits(&point.foreign_bits, 2),
         ];
         curve.row(cells, Emphasis::Plain);
+    }
+    if let Some(then) = &report.then {
+        let cells = [
+            messages.text("bench-learn-then"),
+            bits(&then.own_bits, 1),
+            bits(&then.own_bits, 2),
+            bits(&then.foreign_bits, 1),
+            bits(&then.foreign_bits, 2),
+        ];
+        curve.row(cells, Emphasis::Faint);
     }
     if let Some(poisoned) = &report.poisoned_own_bits {
         let cells = [

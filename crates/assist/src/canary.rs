@@ -36,7 +36,7 @@ impl Default for CanaryConfig {
             own_pieces: 512,
             fixed_pieces: 512,
             own_over_before: 0.3,
-            over_base: 0.03,
+            over_base: 0.10,
         }
     }
 }

@@ -369,15 +369,16 @@ mod tests {
         assert_eq!(own(2.0, 2.95, 3.0), Some(Harm::Project));
         assert_eq!(own(2.0, f64::NAN, 3.0), Some(Harm::Broken));
         // Over the base, and by this stretch or by earlier ones.
-        assert_eq!(own(2.95, 3.1, 3.0), Some(Harm::Project));
-        assert_eq!(own(3.1, 3.1, 3.0), None);
+        assert_eq!(own(2.95, 3.35, 3.0), Some(Harm::Project));
+        assert_eq!(own(3.35, 3.35, 3.0), None);
         let fixed = |before: f64, after: f64| {
             config
                 .harm_of_fixed(&[9.0, before], &[99.0, after], &[9.0, 2.5])
                 .map(|harmed| harmed.harm)
         };
         assert_eq!(fixed(2.5, 2.53), None);
-        assert_eq!(fixed(2.5, 2.6), Some(Harm::General));
+        assert_eq!(fixed(2.5, 2.6), None, "as clean code does");
+        assert_eq!(fixed(2.5, 2.8), Some(Harm::General));
         assert_eq!(
             fixed(2.0, 2.4),
             None,

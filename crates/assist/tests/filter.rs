@@ -8,24 +8,13 @@ mod fixture;
 
 use fixture::{MODULE, assistant, file, module};
 use nestor_assist::{Assistant, Counts, LearnFile, ProjectReport, Reason, Teaches};
-use nestor_memory::{ProjectStore, ProjectWriter, Projects, Root, WhenBusy};
+use nestor_memory::{ProjectStore, ProjectWriter, Projects};
 use tempfile::TempDir;
 
 const DAY: u64 = 24 * 60 * 60;
 
 fn writer(assistant: &Assistant, dir: &TempDir) -> ProjectWriter {
-    let name = "erp".parse().unwrap();
-    let projects = Projects::at(dir.path());
-    let mut writer = projects
-        .open_or_create(&name, &assistant.identity(), WhenBusy::Fail, 10 * DAY)
-        .unwrap();
-    let root = Root {
-        name: "cf".to_owned(),
-        location: "/src/cf".to_owned(),
-        role: None,
-    };
-    writer.set_root(&root).unwrap();
-    writer
+    fixture::writer(assistant, dir.path(), 10 * DAY)
 }
 
 /// Learns the files as all that the root has; returns the report and what of it was held back.

@@ -11,7 +11,7 @@ use nestor_assist::{
     AssistError, Assistant, CompleteRequest, Counts, LearnFile, ProjectReport, Speed,
 };
 use nestor_bsl::position::ByteOffset;
-use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Projects, Root, WhenBusy};
+use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Projects, WhenBusy};
 use tempfile::TempDir;
 
 /// Learns the files as everything that the root `cf` has now.
@@ -33,18 +33,7 @@ fn projects(dir: &TempDir) -> Projects {
 }
 
 fn writer(assistant: &Assistant, dir: &TempDir) -> ProjectWriter {
-    let name = "erp".parse().unwrap();
-    let identity = assistant.identity();
-    let mut writer = projects(dir)
-        .open_or_create(&name, &identity, WhenBusy::Fail, 0)
-        .unwrap();
-    let root = Root {
-        name: "cf".to_owned(),
-        location: "/src/cf".to_owned(),
-        role: None,
-    };
-    writer.set_root(&root).unwrap();
-    writer
+    fixture::writer(assistant, dir.path(), 0)
 }
 
 /// Numbers of modules that are no copies of each other.

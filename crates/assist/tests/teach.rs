@@ -15,9 +15,7 @@ use nestor_assist::{
     TeachReport,
 };
 use nestor_bsl::position::ByteOffset;
-use nestor_memory::{
-    FileToLearn, KeptLevels, LEVELS_FILE, ProjectWriter, Projects, Root, WhenBusy,
-};
+use nestor_memory::{FileToLearn, KeptLevels, LEVELS_FILE, ProjectWriter, Projects};
 use tempfile::TempDir;
 
 fn projects(dir: &TempDir) -> Projects {
@@ -25,17 +23,7 @@ fn projects(dir: &TempDir) -> Projects {
 }
 
 fn writer(assistant: &Assistant, dir: &TempDir) -> ProjectWriter {
-    let name = "erp".parse().unwrap();
-    let mut writer = projects(dir)
-        .open_or_create(&name, &assistant.identity(), WhenBusy::Fail, 7)
-        .unwrap();
-    let root = Root {
-        name: "cf".to_owned(),
-        location: "/src/cf".to_owned(),
-        role: None,
-    };
-    writer.set_root(&root).unwrap();
-    writer
+    fixture::writer(assistant, dir.path(), 7)
 }
 
 fn module(idx: usize) -> String {

@@ -8,7 +8,9 @@
 mod support;
 
 use nestor_metadata::facts::Trouble;
-use nestor_metadata::{FileHash, Index, IndexError, ObjectKind, ProblemKind, dump_info, fields};
+use nestor_metadata::{
+    FileHash, Index, IndexError, Metadata, ObjectKind, ProblemKind, dump_info, fields,
+};
 use proptest::prelude::*;
 use support::{Project, designer, designer_form, goods_designer, part, view};
 
@@ -19,6 +21,15 @@ fn only_problem(project: &Project) -> (String, ProblemKind) {
     };
     assert!(problem.to_string().starts_with(&problem.path));
     (problem.path.clone(), problem.kind.clone())
+}
+
+/// Whether the catalog `Товары` has the attribute `Первый`.
+fn has_first_attribute(metadata: &Metadata) -> bool {
+    let object = view(metadata, "x")
+        .object(ObjectKind::Catalog, "Товары")
+        .unwrap();
+    let attributes = fields::attributes(&object);
+    attributes.iter().any(|field| field.is_named("Первый"))
 }
 
 #[test]
@@ -36,14 +47,7 @@ fn a_file_that_ends_in_the_middle_gives_what_it_has() {
         (path, ProblemKind::Unreadable(Trouble::CutShort { .. })) if path == "Catalogs/Товары.xml"
     ));
     let (metadata, _) = project.link();
-    let object = view(&metadata, "x")
-        .object(ObjectKind::Catalog, "Товары")
-        .unwrap();
-    assert!(
-        fields::attributes(&object)
-            .iter()
-            .any(|field| field.is_named("Первый"))
-    );
+    assert!(has_first_attribute(&metadata));
 }
 
 #[test]
@@ -119,14 +123,7 @@ fn of_two_objects_with_one_name_the_first_counts() {
         )
     );
     let (metadata, _) = project.link();
-    let object = view(&metadata, "x")
-        .object(ObjectKind::Catalog, "Товары")
-        .unwrap();
-    assert!(
-        fields::attributes(&object)
-            .iter()
-            .any(|field| field.is_named("Первый"))
-    );
+    assert!(has_first_attribute(&metadata));
 }
 
 #[test]

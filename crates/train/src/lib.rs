@@ -24,7 +24,9 @@ pub use checkpoint::{Checkpoint, NamedTensor, RunState};
 pub use config::{Device, Intervals, LoaderConfig, OptimiserConfig, Size, TrainConfig};
 pub use device::{bench_step, parity};
 pub use error::TrainError;
-pub use record::{Event, Header, LevelScore, Record, Step, Summary, resident_bytes};
+pub use record::{
+    Event, Header, LevelScore, Record, Step, Summary, resident_bytes, resident_bytes_of,
+};
 pub use run::{Control, run};
 pub use schedule::{Budget, Schedule, Shape};
 pub use trainer::Phases;

@@ -168,7 +168,12 @@ impl Record {
 
 /// Resident memory of this process: now and at its peak. `None` where the system has no `/proc`.
 pub fn resident_bytes() -> (Option<u64>, Option<u64>) {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+    resident_bytes_of(std::process::id())
+}
+
+/// The same of another process.
+pub fn resident_bytes_of(process: u32) -> (Option<u64>, Option<u64>) {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) else {
         return (None, None);
     };
     let field = |name: &str| {

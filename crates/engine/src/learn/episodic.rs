@@ -463,11 +463,7 @@ impl Episodic {
     /// The memory as bytes that [`Episodic::from_bytes`] reads.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.bytes() + 64);
-        body.put_u32s(&[self.vocab as u32, self.width as u32]);
-        body.put_u64s(&[self.next_id, self.states_at_pick, self.added_since_pick]);
-        body.put_u32s(&[self.leaders.scales.len() as u32]);
-        body.put_f32s(&self.leaders.scales);
-        body.put_i8s(&self.leaders.codes);
+        self.put_head(&mut body);
         for list in &self.lists {
             let gone = list.gone;
             body.put_u32s(&[list.states() as u32]);
@@ -491,15 +487,9 @@ impl Episodic {
         width: usize,
         bytes: &[u8],
     ) -> Result<Self, EngineError> {
-        let mut memory = Self::new(config, vocab, width)?;
         let mut reader = SAVED.open(bytes)?;
-        reader.expect_size("vocabulary", vocab)?;
-        reader.expect_size("width", width)?;
-        memory.next_id = reader.u64()?;
-        memory.states_at_pick = reader.u64()?;
-        memory.added_since_pick = reader.u64()?;
-        let leaders = reader.u32()? as usize;
-        memory.leaders = read_rows(&mut reader, leaders, width)?;
+        let mut memory = Self::read_head(config, vocab, width, &mut reader)?;
+        let leaders = memory.leaders.scales.len();
         memory.lists.clear();
         let mut order = Vec::new();
         for index in 0..leaders.max(1) {
@@ -527,6 +517,34 @@ impl Episodic {
         if memory.order.len() > config.scan && leaders == 0 {
             memory.pick_leaders();
         }
+        Ok(memory)
+    }
+
+    /// What a saved memory begins with, whole or in outline: sizes, counters and leaders.
+    fn put_head(&self, body: &mut Vec<u8>) {
+        body.put_u32s(&[self.vocab as u32, self.width as u32]);
+        body.put_u64s(&[self.next_id, self.states_at_pick, self.added_since_pick]);
+        body.put_u32s(&[self.leaders.scales.len() as u32]);
+        body.put_f32s(&self.leaders.scales);
+        body.put_i8s(&self.leaders.codes);
+    }
+
+    /// A memory without states from what [`Episodic::put_head`] has put, with an empty list for each leader.
+    fn read_head(
+        config: EpisodicConfig,
+        vocab: usize,
+        width: usize,
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, EngineError> {
+        let mut memory = Self::new(config, vocab, width)?;
+        reader.expect_size("vocabulary", vocab)?;
+        reader.expect_size("width", width)?;
+        memory.next_id = reader.u64()?;
+        memory.states_at_pick = reader.u64()?;
+        memory.added_since_pick = reader.u64()?;
+        let leaders = reader.u32()? as usize;
+        memory.leaders = read_rows(reader, leaders, width)?;
+        memory.lists = vec![List::default(); leaders.max(1)];
         Ok(memory)
     }
 

@@ -12,6 +12,7 @@ use crate::terminal::Terminal;
 use nestor_assist::{Assistant, CompleteRequest, Speed};
 use nestor_bsl::position::ByteOffset;
 use nestor_eval::ProjectFile;
+use nestor_train::resident_bytes_of;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -89,7 +90,7 @@ impl Whole<'_> {
         let (mut learning, mut peak) = (Vec::new(), None);
         let status = loop {
             learning.push(self.ask(asked.next(), messages)?);
-            peak = peak_of(&child).or(peak);
+            peak = resident_bytes_of(child.id()).1.or(peak);
             bar.inc(1);
             if let Some(status) = child.try_wait().map_err(io)? {
                 break status;
@@ -161,16 +162,6 @@ impl Whole<'_> {
             .map_err(|error| explain::assist(messages, &error))?;
         Ok(turn.elapsed().as_secs_f64() * 1e3)
     }
-}
-
-/// The most memory that a process has held, where the system tells.
-fn peak_of(child: &Child) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 fn bytes_under(folder: &Path) -> u64 {

@@ -4,7 +4,7 @@
 //! leaders and the counters are enough to put every state back where it was, bit for bit.
 
 use super::super::frame::{Kind, Put};
-use super::{Episodic, EpisodicConfig, List, direction, encode, read_rows};
+use super::{Episodic, EpisodicConfig, direction, encode};
 use crate::EngineError;
 use crate::session::check_length;
 use std::collections::VecDeque;
@@ -40,11 +40,7 @@ impl Episodic {
         places.sort_unstable();
         let (ids, lists): (Vec<u64>, Vec<u32>) = places.into_iter().unzip();
         let mut body = Vec::new();
-        body.put_u32s(&[self.vocab as u32, self.width as u32]);
-        body.put_u64s(&[self.next_id, self.states_at_pick, self.added_since_pick]);
-        body.put_u32s(&[self.leaders.scales.len() as u32]);
-        body.put_f32s(&self.leaders.scales);
-        body.put_i8s(&self.leaders.codes);
+        self.put_head(&mut body);
         body.put_u32s(&[ids.len() as u32]);
         body.put_u64s(&ids);
         body.put_u32s(&lists);
@@ -61,16 +57,8 @@ impl Episodic {
         width: usize,
         bytes: &[u8],
     ) -> Result<(Self, Missing), EngineError> {
-        let mut memory = Self::new(config, vocab, width)?;
         let mut reader = SAVED.open(bytes)?;
-        reader.expect_size("vocabulary", vocab)?;
-        reader.expect_size("width", width)?;
-        memory.next_id = reader.u64()?;
-        memory.states_at_pick = reader.u64()?;
-        memory.added_since_pick = reader.u64()?;
-        let leaders = reader.u32()? as usize;
-        memory.leaders = read_rows(&mut reader, leaders, width)?;
-        memory.lists = vec![List::default(); leaders.max(1)];
+        let memory = Self::read_head(config, vocab, width, &mut reader)?;
         let states = reader.u32()? as usize;
         let ids = reader.u64s(states)?;
         let lists = reader.u32s(states)?;

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use nestor_engine::{DocumentReader, EngineError, LevelMemories, LevelMemoriesConfig, Model};
+use nestor_engine::{
+    Document, DocumentReader, EngineError, LevelMemories, LevelMemoriesConfig, Model,
+};
 use nestor_memory::Harm;
 
 use crate::assistant::Assistant;
@@ -119,8 +121,12 @@ impl Canary {
         for (path, text) in FIXED_TEXTS {
             let stream = FileStream::new(assistant.tokenizer(), path, text.to_owned());
             let (opening, text) = stream.opening_and_text();
-            let text = &text[..text.len().min(config.fixed_pieces)];
-            fixed.read(&model, opening, text, FIXED_STRIDE, threads)?;
+            let document = Document {
+                strand: None,
+                opening,
+                text: &text[..text.len().min(config.fixed_pieces)],
+            };
+            fixed.read(&model, document, FIXED_STRIDE, threads)?;
         }
         Ok(Self {
             config,
@@ -134,15 +140,16 @@ impl Canary {
         })
     }
 
-    /// Takes other code of the project's own: pairs of what a document opens with and its text.
+    /// Takes other code of the project's own.
     pub fn set_own<'a>(
         &mut self,
-        documents: impl Iterator<Item = (&'a [u32], &'a [u32])>,
+        documents: impl Iterator<Item = Document<'a>>,
     ) -> Result<(), AssistError> {
         self.own = Probe::default();
-        for (opening, text) in documents {
-            let text = &text[..text.len().min(self.config.own_pieces_of_file())];
-            self.own.read(&self.model, opening, text, 1, self.threads)?;
+        for mut document in documents {
+            let n = document.text.len().min(self.config.own_pieces_of_file());
+            document.text = &document.text[..n];
+            self.own.read(&self.model, document, 1, self.threads)?;
         }
         self.own_base = self.own.losses(&self.model, &self.silent, self.threads)?;
         Ok(())
@@ -268,6 +275,8 @@ struct Chunk {
     /// By exit, `[n, d]`.
     rows: Vec<Vec<f32>>,
     targets: Vec<u32>,
+    /// Whose memories read it; `None` for those at work.
+    strand: Option<String>,
     /// The first of its text: it tells how far the memories can be believed and is not scored, as before a completion.
     opens: bool,
 }
@@ -277,18 +286,18 @@ impl Probe {
     fn read(
         &mut self,
         model: &Arc<Model>,
-        opening: &[u32],
-        text: &[u32],
+        document: Document<'_>,
         stride: usize,
         threads: usize,
     ) -> Result<(), AssistError> {
-        let mut reader = DocumentReader::new(Arc::clone(model), opening, threads)?;
-        for (at, chunk) in text.chunks(LevelMemories::CHUNK).enumerate() {
+        let mut reader = DocumentReader::new(Arc::clone(model), document.opening, threads)?;
+        for (at, chunk) in document.text.chunks(LevelMemories::CHUNK).enumerate() {
             let rows = reader.read(chunk)?;
             if at % stride == 0 {
                 self.chunks.push(Chunk {
                     rows,
                     targets: chunk.to_vec(),
+                    strand: document.strand.map(str::to_owned),
                     opens: at == 0,
                 });
             }
@@ -311,6 +320,9 @@ impl Probe {
         for chunk in &self.chunks {
             if chunk.opens {
                 believing = levels.clone();
+                if let Some(strand) = &chunk.strand {
+                    believing.turn_to(strand);
+                }
                 believing.watch(model, &chunk.rows, &chunk.targets, threads)?;
                 continue;
             }

@@ -253,12 +253,12 @@ impl Assistant {
             .with_threads(rayon::current_num_threads());
         predictor.set_cache(Some(cache))?;
         let memory = self.memory();
-        let levels = memory.levels().map(|levels| {
+        let levels = memory.levels_for(&request.path).map(|levels| {
             // What the project knows of this very file would recite the text after the cursor.
             if memory.holds(&request.path) {
                 Arc::new(levels.without_episodic())
             } else {
-                Arc::clone(levels)
+                levels
             }
         });
         predictor.set_memories(levels);

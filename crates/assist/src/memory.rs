@@ -5,11 +5,12 @@
 //! `engine`'s; whoever reads a file through the network puts them back when it was learned. It knows pieces and paths, never
 //! text.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use nestor_cache::{CorpusNgram, NestedCache};
 use nestor_engine::LevelMemories;
-use nestor_memory::ProjectCounts;
+use nestor_memory::{ProjectCounts, strand_of};
 
 use crate::document::module_folder;
 use crate::error::AssistError;
@@ -19,6 +20,10 @@ use crate::error::AssistError;
 pub struct ProjectMemory {
     counts: ProjectCounts,
     levels: Option<Arc<LevelMemories>>,
+    /// Names of the project's roots; empty where paths do not begin with one.
+    roots: BTreeSet<String>,
+    /// Paths of a vendor's code.
+    vendor: HashSet<String>,
 }
 
 impl From<ProjectCounts> for ProjectMemory {
@@ -27,6 +32,8 @@ impl From<ProjectCounts> for ProjectMemory {
         Self {
             counts,
             levels: None,
+            roots: BTreeSet::new(),
+            vendor: HashSet::new(),
         }
     }
 }
@@ -77,6 +84,23 @@ impl ProjectMemory {
     #[must_use]
     pub fn levels(&self) -> Option<&Arc<LevelMemories>> {
         self.levels.as_ref()
+    }
+
+    /// The memories for an open file: those of the strand that learns such code.
+    #[must_use]
+    pub fn levels_for(&self, path: &str) -> Option<Arc<LevelMemories>> {
+        let mut levels = self.levels.clone()?;
+        let root = path.split('/').next().unwrap_or_default();
+        if self.roots.contains(root) {
+            let strand = strand_of(root, self.vendor.contains(path));
+            Arc::make_mut(&mut levels).turn_to(&strand);
+        }
+        Some(levels)
+    }
+
+    /// Says which roots the project has, and which of its files are a vendor's.
+    pub(crate) fn set_strands(&mut self, roots: BTreeSet<String>, vendor: HashSet<String>) {
+        (self.roots, self.vendor) = (roots, vendor);
     }
 
     /// Puts the memories of levels 2 and 3 to work, or takes them away.

@@ -70,7 +70,11 @@ impl Assistant {
             .iter()
             .map(|stream| {
                 let (opening, text) = stream.opening_and_text();
-                Document { opening, text }
+                Document {
+                    strand: None,
+                    opening,
+                    text,
+                }
             })
             .collect();
         let threads = rayon::current_num_threads();

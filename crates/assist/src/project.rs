@@ -97,6 +97,11 @@ impl Assistant {
         let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
         let mut memory = ProjectMemory::from(counts);
         memory.set_levels(levels.map(|levels| levels.memories));
+        let vendor = store.files().filter(|(_, file)| file.vendor);
+        memory.set_strands(
+            store.roots().map(|root| root.name.clone()).collect(),
+            vendor.map(|(path, _)| path.to_owned()).collect(),
+        );
         self.set_memory(memory);
         Ok(())
     }
@@ -116,6 +121,7 @@ impl Assistant {
             assistant: self,
             writer,
             root: root.to_owned(),
+            vendor: false,
             counts,
             seen: HashSet::new(),
             copies: None,
@@ -130,6 +136,7 @@ pub struct ProjectLearning<'a> {
     assistant: &'a mut Assistant,
     writer: &'a mut ProjectWriter,
     root: String,
+    vendor: bool,
     counts: Counts,
     seen: HashSet<String>,
     /// The project's files in groups of near-duplicates; known once a file is new.
@@ -204,6 +211,13 @@ fn teaches(file: &LearnedFile) -> Teaches {
 }
 
 impl ProjectLearning<'_> {
+    /// The same pass over files that are a vendor's code, or not.
+    #[must_use]
+    pub fn of_vendor(mut self, vendor: bool) -> Self {
+        self.vendor = vendor;
+        self
+    }
+
     /// Learns the files that are new or changed, in the order given. Paths are those inside the root. The files are cut into
     /// pieces together, so a few dozen at a time are best.
     ///
@@ -296,7 +310,7 @@ impl ProjectLearning<'_> {
             return Ok(());
         }
         let verdict = self.judge(path, cut)?;
-        let change = match self.write(path, &cut.sha256, &cut.pieces, verdict) {
+        let change = match self.write(path, &cut.sha256, &cut.pieces, verdict, self.vendor) {
             Ok(change) => change,
             Err(AssistError::Memory(
                 error @ (MemoryError::Path { .. } | MemoryError::Cache(_)),
@@ -375,7 +389,7 @@ impl ProjectLearning<'_> {
         let due = Copies::due(&files);
         for ((path, _), due) in files.into_iter().zip(due) {
             let file = self.writer.file(&path).expect("ordered by what is learned");
-            let (taught, sha256) = (teaches(file), file.sha256.clone());
+            let (taught, sha256, vendor) = (teaches(file), file.sha256.clone(), file.vendor);
             if !is_copy(file) || due <= taught {
                 continue;
             }
@@ -385,7 +399,7 @@ impl ProjectLearning<'_> {
             let verdict =
                 Verdict::copy(due).and(judge_alone(&text, self.assistant.train_methods()));
             if verdict.teaches > taught {
-                self.write(&path, &sha256, &pieces, verdict)?;
+                self.write(&path, &sha256, &pieces, verdict, vendor)?;
             }
         }
         Ok(())
@@ -398,6 +412,7 @@ impl ProjectLearning<'_> {
         sha256: &str,
         pieces: &[u32],
         verdict: Verdict,
+        vendor: bool,
     ) -> Result<Change, AssistError> {
         let filter = verdict
             .reason
@@ -413,6 +428,7 @@ impl ProjectLearning<'_> {
             pieces,
             weight: verdict.levels_weight(),
             filter: filter.as_ref(),
+            vendor,
         })?;
         if let Some(memory) = self.memory() {
             match verdict.teaches {

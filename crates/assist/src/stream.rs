@@ -82,7 +82,7 @@ impl FileStream {
     }
 
     /// What the document opens with, and the pieces of its text.
-    pub(crate) fn opening_and_text(&self) -> (&[u32], &[u32]) {
+    pub fn opening_and_text(&self) -> (&[u32], &[u32]) {
         let (opening, rest) = self.tokens.split_at(self.n_opening);
         (opening, &rest[..self.pieces.len()])
     }

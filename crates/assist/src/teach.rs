@@ -5,7 +5,7 @@
 //! count as before, but teach these levels nothing until their text changes. Where a stretch ends depends on the texts alone, so the
 //! same lessons give the same memories. Called by `project`; it must not know where files come from.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use nestor_bsl::pieces::{EOF, PRE};
@@ -57,6 +57,16 @@ pub(crate) fn opening_and_text(pieces: &[u32]) -> (&[u32], &[u32]) {
     let opening = pieces.iter().position(|piece| *piece == PRE);
     let (opening, text) = pieces.split_at(opening.map_or(0, |at| at + 1));
     (opening, text.strip_suffix(&[EOF]).unwrap_or(text))
+}
+
+/// A learned document as a strand learns it.
+fn document<'a>(pieces: &'a [u32], strand: &'a str) -> Document<'a> {
+    let (opening, text) = opening_and_text(pieces);
+    Document {
+        strand: Some(strand),
+        opening,
+        text,
+    }
 }
 
 impl Assistant {
@@ -260,10 +270,8 @@ impl Teacher<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         let documents: Vec<Document<'_>> = pieces
             .iter()
-            .map(|pieces| {
-                let (opening, text) = opening_and_text(pieces);
-                Document { opening, text }
-            })
+            .zip(lessons)
+            .map(|(pieces, file)| document(pieces, &file.strand))
             .collect();
         let (mut taught, mut goes_on) = (0, true);
         let done = &mut self.done;
@@ -335,15 +343,15 @@ impl Teacher<'_> {
 
     fn teach(&mut self, file: &Untaught) -> Result<Option<Harmed>, AssistError> {
         let pieces = self.writer.pieces_of_change(file.seq)?;
-        let (opening, text) = opening_and_text(&pieces);
+        let lesson = [document(&pieces, &file.strand)];
         let threads = rayon::current_num_threads();
         let memories = &mut self.levels.memories;
         let taught = memories
-            .learn_document(self.assistant.model(), opening, text, threads)
+            .learn_documents(self.assistant.model(), &lesson, threads, &mut |_| true)
             .map_err(AssistError::from);
         self.levels.seen.push(file.seq);
         match taught {
-            Ok(()) => Ok(None),
+            Ok(_) => Ok(None),
             Err(error) => canary::is_broken(&error).map(Some).ok_or(error),
         }
     }
@@ -378,22 +386,34 @@ impl Teacher<'_> {
     ) -> Result<Measured, AssistError> {
         let mut documents = Vec::new();
         let mut pieces = 0;
-        let seqs = next.iter().map(|file| file.seq);
-        for seq in seqs.chain(before.seen.iter().rev().copied()) {
+        let next = next.iter().map(|file| (file.seq, file.strand.clone()));
+        let files: HashMap<u64, String> = self
+            .writer
+            .files()
+            .map(|(_, file)| (file.seq, file.strand()))
+            .collect();
+        let last = before.seen.iter().rev();
+        // A text that was replaced has no strand; another will do.
+        let last = last.filter_map(|seq| Some((*seq, files.get(seq)?.clone())));
+        for (seq, strand) in next.chain(last) {
             if pieces >= self.config.own_pieces {
                 break;
             }
-            let document = self.writer.pieces_of_change(seq)?;
+            let pieces_of_file = self.writer.pieces_of_change(seq)?;
             // Something must be left behind the first chunk, which is not scored.
-            let scored = document.len().min(self.config.own_pieces_of_file());
+            let scored = pieces_of_file.len().min(self.config.own_pieces_of_file());
             if scored > LevelMemories::CHUNK {
                 pieces += scored;
-                documents.push(document);
+                documents.push((pieces_of_file, strand));
             }
         }
         let known = self.measured.take();
         let canary = self.canary()?;
-        canary.set_own(documents.iter().map(|pieces| opening_and_text(pieces)))?;
+        canary.set_own(
+            documents
+                .iter()
+                .map(|(pieces, strand)| document(pieces, strand)),
+        )?;
         match known {
             Some(known) => canary.measure_own(&before.memories, known),
             None => canary.measure(&before.memories),
@@ -459,6 +479,7 @@ mod tests {
                 .map(|pieces| Untaught {
                     seq: 1,
                     path: String::new(),
+                    strand: String::new(),
                     sha256: String::new(),
                     pieces: *pieces,
                 })

@@ -15,7 +15,7 @@ use nestor_assist::{
     TeachReport,
 };
 use nestor_bsl::position::ByteOffset;
-use nestor_memory::{FileToLearn, KeptLevels, LEVELS_FILE, ProjectWriter, Projects};
+use nestor_memory::{FileToLearn, KeptLevels, LEVELS_FILE, ProjectWriter, Projects, Root};
 use tempfile::TempDir;
 
 fn projects(dir: &TempDir) -> Projects {
@@ -40,17 +40,29 @@ fn good(idx: usize) -> LearnFile {
 
 /// Learns files beside those that the root has, past the filter of what is learned: the protection must hold without it.
 fn learn(assistant: &Assistant, writer: &mut ProjectWriter, files: &[LearnFile]) {
+    learn_root(assistant, writer, "cf", false, files);
+}
+
+/// The same for another root, whose code may be a vendor's.
+fn learn_root(
+    assistant: &Assistant,
+    writer: &mut ProjectWriter,
+    root: &str,
+    vendor: bool,
+    files: &[LearnFile],
+) {
     for file in files {
-        let path = format!("cf/{}", file.path);
+        let path = format!("{root}/{}", file.path);
         let stream = FileStream::new(assistant.tokenizer(), &path, file.text.clone());
         writer
             .learn(&FileToLearn {
-                root: "cf",
+                root,
                 path: &path,
                 sha256: &nestor_engine::sha256_hex(file.text.as_bytes()),
                 pieces: stream.tokens(),
                 weight: 1.0,
                 filter: None,
+                vendor,
             })
             .unwrap();
     }
@@ -171,6 +183,51 @@ fn rolling_back_gives_the_answers_of_then_and_teaches_nothing_anew() {
     assert_eq!(teach(&assistant, &mut writer).files, 2);
     assert!(levels(&assistant, &dir) == levels_now);
     assert_eq!(completions(&assistant, &dir), answers_now);
+}
+
+#[test]
+fn each_root_and_a_vendors_code_teach_strands_of_their_own() {
+    let dir = TempDir::new().unwrap();
+    let assistant = assistant(3, None);
+    let mut writer = writer(&assistant, &dir);
+    learn(&assistant, &mut writer, &[good(0), good(1)]);
+    teach(&assistant, &mut writer);
+    let open = |assistant: &Assistant| {
+        let store = projects(&dir).open(&"erp".parse().unwrap()).unwrap();
+        let mut opened = assistant.clone();
+        opened.load_project(&store, 1, &mut |_| {}).unwrap();
+        opened
+    };
+    let own = |assistant: &Assistant| {
+        let path = format!("cf/{}", module(9));
+        let levels = assistant.memory().levels_for(&path).unwrap();
+        bits(assistant, &levels)
+    };
+    let before = own(&open(&assistant));
+    writer
+        .set_root(&Root {
+            name: "lib".to_owned(),
+            location: "lib".to_owned(),
+            role: None,
+        })
+        .unwrap();
+    learn_root(&assistant, &mut writer, "lib", false, &[good(2)]);
+    learn_root(&assistant, &mut writer, "cf", true, &[good(3)]);
+    teach(&assistant, &mut writer);
+    let opened = open(&assistant);
+    // Nothing that others have taught is in what own code uses.
+    assert_eq!(own(&opened), before);
+    let memory = opened.memory();
+    let strand = |path: &str| {
+        let levels = memory.levels_for(path).unwrap();
+        levels.strands().next().unwrap().to_owned()
+    };
+    assert_eq!(strand(&format!("cf/{}", module(0))), "cf");
+    assert_eq!(strand("cf/CommonModules/Новый/Ext/Module.bsl"), "cf");
+    assert_eq!(strand(&format!("cf/{}", module(3))), "cf/vendor");
+    assert_eq!(strand(&format!("lib/{}", module(2))), "lib");
+    // A path outside the roots is read with what learned last.
+    assert_eq!(strand("Файл.bsl"), "cf/vendor");
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub struct Untaught {
     pub seq: u64,
     /// Its path.
     pub path: String,
+    /// Name of the strand that learns it.
+    pub strand: String,
     /// SHA-256 of the normalised text.
     pub sha256: String,
     /// Pieces in it.
@@ -205,6 +207,7 @@ impl ProjectStore {
             .map(|(path, file)| Untaught {
                 seq: file.seq,
                 path: path.to_owned(),
+                strand: file.strand(),
                 sha256: file.sha256.clone(),
                 pieces: file.pieces,
             })

@@ -37,7 +37,7 @@ pub use name::{ProjectName, fitting_name};
 pub use projects::Projects;
 pub use quarantine::{Harm, Quarantined};
 pub use record::{Filtered, Operation, Record, Role, Root};
-pub use replay::LearnedFile;
+pub use replay::{LearnedFile, strand_of};
 pub use segments::{MAX_PIECES, Place};
 pub use store::{Cut, LoadProgress, ProjectStore};
 pub use writer::{Change, FileToLearn, Forgotten, ProjectWriter, RolledBack, SOURCES_FILE};

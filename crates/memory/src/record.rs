@@ -49,6 +49,9 @@ pub enum Operation {
         /// Why it does not teach all that it could; `None`, and not written, for a file that does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         filter: Option<Filtered>,
+        /// Whether it is a vendor's, which levels 2 and 3 learn apart from own code; not written for own code.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        vendor: bool,
     },
     /// Takes up a text again that was learned under the same path before: its pieces lie where they were put then, and what they
     /// have taught levels 2 and 3 is not taught anew.

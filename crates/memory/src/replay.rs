@@ -25,6 +25,8 @@ pub struct LearnedFile {
     pub place: Place,
     /// What is held back of it.
     pub filter: Option<Filtered>,
+    /// Whether it is a vendor's code.
+    pub vendor: bool,
 }
 
 impl LearnedFile {
@@ -34,10 +36,28 @@ impl LearnedFile {
         self.filter.as_ref().is_none_or(|filter| filter.counts)
     }
 
+    /// Name of the strand of levels 2 and 3 that learns it, see [`strand_of`].
+    #[must_use]
+    pub fn strand(&self) -> String {
+        strand_of(&self.root, self.vendor)
+    }
+
     /// Whether levels 2 and 3 learn it.
     #[must_use]
     pub fn teaches_levels(&self) -> bool {
         self.counts() && self.weight > 0.0
+    }
+}
+
+/// Name of the strand of levels 2 and 3 that learns a root's own code, or what it has of a vendor's: each learns apart, so that a
+/// library or a vendor's modules do not wear out what own code has taught.
+#[must_use]
+pub fn strand_of(root: &str, vendor: bool) -> String {
+    // A root's name has no slash.
+    if vendor {
+        format!("{root}/vendor")
+    } else {
+        root.to_owned()
     }
 }
 
@@ -164,6 +184,7 @@ pub(crate) fn learned(record: &Record) -> Option<LearnedFile> {
         weight,
         place,
         filter,
+        vendor,
         ..
     } = &record.op
     else {
@@ -177,6 +198,7 @@ pub(crate) fn learned(record: &Record) -> Option<LearnedFile> {
         weight: *weight,
         place: (*place)?,
         filter: filter.clone(),
+        vendor: *vendor,
     })
 }
 
@@ -221,6 +243,7 @@ mod tests {
             weight: 1.0,
             place: (!erased).then_some(Place { at: 0, len: 0 }),
             filter: None,
+            vendor: false,
         }
     }
 

@@ -65,6 +65,8 @@ pub struct FileToLearn<'a> {
     pub weight: f32,
     /// What is held back of it.
     pub filter: Option<&'a Filtered>,
+    /// Whether it is a vendor's code.
+    pub vendor: bool,
 }
 
 /// What a file is to a project.
@@ -262,6 +264,7 @@ impl ProjectWriter {
             weight: file.weight,
             place: None,
             filter: file.filter.cloned(),
+            vendor: file.vendor,
         };
         check_plain(&op, file.path)?;
         let path = self.store.segments_path();

@@ -199,6 +199,7 @@ fn files_that_cannot_be_learned_change_nothing() {
         pieces,
         weight,
         filter: None,
+        vendor: false,
     };
     for wrong in [
         file("cf", "cfe/a.bsl", &[1], 1.0),

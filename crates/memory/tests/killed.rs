@@ -41,6 +41,7 @@ fn child() {
             pieces: &text,
             weight: 1.0,
             filter: None,
+            vendor: false,
         });
         let done = learned.and_then(|_| {
             if idx % 5 == 0 {

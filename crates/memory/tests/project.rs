@@ -535,6 +535,7 @@ fn what_a_filter_keeps_from_counting_is_remembered() {
         pieces: &[1, 2, 3],
         weight,
         filter,
+        vendor: false,
     };
     let change = writer.learn(&file("cf/blob.bsl", Some(&not_counted), 0.0));
     assert_eq!(change.unwrap(), Change::New);

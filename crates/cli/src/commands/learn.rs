@@ -392,7 +392,8 @@ fn learn(
         .set_root(root)
         .map_err(|error| explain::memory(messages, &error))?;
     let learning = assistant.learn_project(writer, &root.name, Counts::Stay);
-    let mut learning = learning.map_err(told)?;
+    let is_vendor = CLASSES[class] == nestor_corpus::source::Origin::Vendor;
+    let mut learning = learning.map_err(told)?.of_vendor(is_vendor);
     for path in plan.beside(class) {
         learning.keep(path);
     }

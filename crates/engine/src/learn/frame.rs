@@ -106,6 +106,11 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// A reader of bytes inside a body that was opened.
+    pub fn new(kind: &'static Kind, body: &'a [u8]) -> Self {
+        Self { kind, body }
+    }
+
     fn take(&mut self, count: usize, size: usize) -> Result<&'a [u8], EngineError> {
         let taken = count
             .checked_mul(size)
@@ -155,6 +160,11 @@ impl<'a> Reader<'a> {
 
     pub fn u64(&mut self) -> Result<u64, EngineError> {
         Ok(self.u64s(1)?[0])
+    }
+
+    /// A number of bytes; one that this machine cannot count is more than there are.
+    pub fn length(&mut self) -> Result<usize, EngineError> {
+        Ok(usize::try_from(self.u64()?).unwrap_or(usize::MAX))
     }
 
     /// A size that must be the one that the caller knows.

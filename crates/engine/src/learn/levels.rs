@@ -18,11 +18,14 @@ use super::{
 use crate::session::head_logits;
 use crate::{EngineError, Model};
 use nestor_kernels::softmax_in_place;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod outline;
+mod strand;
 
 pub use outline::LevelsOutline;
+use strand::Strand;
 
 /// The exit, counted from 0, whose rows the episodic memory holds.
 const EPISODIC_EXIT: usize = 1;
@@ -35,7 +38,7 @@ const SPREAD: f32 = 0.01;
 
 static SAVED: Kind = Kind {
     magic: b"NestorLM",
-    version: 1,
+    version: 2,
     what: "memories of levels 2 and 3",
 };
 
@@ -93,17 +96,20 @@ impl Default for LevelMemoriesConfig {
 }
 
 /// The memories of one project, or of one document that forked them. A clone shares what neither side has changed.
+///
+/// What levels 2 and 3 learn of code that has little in common would wear out what they know of the other, so it goes into strands: parts of a
+/// project (its roots; own code and a vendor's) that learn apart. A strand begins as a fork of the one that learned last. The
+/// nearest states are common to all.
 #[derive(Debug, Clone)]
 pub struct LevelMemories {
     config: LevelMemoriesConfig,
-    /// Of the exits from the second on.
-    deltas: Vec<OutputDelta>,
-    /// Only a network of three stages has a place for it.
-    mlp: Option<ExitMlp>,
+    /// The strand at work.
+    strand: Strand,
+    /// Its name; empty until one is asked for.
+    name: Arc<str>,
+    /// The others.
+    resting: Arc<BTreeMap<Arc<str>, Strand>>,
     episodic: Arc<Episodic>,
-    /// How far the memories of each exit from the second on are believed.
-    trust: Trust,
-    since_step: usize,
     tokens: u64,
 }
 
@@ -120,23 +126,16 @@ impl LevelMemories {
         check_size("period", config.period)?;
         check_size("neighbours", config.neighbours)?;
         check_option("temperature", config.temperature, config.temperature > 0.0)?;
-        let deltas = (EPISODIC_EXIT..network.stages)
-            .map(|_| OutputDelta::new(config.delta, network.vocab, network.width))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mlp = (network.stages > MLP_EXIT)
-            .then(|| ExitMlp::new(config.mlp, network.width, 1))
-            .transpose()?;
         Ok(Self {
             config,
-            trust: Trust::new(deltas.len()),
-            deltas,
-            mlp,
+            strand: Strand::new(&config, network)?,
+            name: Arc::from(""),
+            resting: Arc::default(),
             episodic: Arc::new(Episodic::new(
                 config.episodic,
                 network.vocab,
                 network.width,
             )?),
-            since_step: 0,
             tokens: 0,
         })
     }
@@ -155,6 +154,34 @@ impl LevelMemories {
         memories
     }
 
+    /// Puts a strand to work; one that has learned nothing yet begins as a fork of the one at work.
+    ///
+    /// ```text
+    /// base ---learns---> base ------------------------> base
+    ///                     +-fork-> extension --learns-->
+    /// ```
+    pub fn turn_to(&mut self, strand: &str) {
+        if *self.name == *strand {
+            return;
+        }
+        let resting = Arc::make_mut(&mut self.resting);
+        let next = resting.remove(strand);
+        let next = next.unwrap_or_else(|| self.strand.clone());
+        let before = std::mem::replace(&mut self.strand, next);
+        let name = std::mem::replace(&mut self.name, Arc::from(strand));
+        // What has learned before anyone named a strand goes on under the first name.
+        if !name.is_empty() {
+            resting.insert(name, before);
+        }
+    }
+
+    /// Names of the strands, that at work first.
+    pub fn strands(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name)
+            .chain(self.resting.keys())
+            .map(|name| &**name)
+    }
+
     /// Tokens taught so far.
     pub fn tokens(&self) -> u64 {
         self.tokens
@@ -162,8 +189,8 @@ impl LevelMemories {
 
     /// Resident bytes, shared with clones or not.
     pub fn bytes(&self) -> usize {
-        let deltas: usize = self.deltas.iter().map(OutputDelta::bytes).sum();
-        deltas + self.mlp.as_ref().map_or(0, ExitMlp::bytes) + self.episodic.bytes()
+        let resting: usize = self.resting.values().map(Strand::bytes).sum();
+        self.strand.bytes() + resting + self.episodic.bytes()
     }
 
     /// Probabilities that an exit (from 0) gives with its memories, as far as they are believed: `rows` is `[n, d]`, the result
@@ -182,7 +209,8 @@ impl LevelMemories {
         let Some(mut changed) = answers.changed else {
             return Ok(answers.plain);
         };
-        self.trust
+        self.strand
+            .trust
             .blend(exit - EPISODIC_EXIT, &answers.plain, &mut changed);
         Ok(changed)
     }
@@ -225,7 +253,8 @@ impl LevelMemories {
             return Ok(answers.plain);
         };
         let mut probs = changed.clone();
-        self.trust
+        self.strand
+            .trust
             .blend(exit - EPISODIC_EXIT, &answers.plain, &mut probs);
         answers.changed = Some(changed);
         self.believe(exit, &answers, targets);
@@ -333,6 +362,7 @@ impl LevelMemories {
     ) -> Result<(), EngineError> {
         let parts = self.config.parts;
         if let Some(mlp) = self
+            .strand
             .mlp
             .as_mut()
             .filter(|_| parts.level3 && exit == MLP_EXIT)
@@ -343,11 +373,11 @@ impl LevelMemories {
                 probs: lesson.probs,
                 head: model.head(),
             };
-            let delta = self.deltas.get(exit - EPISODIC_EXIT);
+            let delta = self.strand.deltas.get(exit - EPISODIC_EXIT);
             mlp.accumulate_under(batch, delta.filter(|_| parts.level2), threads)?;
         }
         if parts.level2 {
-            let delta = &mut self.deltas[exit - EPISODIC_EXIT];
+            let delta = &mut self.strand.deltas[exit - EPISODIC_EXIT];
             delta.learn(lesson.used, lesson.targets, lesson.probs)?;
         }
         Ok(())
@@ -364,10 +394,10 @@ impl LevelMemories {
             Arc::make_mut(&mut self.episodic).push_batch(rows.as_ref(), targets)?;
         }
         self.tokens = self.tokens.saturating_add(targets.len() as u64);
-        self.since_step += targets.len();
-        if self.since_step >= self.config.period {
-            self.since_step = 0;
-            if let Some(mlp) = self.mlp.as_mut().filter(|_| parts.level3) {
+        self.strand.since_step += targets.len();
+        if self.strand.since_step >= self.config.period {
+            self.strand.since_step = 0;
+            if let Some(mlp) = self.strand.mlp.as_mut().filter(|_| parts.level3) {
                 mlp.step();
             }
         }
@@ -381,17 +411,22 @@ impl LevelMemories {
 
     /// The memories as bytes of a kind, which decides what stands for the nearest states.
     fn seal(&self, kind: &Kind, states: Vec<u8>) -> Vec<u8> {
-        let mut parts: Vec<Vec<u8>> = self.deltas.iter().map(OutputDelta::to_bytes).collect();
-        parts.extend(self.mlp.as_ref().map(ExitMlp::to_bytes));
-        parts.push(states);
+        let strands: Vec<(&str, Vec<u8>)> = std::iter::once((&*self.name, &self.strand))
+            .chain(self.resting.iter().map(|(name, strand)| (&**name, strand)))
+            .map(|(name, strand)| (name, strand.to_bytes()))
+            .collect();
         let mut body = Vec::new();
-        body.put_u64s(&[self.tokens, self.since_step as u64]);
-        body.put_f32s(self.trust.shares());
-        body.put_u32s(&[parts.len() as u32]);
-        for part in &parts {
-            body.put_u64s(&[part.len() as u64]);
+        body.put_u64s(&[self.tokens, states.len() as u64]);
+        body.put_u32s(&[strands.len() as u32]);
+        for (name, bytes) in &strands {
+            body.put_u32s(&[name.len() as u32]);
+            body.put_u64s(&[bytes.len() as u64]);
         }
-        parts.iter().for_each(|part| body.extend_from_slice(part));
+        for (name, bytes) in &strands {
+            body.extend_from_slice(name.as_bytes());
+            body.extend_from_slice(bytes);
+        }
+        body.extend_from_slice(&states);
         kind.seal(&body)
     }
 
@@ -420,28 +455,28 @@ impl LevelMemories {
         bytes: &'a [u8],
     ) -> Result<(Self, &'a [u8]), EngineError> {
         let mut memories = Self::new(config, model)?;
-        let (vocab, width) = (model.config().vocab, model.config().width);
         let mut reader = kind.open(bytes)?;
         memories.tokens = reader.u64()?;
-        memories.since_step = reader.u64()?.min(config.period as u64) as usize;
-        memories.trust = Trust::from_shares(reader.f32s(memories.deltas.len())?);
-        let n_parts = memories.deltas.len() + usize::from(memories.mlp.is_some()) + 1;
-        reader.expect_size("number of parts", n_parts)?;
-        let lengths = reader.u64s(n_parts)?;
-        let mut parts = Vec::with_capacity(n_parts);
-        for length in lengths {
-            let length = usize::try_from(length).unwrap_or(usize::MAX);
-            parts.push(reader.bytes(length)?);
+        let states = reader.length()?;
+        let count = reader.u32()? as usize;
+        let mut lengths = Vec::new();
+        for _ in 0..count {
+            lengths.push((reader.u32()? as usize, reader.length()?));
         }
+        let mut resting = BTreeMap::new();
+        for (at, (name, strand)) in lengths.into_iter().enumerate() {
+            let name = std::str::from_utf8(reader.bytes(name)?);
+            let name: Arc<str> = Arc::from(name.map_err(|_| kind.wrong("a strand's name"))?);
+            let strand = Strand::from_bytes(&config, model.config(), kind, reader.bytes(strand)?)?;
+            if at == 0 {
+                (memories.name, memories.strand) = (name, strand);
+            } else if name == memories.name || resting.insert(name.clone(), strand).is_some() {
+                return Err(kind.wrong(format!("the strand {name} stands twice")));
+            }
+        }
+        memories.resting = Arc::new(resting);
+        let states = reader.bytes(states)?;
         reader.finish()?;
-        let states = parts.pop().unwrap_or_default();
-        let mut parts = parts.into_iter();
-        for (delta, part) in memories.deltas.iter_mut().zip(parts.by_ref()) {
-            *delta = OutputDelta::from_bytes(config.delta, vocab, width, part)?;
-        }
-        if let Some((mlp, part)) = memories.mlp.as_mut().zip(parts.next()) {
-            *mlp = ExitMlp::from_bytes(config.mlp, width, part)?;
-        }
         Ok((memories, states))
     }
 
@@ -456,7 +491,11 @@ impl LevelMemories {
         text: &[u32],
         threads: usize,
     ) -> Result<(), EngineError> {
-        let document = Document { opening, text };
+        let document = Document {
+            strand: None,
+            opening,
+            text,
+        };
         self.learn_documents(model, &[document], threads, &mut |_| true)
             .map(drop)
     }
@@ -477,6 +516,9 @@ impl LevelMemories {
     ) -> Result<usize, EngineError> {
         read_ahead(model, documents, threads, &mut |block| {
             let width = model.config().width;
+            if let Some(strand) = block.strand {
+                self.turn_to(strand);
+            }
             for (at, targets) in block.targets.chunks(Self::CHUNK).enumerate() {
                 let start = at * Self::CHUNK * width;
                 let rows: Vec<&[f32]> = block
@@ -537,7 +579,7 @@ impl LevelMemories {
         rows: &[f32],
         threads: usize,
     ) -> Result<Option<Vec<f32>>, EngineError> {
-        match &self.mlp {
+        match &self.strand.mlp {
             Some(mlp) if exit == MLP_EXIT && self.config.parts.level3 && !mlp.is_silent() => {
                 mlp.forward(rows, threads).map(Some)
             }
@@ -548,7 +590,7 @@ impl LevelMemories {
     /// The delta of an exit, where it changes anything.
     fn delta(&self, exit: usize) -> Option<&OutputDelta> {
         exit.checked_sub(EPISODIC_EXIT)
-            .and_then(|at| self.deltas.get(at))
+            .and_then(|at| self.strand.deltas.get(at))
             .filter(|delta| self.config.parts.level2 && !delta.is_empty())
     }
 
@@ -589,7 +631,8 @@ impl LevelMemories {
 
     fn believe(&mut self, exit: usize, answers: &Answers, targets: &[u32]) {
         if let Some(changed) = &answers.changed {
-            self.trust
+            self.strand
+                .trust
                 .update(exit - EPISODIC_EXIT, &answers.plain, changed, targets);
         }
     }

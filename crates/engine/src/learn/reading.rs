@@ -23,6 +23,8 @@ const AHEAD: usize = 8;
 /// A document to learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Document<'a> {
+    /// The strand of the memories that learns it; `None` for the one at work.
+    pub strand: Option<&'a str>,
     /// What it opens with: context that is not learned.
     pub opening: &'a [u32],
     /// What is learned.
@@ -35,6 +37,8 @@ type Learn<'a> = &'a mut dyn FnMut(Vec<Vec<f32>>, &[u32]) -> Result<(), EngineEr
 /// Some tokens of a document that were read.
 #[derive(Debug)]
 pub(super) struct Block<'a> {
+    /// That of the document.
+    pub strand: Option<&'a str>,
     /// For each exit the rows `[n, d]` that predict the targets.
     pub rows: Vec<Vec<f32>>,
     pub targets: &'a [u32],
@@ -116,6 +120,7 @@ fn read_blocks<'a>(
         let end = document.text.len().min((at + 1) * BLOCK);
         let targets = &document.text[at * BLOCK..end];
         let block = reader.read(targets).map(|rows| Block {
+            strand: document.strand,
             rows,
             targets,
             ends_document: at + 1 == blocks,

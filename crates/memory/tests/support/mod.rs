@@ -102,6 +102,7 @@ pub fn learn_as(writer: &mut ProjectWriter, path: &str, seed: u64) -> Change {
             pieces: &pieces(seed),
             weight: 1.0,
             filter: None,
+            vendor: false,
         })
         .unwrap()
 }

@@ -35,6 +35,12 @@ const TIMED_PIECES: usize = 8_000;
 /// Garbage files for each file of the source in a poisoned stream: a fifth of the stream.
 const GARBAGE_SHARE: f64 = 0.25;
 
+/// Strand of the memories that learns the source.
+const STRAND: &str = "first";
+
+/// That of the codebase that is taught afterwards as another root.
+const OTHER_STRAND: &str = "then";
+
 /// Arguments of `nestor bench learn`.
 #[derive(Debug, Args)]
 pub struct Typed {
@@ -197,7 +203,11 @@ impl Bench<'_> {
         let costs = self.costs(taught)?;
         let (curve, mut levels) = self.curve(taught, typed.pieces, bar)?;
         let level_bytes = levels.bytes();
-        let then = self.teach_then(&mut levels, typed.pieces, bar)?;
+        levels.turn_to(STRAND);
+        let mut apart = levels.clone();
+        apart.turn_to(OTHER_STRAND);
+        let then = self.teach_then(&mut apart, typed.pieces, bar)?;
+        let then_together = self.teach_then(&mut levels, typed.pieces, bar)?;
         let poisoned = poisoned(taught);
         let (poisoned, _) = self.curve(&poisoned, typed.pieces * 5 / 4, bar)?;
         let (first, last) = (curve.first().cloned(), curve.last().cloned());
@@ -206,16 +216,20 @@ impl Bench<'_> {
             let (before, after) = (of(first).last()?, of(last).last()?);
             Some((after - before) / before)
         };
+        let after = |then: &Option<Point>| {
+            let before = last.as_ref()?.own_bits.last()?;
+            let after = then.as_ref()?.own_bits.last()?;
+            Some((after - before) / before)
+        };
         Ok(Report {
             model: typed.model.clone(),
             threads: super::threads(),
             costs,
             level_bytes,
-            after_another: then.as_ref().and_then(|then| {
-                let (before, after) = (last.as_ref()?.own_bits.last()?, then.own_bits.last()?);
-                Some((after - before) / before)
-            }),
+            after_another: after(&then),
+            after_another_together: after(&then_together),
             then,
+            then_together,
             forgetting: harm(|point| &point.foreign_bits),
             gain: harm(|point| &point.own_bits).map(|change| -change),
             poisoned_own_bits: poisoned.last().map(|point| point.own_bits.clone()),
@@ -309,7 +323,8 @@ impl Bench<'_> {
         Ok((points, levels))
     }
 
-    /// Losses after another codebase was taught too; nothing without one.
+    /// Losses after another codebase was taught too, to the strand at work; nothing without one. Its own code is read by the first strand, as
+    /// completions do, foreign code by the last.
     fn teach_then(
         &self,
         levels: &mut LevelMemories,
@@ -326,7 +341,14 @@ impl Bench<'_> {
             }
             bar.inc(self.assistant.teach(levels, file)? as u64);
         }
-        self.point(levels).map(Some)
+        let foreign_bits = self.losses(levels, self.foreign)?;
+        let mut own = levels.clone();
+        own.turn_to(STRAND);
+        Ok(Some(Point {
+            pieces: levels.tokens(),
+            own_bits: self.losses(&own, self.held_out)?,
+            foreign_bits,
+        }))
     }
 
     fn point(&self, levels: &LevelMemories) -> Result<Point, AssistError> {
@@ -411,10 +433,14 @@ struct Report {
     gain: Option<f64>,
     /// How much the last exit's loss on foreign code has risen; nothing without foreign code.
     forgetting: Option<f64>,
-    /// Losses after the other codebase was taught too.
+    /// Losses after the other codebase was taught too, as another root of the project.
     then: Option<Point>,
     /// How much the last exit's loss on held-out code has risen by that.
     after_another: Option<f64>,
+    /// The same when both are taught as one root.
+    then_together: Option<Point>,
+    /// How much the loss has risen then.
+    after_another_together: Option<f64>,
     /// Losses on held-out code after a stream of which a fifth was garbage.
     poisoned_own_bits: Option<Vec<f64>>,
 }
@@ -458,9 +484,14 @@ fn text(report: &Report, messages: &Messages) -> String {
         ];
         curve.row(cells, Emphasis::Plain);
     }
-    if let Some(then) = &report.then {
+    let thens = [
+        ("bench-learn-then", &report.then),
+        ("bench-learn-then-together", &report.then_together),
+    ];
+    for (name, then) in thens {
+        let Some(then) = then else { continue };
         let cells = [
-            messages.text("bench-learn-then"),
+            messages.text(name),
             bits(&then.own_bits, 1),
             bits(&then.own_bits, 2),
             bits(&then.foreign_bits, 1),

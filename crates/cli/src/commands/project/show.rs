@@ -371,6 +371,7 @@ mod tests {
                 weight: 1.0,
                 place: None,
                 filter: None,
+                vendor: false,
             },
         };
         let records = [

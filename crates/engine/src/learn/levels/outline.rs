@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 static SAVED: Kind = Kind {
     magic: b"NestorLO",
-    version: 1,
+    version: 2,
     what: "the outline of memories of levels 2 and 3",
 };
 

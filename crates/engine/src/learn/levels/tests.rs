@@ -314,6 +314,7 @@ fn documents_teach_alike_on_any_number_of_threads_and_one_by_one() {
     let documents: Vec<Document<'_>> = texts
         .iter()
         .map(|text| Document {
+            strand: None,
             opening: &[1, 2],
             text,
         })
@@ -349,14 +350,17 @@ fn documents_teach_alike_on_any_number_of_threads_and_one_by_one() {
 fn a_foreign_token_ends_the_teaching_with_its_name() {
     let model = model();
     let bad = Document {
+        strand: None,
         opening: &[1],
         text: &[3, 60, 4],
     };
     let good = Document {
+        strand: None,
         opening: &[1],
         text: &[3, 4],
     };
     let nothing = Document {
+        strand: None,
         opening: &[],
         text: &[3, 4],
     };
@@ -406,8 +410,8 @@ fn a_document_goes_on_alike_however_it_is_cut_and_on_any_number_of_threads() {
         );
     }
     assert_eq!(learned(&cuts, 0, 2).tokens(), 1500);
-    assert_eq!(learned(&cuts, 0, 2).trust, whole.trust);
-    assert_ne!(learned(&cuts, 100, 2).trust, whole.trust);
+    assert_eq!(learned(&cuts, 0, 2).strand.trust, whole.strand.trust);
+    assert_ne!(learned(&cuts, 100, 2).strand.trust, whole.strand.trust);
 }
 
 #[test]
@@ -422,8 +426,8 @@ fn quiet_lessons_differ_from_watched_ones_in_trust_alone() {
         let rows = reader.read(chunk).unwrap();
         watched.learn(&model, &rows, chunk, 1).unwrap();
     }
-    assert_ne!(quiet.trust, watched.trust);
-    watched.trust = quiet.trust.clone();
+    assert_ne!(quiet.strand.trust, watched.strand.trust);
+    watched.strand.trust = quiet.strand.trust.clone();
     let rows = reader.read(&text[..64]).unwrap();
     for exit in 0..3 {
         let of =
@@ -441,4 +445,55 @@ fn a_long_document_is_read_to_its_end() {
     let text = text(MAX_SESSION + 500);
     memories.learn_document(&model, &[1], &text, 1).unwrap();
     assert_eq!(memories.tokens(), text.len() as u64);
+}
+
+#[test]
+fn strands_learn_apart_begin_as_forks_and_are_saved() {
+    let model = model();
+    let threads = 2;
+    let own = text(600);
+    let other: Vec<u32> = text(600).iter().map(|token| 79 - token).collect();
+    let mut memories = memories(MemoryParts::ALL, &model);
+    let teach = |memories: &mut LevelMemories, strand, text: &[u32]| {
+        let documents = [Document {
+            strand: Some(strand),
+            opening: &[1, 2],
+            text,
+        }];
+        memories
+            .learn_documents(&model, &documents, threads, &mut |_| true)
+            .unwrap();
+    };
+    teach(&mut memories, "base", &own);
+    let alone = [1, 2].map(|exit| loss(&model, &memories, exit, &own));
+    let mut forked = memories.clone();
+    forked.turn_to("extension");
+    // A new strand begins with what the last one knew.
+    assert_eq!([1, 2].map(|exit| loss(&model, &forked, exit, &own)), alone);
+    let mut mixed = memories.clone();
+    teach(&mut memories, "extension", &other);
+    teach(&mut mixed, "base", &other);
+    memories.turn_to("base");
+    mixed.turn_to("base");
+    for exit in [1, 2] {
+        let kept = loss(&model, &memories, exit, &own);
+        assert_eq!(kept.to_bits(), alone[exit - 1].to_bits(), "exit {exit}");
+        assert_ne!(loss(&model, &mixed, exit, &own), kept, "exit {exit}");
+    }
+    assert_eq!(
+        memories.strands().collect::<Vec<_>>(),
+        ["base", "extension"]
+    );
+    memories.turn_to("extension");
+    let bytes = memories.to_bytes();
+    let mut loaded = LevelMemories::from_bytes(*memories.config(), &model, &bytes).unwrap();
+    assert_eq!(loaded.to_bytes(), bytes);
+    assert_eq!(loaded.strands().collect::<Vec<_>>(), ["extension", "base"]);
+    // What was loaded learns on as if it had never rested.
+    for memories in [&mut memories, &mut loaded] {
+        teach(memories, "base", &text(100));
+        teach(memories, "extension", &other[..100]);
+    }
+    assert_eq!(loaded.to_bytes(), memories.to_bytes());
+    assert_eq!(loaded.tokens(), 1400);
 }

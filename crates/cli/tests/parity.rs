@@ -87,13 +87,22 @@ fn assert_close(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
 
 #[test]
 fn engine_equals_burn_at_every_exit() {
-    let config = small();
-    let network = trained(&config);
+    let plain = NetworkConfig {
+        delta_heads: 0,
+        ..small()
+    };
+    for config in [small(), plain] {
+        compare(&config);
+    }
+}
+
+fn compare(config: &NetworkConfig) {
+    let network = trained(config);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     save_weights(&network, &path, WeightType::F32).unwrap();
     let engine_config: nestor_engine::NetworkConfig =
-        serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
+        serde_json::from_value(serde_json::to_value(config).unwrap()).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let model = Model::from_safetensors(&engine_config, &bytes).unwrap();
     assert_eq!(model.parameter_count(), config.parameter_count());
@@ -109,16 +118,21 @@ fn engine_equals_burn_at_every_exit() {
 
 #[test]
 fn both_sides_name_and_shape_the_same_tensors() {
-    let config = small();
-    let engine_config: nestor_engine::NetworkConfig =
-        serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
-    let mut engine = nestor_engine::tensor_shapes(&engine_config);
-    let network = Network::<Cpu>::new(&config, 1, &Default::default());
-    let mut burn: Vec<_> = named_tensors(&network)
-        .into_iter()
-        .map(|(name, shape, _)| (name, shape))
-        .collect();
-    engine.sort();
-    burn.sort();
-    assert_eq!(engine, burn);
+    let plain = NetworkConfig {
+        delta_heads: 0,
+        ..small()
+    };
+    for config in [small(), plain] {
+        let engine_config: nestor_engine::NetworkConfig =
+            serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
+        let mut engine = nestor_engine::tensor_shapes(&engine_config);
+        let network = Network::<Cpu>::new(&config, 1, &Default::default());
+        let mut burn: Vec<_> = named_tensors(&network)
+            .into_iter()
+            .map(|(name, shape, _)| (name, shape))
+            .collect();
+        engine.sort();
+        burn.sort();
+        assert_eq!(engine, burn);
+    }
 }

@@ -23,7 +23,7 @@ pub struct NetworkConfig {
     pub ffn: usize,
     /// Pieces of the tokenizer (V).
     pub vocab: usize,
-    /// Heads of the delta rule (H).
+    /// Heads of the delta rule (H); 0 for a plain transformer, whose blocks all mix by attention.
     pub delta_heads: usize,
     /// Key width of a delta-rule head (K).
     pub key_dim: usize,
@@ -83,6 +83,11 @@ impl NetworkConfig {
         }
     }
 
+    /// Whether a block of a stage mixes by attention; the others mix by the delta rule.
+    pub fn attends(&self, block: usize) -> bool {
+        self.delta_heads == 0 || block + 1 == self.blocks_per_stage
+    }
+
     /// Channels that pass through the causal convolution: q, k and v of all delta heads.
     pub fn conv_channels(&self) -> usize {
         self.delta_heads * (2 * self.key_dim + self.value_dim)
@@ -122,7 +127,7 @@ impl NetworkConfig {
             ("exit_rank", self.exit_rank, 1 << 16),
         ];
         for (field, value, largest) in sizes {
-            if value == 0 {
+            if value == 0 && field != "delta_heads" {
                 let reason = "must be at least 1".to_owned();
                 return Err(EngineError::Config {
                     field,

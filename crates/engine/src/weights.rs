@@ -104,12 +104,11 @@ impl Weights {
         for s in 0..config.stages {
             let mut blocks = Vec::with_capacity(config.blocks_per_stage);
             for b in 0..config.blocks_per_stage {
-                let last = b + 1 == config.blocks_per_stage;
                 let prefix = format!("stages.{s}.blocks.{b}");
                 let mut take =
                     |name: &str, shape: &[usize]| take(&format!("{prefix}.{name}"), shape);
                 let mixer_norm = take("mixer_norm", &[d])?;
-                let mixer = if last {
+                let mixer = if config.attends(b) {
                     Mixer::Attention(AttentionWeights::build(config, &mut take)?)
                 } else {
                     Mixer::Delta(DeltaWeights::build(config, &mut take)?)

@@ -3,8 +3,8 @@
 //! `cargo run --release -p nestor-eval --example forgetting_study -- MODEL A B FOREIGN [pieces=N] [scored=N] [strands=1] [key=value,...]...`
 //!
 //! Teaches A, then B, and measures what the last exit loses on a tenth of A's files that was held out, on B's and on FOREIGN
-//! before and after. Each further argument is one setting to try, its keys separated by commas: `rate`, `anneal`, `floor`, `decay` of
-//! the output deltas, `rate3`, `anneal3`, `floor3`, `decay3` and `period` of the MLP, `level2=0`, `level3=0`; `default` changes nothing. Prints a line a setting.
+//! before and after. Each further argument is one setting to try, its keys separated by commas: `rate`, `decay` of
+//! the output deltas, `rate3`, `decay3` and `period` of the MLP, `level2=0`, `level3=0`; `default` changes nothing. Prints a line a setting.
 
 use nestor_assist::stream::FileStream;
 use nestor_assist::{Assistant, LearnFile, LevelMemories, LevelMemoriesConfig};
@@ -128,10 +128,6 @@ fn config(setting: &str) -> Result<LevelMemoriesConfig, Failure> {
         match key {
             "rate" => config.delta.rate = value.parse()?,
             "decay" => config.delta.decay = value.parse()?,
-            "anneal" => config.delta.anneal = value.parse()?,
-            "floor" => config.delta.rate_floor = value.parse()?,
-            "anneal3" => config.mlp.anneal = value.parse()?,
-            "floor3" => config.mlp.rate_floor = value.parse()?,
             "rate3" => config.mlp.rate = value.parse()?,
             "decay3" => config.mlp.decay = value.parse()?,
             "period" => config.period = value.parse()?,

@@ -17,7 +17,7 @@ pub struct NetworkConfig {
     pub ffn: usize,
     /// Pieces of the tokenizer (V).
     pub vocab: usize,
-    /// Heads of the delta rule (H).
+    /// Heads of the delta rule (H); 0 for a plain transformer, whose blocks all mix by attention.
     pub delta_heads: usize,
     /// Key width of a delta-rule head (K).
     pub key_dim: usize,
@@ -92,6 +92,21 @@ impl NetworkConfig {
         }
     }
 
+    /// The plain transformer of the size `nano`: attention in every block, and feed-forward layers that are wider by what its mixers have
+    /// fewer weights. For comparisons.
+    pub fn nano_attention(stages: usize) -> Self {
+        Self {
+            ffn: 600,
+            delta_heads: 0,
+            ..Self::nano(stages)
+        }
+    }
+
+    /// Whether a block of a stage mixes by attention; the others mix by the delta rule.
+    pub fn attends(&self, block: usize) -> bool {
+        self.delta_heads == 0 || block + 1 == self.blocks_per_stage
+    }
+
     /// Columns of the delta mixer's input projection: q, k, v, gate, decay, write strength.
     pub fn delta_columns(&self) -> usize {
         self.conv_channels() + self.delta_heads * (self.value_dim + 2)
@@ -118,7 +133,11 @@ impl NetworkConfig {
         let attention =
             d * self.attention_columns() + 2 * self.head_dim + self.query_heads * self.head_dim * d;
         let ffn = 3 * d * self.ffn + 2 * d;
-        let stage = self.blocks_per_stage * ffn + (self.blocks_per_stage - 1) * delta + attention;
+        let attending = (0..self.blocks_per_stage).filter(|block| self.attends(*block));
+        let attending = attending.count();
+        let stage = self.blocks_per_stage * ffn
+            + (self.blocks_per_stage - attending) * delta
+            + attending * attention;
         let exit = d + 2 * d * self.exit_rank;
         self.vocab * d + self.stages * (stage + exit)
     }
@@ -134,7 +153,6 @@ impl NetworkConfig {
             ("blocks_per_stage", self.blocks_per_stage),
             ("ffn", self.ffn),
             ("vocab", self.vocab),
-            ("delta_heads", self.delta_heads),
             ("key_dim", self.key_dim),
             ("value_dim", self.value_dim),
             ("query_heads", self.query_heads),
@@ -185,6 +203,14 @@ mod tests {
             let count = config.parameter_count() as f64;
             assert!(low < count && count < high, "{config:?}: {count}");
         }
+    }
+
+    #[test]
+    fn the_plain_transformer_has_as_many_weights() {
+        let (nested, plain) = (NetworkConfig::nano(3), NetworkConfig::nano_attention(3));
+        plain.validate().unwrap();
+        let ratio = plain.parameter_count() as f64 / nested.parameter_count() as f64;
+        assert!((0.99..1.01).contains(&ratio), "{ratio}");
     }
 
     #[test]

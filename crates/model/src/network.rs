@@ -28,7 +28,7 @@ pub struct Network<B: NestorBackend> {
 /// A run of blocks that ends in an exit.
 #[derive(Module, Debug)]
 pub struct Stage<B: NestorBackend> {
-    /// Blocks; the last one mixes by attention.
+    /// Blocks; [`NetworkConfig::attends`] says how each mixes.
     pub blocks: Vec<Block<B>>,
 }
 
@@ -113,7 +113,7 @@ impl<B: NestorBackend> Network<B> {
         let stages = (0..config.stages)
             .map(|_| Stage {
                 blocks: (0..config.blocks_per_stage)
-                    .map(|b| Block::new(config, b + 1 == config.blocks_per_stage, depth, &mut init))
+                    .map(|b| Block::new(config, config.attends(b), depth, &mut init))
                     .collect(),
             })
             .collect();

@@ -182,7 +182,11 @@ fn step_flop(config: &TrainConfig, network: &NetworkConfig) -> f64 {
     let delta = d * network.delta_columns() + network.delta_heads * network.value_dim * d;
     let attention = d * network.attention_columns() + network.query_heads * network.head_dim * d;
     let blocks = network.blocks_per_stage;
-    let stage = blocks * 3 * d * f + (blocks - 1) * delta + attention + 2 * d * network.exit_rank;
+    let attending = (0..blocks).filter(|block| network.attends(*block)).count();
+    let stage = blocks * 3 * d * f
+        + (blocks - attending) * delta
+        + attending * attention
+        + 2 * d * network.exit_rank;
     let head = d * network.vocab;
     let heads = 1.0 + (network.stages - 1) as f64 / config.early_exit_stride as f64;
     let tokens = (config.loader.batch * config.loader.seq_len) as f64;
@@ -192,11 +196,16 @@ fn step_flop(config: &TrainConfig, network: &NetworkConfig) -> f64 {
         5.0 * (4.0 * short * short * long + 2.0 * short * short * short)
     };
     let ffn = newton_schulz(d, 2 * f) + newton_schulz(f, d);
-    let mixers = (blocks - 1) as f64
-        * (newton_schulz(d, network.delta_columns())
-            + newton_schulz(network.delta_heads * network.value_dim, d))
-        + newton_schulz(d, network.attention_columns())
-        + newton_schulz(network.query_heads * network.head_dim, d);
+    let mixers = match blocks - attending {
+        0 => 0.0,
+        delta => {
+            delta as f64
+                * (newton_schulz(d, network.delta_columns())
+                    + newton_schulz(network.delta_heads * network.value_dim, d))
+        }
+    } + attending as f64
+        * (newton_schulz(d, network.attention_columns())
+            + newton_schulz(network.query_heads * network.head_dim, d));
     let exits = 2.0 * newton_schulz(d, network.exit_rank);
     let update = network.stages as f64 * (blocks as f64 * ffn + mixers + exits);
     6.0 * tokens * per_token + update

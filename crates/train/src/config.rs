@@ -11,10 +11,12 @@ use std::path::PathBuf;
 
 /// Sizes of network that can be trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Size {
     /// About 4 M parameters.
     Nano,
+    /// A plain transformer with as many, for comparisons.
+    NanoAttention,
     /// About 14 M parameters.
     Tiny,
     /// About 50 M parameters.
@@ -26,6 +28,7 @@ impl Size {
     pub fn name(self) -> &'static str {
         match self {
             Self::Nano => "nano",
+            Self::NanoAttention => "nano-attention",
             Self::Tiny => "tiny",
             Self::Base => "base",
         }
@@ -35,6 +38,7 @@ impl Size {
     pub fn network(self, levels: usize, vocab: usize) -> NetworkConfig {
         let config = match self {
             Self::Nano => NetworkConfig::nano(levels),
+            Self::NanoAttention => NetworkConfig::nano_attention(levels),
             Self::Tiny => NetworkConfig::tiny(levels),
             Self::Base => NetworkConfig::base(levels),
         };

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 static SAVED: Kind = Kind {
     magic: b"nestorL3",
-    version: 2,
+    version: 1,
     what: "the level 3 memory",
 };
 
@@ -51,10 +51,6 @@ pub struct ExitMlpConfig {
     pub optimiser: Optimiser,
     /// Step size.
     pub rate: f32,
-    /// Steps after which a step has `1 / sqrt(2)` of its first size, by `rate / sqrt(1 + steps / anneal)`; 0 for steps of one size.
-    pub anneal: f32,
-    /// What annealing leaves of the step size at least, over 0 and at most 1, so that the memory never stops following the code.
-    pub rate_floor: f32,
     /// Momentum: `m = momentum m + G`; at least 0, under 1.
     pub momentum: f32,
     /// Share of the way to its start that every step takes the memory back; at least 0, at most 1.
@@ -77,9 +73,7 @@ impl Default for ExitMlpConfig {
             hidden: 256,
             gain: 1.0,
             optimiser: Optimiser::Muon,
-            rate: 0.04,
-            anneal: 0.0,
-            rate_floor: 0.25,
+            rate: 0.02,
             momentum: 0.9,
             decay: 0.01,
             max_step: 0.1,
@@ -99,9 +93,6 @@ impl ExitMlpConfig {
         check_size("hidden", self.hidden)?;
         check_option("gain", self.gain, self.gain != 0.0)?;
         check_option("rate", self.rate, self.rate > 0.0)?;
-        check_option("anneal", self.anneal, self.anneal >= 0.0)?;
-        let floor = self.rate_floor;
-        check_option("rate_floor", floor, floor > 0.0 && floor <= 1.0)?;
         let momentum = self.momentum;
         check_option("momentum", momentum, (0.0..1.0).contains(&momentum))?;
         check_option("decay", self.decay, (0.0..=1.0).contains(&self.decay))?;
@@ -173,8 +164,6 @@ struct Learner {
     references: [f32; 2],
     /// Tokens of the period, known and refused ones included.
     tokens: u64,
-    /// Steps taken.
-    steps: u64,
 }
 
 /// What the pass through the hidden layer leaves behind.
@@ -287,7 +276,6 @@ impl Learner {
             momentum: MlpWeights::zeros(width, hidden),
             references: [0.0; 2],
             tokens: 0,
-            steps: 0,
         }
     }
 }
@@ -557,9 +545,6 @@ impl ExitMlp {
             report.gradient_norms = [0.0; 2];
             learner.gradient.clear();
         }
-        let annealed =
-            config.rate * super::annealing(learner.steps, config.anneal, config.rate_floor);
-        learner.steps += 1;
         let shapes = [(width, config.hidden), (config.hidden, width)];
         let starts = [&self.start.w_a, &self.start.w_b];
         let matrices = weights.matrices().into_iter();
@@ -579,9 +564,9 @@ impl ExitMlp {
                 Optimiser::Muon => orthogonalise(momentum, rows, columns),
             };
             let rate = match config.optimiser {
-                Optimiser::Sgd => annealed,
+                Optimiser::Sgd => config.rate,
                 Optimiser::Muon => {
-                    annealed * MUON_SCALE * (rows.max(columns) as f32).sqrt() * caution
+                    config.rate * MUON_SCALE * (rows.max(columns) as f32).sqrt() * caution
                 }
             };
             // The norm of random weights that keep the scale of their input.
@@ -607,7 +592,7 @@ impl ExitMlp {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.bytes() + 32);
         body.put_u32s(&[self.width as u32, self.config.hidden as u32]);
-        body.put_u64s(&[self.learner.tokens, self.learner.steps]);
+        body.put_u64s(&[self.learner.tokens]);
         body.put_f32s(&self.learner.references);
         for weights in [
             &*self.start,
@@ -637,7 +622,6 @@ impl ExitMlp {
         reader.expect_size("width", width)?;
         reader.expect_size("number of hidden units", config.hidden)?;
         let tokens = reader.u64()?;
-        let steps = reader.u64()?;
         let references = [reader.f32s(1)?[0], reader.f32s(1)?[0]];
         if references.iter().any(|reference| *reference < 0.0) {
             return Err(SAVED.wrong(format!("its reference norms are {references:?}")));
@@ -659,7 +643,6 @@ impl ExitMlp {
                 momentum,
                 references,
                 tokens,
-                steps,
             }),
         })
     }

@@ -151,14 +151,6 @@ fn shrink(norm: f32, limit: f32) -> f32 {
     if norm > limit { limit / norm } else { 1.0 }
 }
 
-/// What is left of a step size after some steps: `1 / sqrt(1 + steps / anneal)`, but at least the floor. Without annealing all of it.
-fn annealing(steps: u64, anneal: f32, floor: f32) -> f32 {
-    if anneal == 0.0 {
-        return 1.0;
-    }
-    (1.0 + steps as f32 / anneal).sqrt().recip().max(floor)
-}
-
 /// A number that must be finite and satisfy `holds`.
 fn check_option(field: &'static str, value: f32, holds: bool) -> Result<(), EngineError> {
     check_setting(

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 static SAVED: Kind = Kind {
     magic: b"nestorL2",
-    version: 2,
+    version: 1,
     what: "the level 2 memory",
 };
 
@@ -32,10 +32,6 @@ const NO_SLOT: u32 = u32::MAX;
 pub struct OutputDeltaConfig {
     /// Step size.
     pub rate: f32,
-    /// Lessons after which a step has `1 / sqrt(2)` of its first size, by `rate / sqrt(1 + lessons / anneal)`; 0 for steps of one size.
-    pub anneal: f32,
-    /// What annealing leaves of the step size at least, over 0 and at most 1, so that the memory never stops following the code.
-    pub rate_floor: f32,
     /// What a lesson leaves of every row, above 0 and at most 1; 1 forgets nothing. After 1,386 lessons
     /// the default has halved what was not learned again.
     pub decay: f32,
@@ -56,9 +52,7 @@ pub struct OutputDeltaConfig {
 impl Default for OutputDeltaConfig {
     fn default() -> Self {
         Self {
-            rate: 0.1,
-            anneal: 0.0,
-            rate_floor: 0.25,
+            rate: 0.15,
             decay: 0.9995,
             probability_threshold: 0.003,
             band: Band::default(),
@@ -76,9 +70,6 @@ impl OutputDeltaConfig {
     /// [`EngineError::Setting`] that names the field.
     pub fn validate(&self) -> Result<(), EngineError> {
         check_option("rate", self.rate, self.rate > 0.0)?;
-        check_option("anneal", self.anneal, self.anneal >= 0.0)?;
-        let floor = self.rate_floor;
-        check_option("rate_floor", floor, floor > 0.0 && floor <= 1.0)?;
         let decay = self.decay;
         check_option("decay", decay, decay > 0.0 && decay <= 1.0)?;
         let threshold = self.probability_threshold;
@@ -101,8 +92,6 @@ pub struct OutputDelta {
     vocab: usize,
     width: usize,
     rows: Arc<Rows>,
-    /// Lessons that have changed rows.
-    lessons: u64,
 }
 
 /// The rows; slot s holds `values[s d..(s + 1) d]`, which stand for `scales[s]` times themselves.
@@ -147,7 +136,6 @@ impl OutputDelta {
             vocab,
             width,
             rows: Arc::new(Rows::new(vocab, width)),
-            lessons: 0,
         })
     }
 
@@ -189,7 +177,6 @@ impl OutputDelta {
     /// Forgets everything.
     pub fn reset(&mut self) {
         self.rows = Arc::new(Rows::new(self.vocab, self.width));
-        self.lessons = 0;
     }
 
     /// Adds the correction to logits: `rows` is `[n, d]`, `logits` is `[n, V]`, on up to `threads`
@@ -268,8 +255,6 @@ impl OutputDelta {
         // Positions of a token stay in their order, so that the sum has one value.
         pushes.sort_unstable_by_key(|push| (push.token, push.position));
         let config = self.config;
-        let rate = config.rate * super::annealing(self.lessons, config.anneal, config.rate_floor);
-        self.lessons += 1;
         let stored = Arc::make_mut(&mut self.rows);
         for scale in &mut stored.scales {
             *scale *= config.decay;
@@ -283,7 +268,7 @@ impl OutputDelta {
                 let unit = &units[push.position as usize * self.width..][..self.width];
                 add_scaled(&mut step, push.coefficient, unit);
             }
-            let scale = -rate / n as f32;
+            let scale = -config.rate / n as f32;
             let norm = dot(&step, &step).sqrt() * scale.abs();
             let scale = scale * shrink(norm, config.max_step_norm);
             stored.take_step(group[0].token, scale, &step, config.max_row_norm);
@@ -353,7 +338,6 @@ impl OutputDelta {
             self.width as u32,
             rows.tokens.len() as u32,
         ]);
-        body.put_u64s(&[self.lessons]);
         body.put_u32s(&rows.tokens);
         body.put_f32s(&rows.scales);
         body.put_f32s(&rows.norms);
@@ -381,7 +365,6 @@ impl OutputDelta {
             let reason = format!("it has {count} rows, {} are allowed", config.max_rows);
             return Err(SAVED.wrong(reason));
         }
-        memory.lessons = reader.u64()?;
         let tokens = reader.u32s(count)?;
         let scales = reader.f32s(count)?;
         let norms = reader.f32s(count)?;

@@ -58,6 +58,7 @@ pub struct Typed {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SizeTyped {
     Nano,
+    NanoAttention,
     Tiny,
     Base,
 }
@@ -125,6 +126,7 @@ fn resolve(typed: Typed, messages: &Messages) -> Outcome<TrainConfig> {
     let size = match typed.model {
         SizeTyped::Nano => Size::Nano,
         SizeTyped::Tiny => Size::Tiny,
+        SizeTyped::NanoAttention => Size::NanoAttention,
         SizeTyped::Base => Size::Base,
     };
     let mut config = TrainConfig::new(typed.corpus, size, usize::from(typed.levels), typed.out);

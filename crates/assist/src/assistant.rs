@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use nestor_bsl::pieces::{Tokenizer, TokenizerError};
 use nestor_cache::{CorpusNgram, GateSet};
-use nestor_engine::{LevelMemories, LevelMemoriesConfig, Mixture, Model, ModelFolder, Speed};
+use nestor_engine::{
+    LevelMemories, LevelMemoriesConfig, Mixture, Model, ModelFolder, Precision, Speed,
+};
 use rayon::prelude::*;
 
 use crate::document::file_pieces;
@@ -80,12 +82,20 @@ pub struct LearnReport {
 const LEARN_BATCH: usize = 64;
 
 impl Assistant {
-    /// Opens a model folder with an empty project.
+    /// Opens a model folder with an empty project; the network computes with 8-bit codes.
     ///
     /// # Errors
     /// [`AssistError`] naming the file or field that is wrong.
     pub fn open(model_dir: &Path) -> Result<Self, AssistError> {
-        let folder = ModelFolder::open(model_dir)?;
+        Self::open_as(model_dir, Precision::Int8)
+    }
+
+    /// [`Assistant::open`] with a network of a precision.
+    ///
+    /// # Errors
+    /// As [`Assistant::open`].
+    pub fn open_as(model_dir: &Path, precision: Precision) -> Result<Self, AssistError> {
+        let folder = ModelFolder::open_as(model_dir, Some(precision))?;
         let path = model_dir.join("tokenizer.json");
         let tokenizer = Tokenizer::from_file(&path).map_err(|source| match source {
             TokenizerError::Read { source, .. } => AssistError::ModelFile {

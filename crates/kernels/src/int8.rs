@@ -1,7 +1,8 @@
 //! Products with weights of 8 bits: a quarter of the bytes of `f32`, which is what decoding waits for.
 //!
 //! Weights are codes -127..=127 with a scale for each column; rows of activations become codes with a scale for each row when the
-//! product is made ([`CodeRows`]). Sums of codes are exact integers and the two scales are applied in one order, so a result has the
+//! product is made ([`CodeRows`]), in one plane of 8 bits or in two that together hold 14. The second plane costs time where the
+//! processor computes and nothing where it waits for the weights. Sums of codes are exact integers and the two scales are applied in one order, so a result has the
 //! same bits on every instruction set, on any number of threads, and alone or among other rows. A plain reference stands beside.
 //!
 //! Letters: n rows, I inputs, O outputs.
@@ -24,6 +25,15 @@ const STEP: usize = 4;
 
 /// Most inputs: the sum of as many products of codes fits 32 bits.
 pub const MAX_INT8_INPUTS: usize = 1 << 17;
+
+/// Most inputs of a product with two planes.
+pub const MAX_WIDE_INPUTS: usize = 1 << 11;
+
+/// Bits of the lower of two planes.
+const PLANE_BITS: u32 = 7;
+
+/// The largest code of two planes.
+const WIDEST: f32 = 8128.0;
 
 /// What is added to the codes of activations: the instructions multiply unsigned by signed numbers.
 const BIAS: i32 = 128;
@@ -157,38 +167,65 @@ impl Int8Panels {
 pub struct CodeRows {
     rows: usize,
     inputs: usize,
-    /// `[n, ceil(I / 4) 4]`: codes plus [`BIAS`].
+    planes: usize,
+    /// `[n, planes, ceil(I / 4) 4]`: codes plus [`BIAS`]; the upper plane of two comes first and counts `2^7` times.
     codes: Vec<u8>,
     /// `[n]`
     scales: Vec<f32>,
 }
 
 impl CodeRows {
-    /// Takes over rows `[n, I]`: the largest number of a row becomes the code 127 or -127. A row with a number that is not finite
-    /// gets a scale that is not a number, and so does everything that is computed of it.
+    /// Takes over rows `[n, I]` in one plane: the largest number of a row becomes the code 127 or -127. A row with a number that is
+    /// not finite gets a scale that is not a number, and so does everything that is computed of it.
     ///
     /// # Panics
     /// When `x` is not a whole number of rows.
     pub fn set(&mut self, x: &[f32], inputs: usize) {
+        self.resize(x, inputs, 1);
+        if inputs == 0 {
+            return;
+        }
+        let codes = self.codes.chunks_exact_mut(inputs.next_multiple_of(STEP));
+        for ((x, codes), scale) in x.chunks_exact(inputs).zip(codes).zip(&mut self.scales) {
+            codes[inputs..].fill(BIAS as u8);
+            *scale = encode_row(x, &mut codes[..inputs]);
+        }
+    }
+
+    /// [`CodeRows::set`] in two planes: the largest number becomes the code 8128 or -8128.
+    ///
+    /// # Panics
+    /// When `x` is not a whole number of rows, or a row is longer than [`MAX_WIDE_INPUTS`].
+    pub fn set_wide(&mut self, x: &[f32], inputs: usize) {
+        assert!(
+            inputs <= MAX_WIDE_INPUTS,
+            "two planes of {inputs} inputs, at most {MAX_WIDE_INPUTS}"
+        );
+        self.resize(x, inputs, 2);
+        if inputs == 0 {
+            return;
+        }
+        let stride = inputs.next_multiple_of(STEP);
+        let codes = self.codes.chunks_exact_mut(2 * stride);
+        for ((x, codes), scale) in x.chunks_exact(inputs).zip(codes).zip(&mut self.scales) {
+            let (upper, lower) = codes.split_at_mut(stride);
+            upper[inputs..].fill(BIAS as u8);
+            lower[inputs..].fill(BIAS as u8);
+            *scale = encode_wide_row(x, &mut upper[..inputs], &mut lower[..inputs]);
+        }
+    }
+
+    fn resize(&mut self, x: &[f32], inputs: usize, planes: usize) {
         let rows = x.len() / inputs.max(1);
         assert!(
             rows * inputs == x.len(),
             "{} numbers in rows of {inputs}",
             x.len()
         );
-        let stride = inputs.next_multiple_of(STEP);
-        (self.rows, self.inputs) = (rows, inputs);
+        (self.rows, self.inputs, self.planes) = (rows, inputs, planes);
         self.scales.resize(rows, 0.0);
-        self.codes.resize(rows * stride, BIAS as u8);
-        if inputs == 0 {
-            return;
-        }
-        let rows = x.chunks_exact(inputs);
-        let codes = self.codes.chunks_exact_mut(stride);
-        for ((x, codes), scale) in rows.zip(codes).zip(&mut self.scales) {
-            codes[inputs..].fill(BIAS as u8);
-            *scale = encode_row(x, &mut codes[..inputs]);
-        }
+        let stride = inputs.next_multiple_of(STEP);
+        self.codes.resize(rows * planes * stride, BIAS as u8);
     }
 
     /// Number of rows.
@@ -201,8 +238,13 @@ impl CodeRows {
         self.inputs
     }
 
-    fn stride(&self) -> usize {
-        self.inputs.next_multiple_of(STEP)
+    /// The code of a number, over all planes.
+    fn code(&self, row: usize, i: usize) -> i32 {
+        let stride = self.inputs.next_multiple_of(STEP);
+        (0..self.planes).fold(0, |code, plane| {
+            let at = (row * self.planes + plane) * stride + i;
+            (code << PLANE_BITS) + i32::from(self.codes[at]) - BIAS
+        })
     }
 }
 
@@ -211,37 +253,66 @@ crate::simd::dispatch! {
     fn encode_row(x: &[f32], codes: &mut [u8]) -> f32 = encode_row_body
 }
 
+crate::simd::dispatch! {
+    /// Codes of a row in two planes, plus [`BIAS`] each; returns the row's scale.
+    fn encode_wide_row(x: &[f32], upper: &mut [u8], lower: &mut [u8]) -> f32 = encode_wide_row_body
+}
+
 #[inline(always)]
 fn encode_row_body<A: crate::simd::Arithmetic>(x: &[f32], codes: &mut [u8]) -> f32 {
+    let (scale, factor) = scale_of(largest_magnitude(x), 127.0);
+    for (code, x) in codes.iter_mut().zip(x) {
+        *code = (nearest(x * factor) as u8).wrapping_add(BIAS as u8);
+    }
+    scale
+}
+
+#[inline(always)]
+fn encode_wide_row_body<A: crate::simd::Arithmetic>(
+    x: &[f32],
+    upper: &mut [u8],
+    lower: &mut [u8],
+) -> f32 {
+    let (scale, factor) = scale_of(largest_magnitude(x), WIDEST);
+    for ((upper, lower), x) in upper.iter_mut().zip(lower).zip(x) {
+        let code = nearest(x * factor);
+        let above = (code + (1 << (PLANE_BITS - 1))) >> PLANE_BITS;
+        *upper = (above as u8).wrapping_add(BIAS as u8);
+        *lower = ((code - (above << PLANE_BITS)) as u8).wrapping_add(BIAS as u8);
+    }
+    scale
+}
+
+/// Magnitudes are ordered as the integers that their bits are, and everything that is not finite lies above all that is.
+#[inline(always)]
+fn largest_magnitude(x: &[f32]) -> f32 {
     const LANES: usize = crate::simd::LANES;
     let mut lanes = [0u32; LANES];
     let chunks = x.chunks_exact(LANES);
     let rest = chunks.remainder();
-    // Magnitudes are ordered as the integers that their bits are, and everything that is not finite lies above all that is.
     for chunk in chunks {
         for i in 0..LANES {
             lanes[i] = lanes[i].max(chunk[i].to_bits() & 0x7fff_ffff);
         }
     }
-    let most = rest.iter().map(|x| x.to_bits() & 0x7fff_ffff);
-    let most = f32::from_bits(most.chain(lanes).fold(0, u32::max));
-    let (scale, factor) = scale_of(most);
-    for (code, x) in codes.iter_mut().zip(x) {
-        // Below 127.5 in magnitude: adding 1.5 * 2^23 rounds to the nearest integer, which then stands in the low bits.
-        let shifted = x * factor + 12_582_912.0;
-        *code = (shifted.to_bits() as u8).wrapping_add(BIAS as u8);
-    }
-    scale
+    let rest = rest.iter().map(|x| x.to_bits() & 0x7fff_ffff);
+    f32::from_bits(rest.chain(lanes).fold(0, u32::max))
 }
 
-/// The scale of a row whose largest magnitude is `most`, and what its numbers are multiplied with to become codes.
+/// The nearest integer of a magnitude below 2^15: adding 1.5 * 2^23 leaves it in the low bits.
 #[inline(always)]
-fn scale_of(most: f32) -> (f32, f32) {
+fn nearest(x: f32) -> i32 {
+    i32::from((x + 12_582_912.0).to_bits() as i16)
+}
+
+/// The scale of a row whose largest magnitude is `most`, and what its numbers are multiplied with to become codes up to `largest`.
+#[inline(always)]
+fn scale_of(most: f32, largest: f32) -> (f32, f32) {
     // Below this the factor would not be finite; nothing that a network computes is as small.
     if most < 1e-30 {
         (0.0, 0.0)
     } else if most.is_finite() {
-        (most / 127.0, 127.0 / most)
+        (most / largest, largest / most)
     } else {
         (f32::NAN, 0.0)
     }
@@ -273,6 +344,7 @@ fn multiply(x: &CodeRows, w: &Int8Panels, y: &mut [f32], threads: usize, set: In
     let panels = w.outputs.div_ceil(PANEL);
     let job = Job {
         rows: x.rows,
+        planes: x.planes,
         steps: w.inputs.div_ceil(STEP),
         outputs: w.outputs,
         codes: x.codes.as_ptr(),
@@ -308,10 +380,7 @@ pub fn matmul_int8_reference(x: &CodeRows, w: &Int8Panels, y: &mut [f32]) {
     check_shapes(x, w, y);
     for row in 0..x.rows {
         for j in 0..w.outputs {
-            let product = |i: usize| {
-                let code = i32::from(x.codes[row * x.stride() + i]) - BIAS;
-                code * i32::from(w.code(i, j))
-            };
+            let product = |i: usize| x.code(row, i) * i32::from(w.code(i, j));
             let sum: i32 = (0..w.inputs).map(product).sum();
             y[row * w.outputs + j] = sum as f32 * x.scales[row] * w.scales[j];
         }
@@ -387,9 +456,10 @@ pub fn integer_instruction_set() -> &'static str {
 #[derive(Clone, Copy)]
 struct Job {
     rows: usize,
+    planes: usize,
     steps: usize,
     outputs: usize,
-    /// `[rows, 4 steps]`
+    /// `[rows, planes, 4 steps]`
     codes: *const u8,
     row_scales: *const f32,
     /// `[panels, steps, 64]`
@@ -446,7 +516,7 @@ impl Job {
     #[inline(always)]
     unsafe fn row(&self, row: usize) -> *const u8 {
         // SAFETY: the caller's.
-        unsafe { self.codes.add(row * self.steps * STEP) }
+        unsafe { self.codes.add(row * self.planes * self.steps * STEP) }
     }
 
     /// The codes of a panel.
@@ -476,7 +546,10 @@ unsafe fn portable_panels(job: &Job, start: usize, end: usize) {
             // SAFETY: the row exists.
             let codes = unsafe { job.row(row) };
             let mut sums = [0i32; PANEL];
-            for step in 0..job.steps {
+            for step in 0..job.planes * job.steps {
+                if step > 0 && step == job.steps {
+                    sums = sums.map(|sum| sum << PLANE_BITS);
+                }
                 let mut x = [0i32; STEP];
                 for i in 0..STEP {
                     // SAFETY: inside the row.
@@ -484,8 +557,9 @@ unsafe fn portable_panels(job: &Job, start: usize, end: usize) {
                 }
                 for (column, sum) in sums.iter_mut().enumerate() {
                     for (i, x) in x.iter().enumerate() {
+                        let at = (step % job.steps * PANEL + column) * STEP + i;
                         // SAFETY: inside the panel.
-                        let code = unsafe { *lines.add((step * PANEL + column) * STEP + i) };
+                        let code = unsafe { *lines.add(at) };
                         *sum += x * i32::from(code);
                     }
                 }

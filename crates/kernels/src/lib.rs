@@ -24,7 +24,9 @@ pub use conv::causal_conv;
 pub use delta::{DELTA_CHUNK, DeltaInputs, DeltaScratch, delta_chunks, delta_step};
 pub use exp::{exp_in_place, sigmoid, silu_in_place, softplus, swiglu};
 pub use gemv::{add_scaled, dot, dot_rows, gemv};
-pub use int8::{CodeRows, Int8Panels, MAX_INT8_INPUTS, integer_instruction_set, matmul_int8};
+pub use int8::{
+    CodeRows, Int8Panels, MAX_INT8_INPUTS, MAX_WIDE_INPUTS, integer_instruction_set, matmul_int8,
+};
 pub use matrix::{MatMut, MatRef, Update, matmul};
 pub use norm::{add_in_place, l2_norm, rms_norm};
 pub use panels::{Panels, matmul_panels};

@@ -1,6 +1,6 @@
 //! Tiles of the products of codes for AArch64, where every processor has NEON.
 
-use super::{BIAS, IntegerSet, Job, PANEL, Proof, STEP};
+use super::{BIAS, IntegerSet, Job, PANEL, PLANE_BITS, Proof, STEP};
 use crate::simd::{Limit, limit};
 use std::arch::aarch64::*;
 
@@ -45,17 +45,25 @@ unsafe fn tile<const R: usize>(job: &Job, row: usize, panel: usize) {
         // A product of two codes fits 16 bits; pairs of them are added into 32: two sums for each column.
         let mut sums = [[[vdupq_n_s32(0); 2]; VECTORS]; R];
         let bias = vdup_n_u8(BIAS as u8);
-        for step in 0..job.steps {
-            for r in 0..R {
-                let four = job.row(row + r).add(step * STEP).cast::<u32>();
-                let biased = vreinterpret_u8_u32(vdup_n_u32(four.read_unaligned()));
-                let x = vreinterpret_s8_u8(veor_u8(biased, bias));
-                for v in 0..VECTORS {
-                    let weights = vld1q_s8(lines.add(step * PANEL * STEP + 16 * v));
-                    let low = vmull_s8(vget_low_s8(weights), x);
-                    let high = vmull_s8(vget_high_s8(weights), x);
-                    sums[r][v][0] = vpadalq_s16(sums[r][v][0], low);
-                    sums[r][v][1] = vpadalq_s16(sums[r][v][1], high);
+        for plane in 0..job.planes {
+            for sum in sums.as_flattened_mut().as_flattened_mut() {
+                *sum = vshlq_n_s32::<{ PLANE_BITS as i32 }>(*sum);
+            }
+            for step in 0..job.steps {
+                for r in 0..R {
+                    let four = job
+                        .row(row + r)
+                        .add((plane * job.steps + step) * STEP)
+                        .cast::<u32>();
+                    let biased = vreinterpret_u8_u32(vdup_n_u32(four.read_unaligned()));
+                    let x = vreinterpret_s8_u8(veor_u8(biased, bias));
+                    for v in 0..VECTORS {
+                        let weights = vld1q_s8(lines.add(step * PANEL * STEP + 16 * v));
+                        let low = vmull_s8(vget_low_s8(weights), x);
+                        let high = vmull_s8(vget_high_s8(weights), x);
+                        sums[r][v][0] = vpadalq_s16(sums[r][v][0], low);
+                        sums[r][v][1] = vpadalq_s16(sums[r][v][1], high);
+                    }
                 }
             }
         }

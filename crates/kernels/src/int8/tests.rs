@@ -8,6 +8,12 @@ fn rows(x: &[f32], inputs: usize) -> CodeRows {
     rows
 }
 
+fn wide_rows(x: &[f32], inputs: usize) -> CodeRows {
+    let mut rows = CodeRows::default();
+    rows.set_wide(x, inputs);
+    rows
+}
+
 /// The product by every set that the processor has.
 fn products(x: &CodeRows, w: &Int8Panels, threads: usize) -> Vec<(&'static str, Vec<f32>)> {
     let by = |set: IntegerSet| {
@@ -26,18 +32,20 @@ proptest! {
     ) {
         let x = noise(1, n * inputs);
         let w = Int8Panels::from_rows(&noise(2, inputs * outputs), inputs);
-        let together = rows(&x, inputs);
-        let mut plain = vec![0.0; n * outputs];
-        matmul_int8_reference(&together, &w, &mut plain);
-        for (set, found) in products(&together, &w, threads) {
-            prop_assert_eq!(&found, &plain, "{}", set);
+        for coded in [rows, wide_rows] {
+            let together = coded(&x, inputs);
+            let mut plain = vec![0.0; n * outputs];
+            matmul_int8_reference(&together, &w, &mut plain);
+            for (set, found) in products(&together, &w, threads) {
+                prop_assert_eq!(&found, &plain, "{}", set);
+            }
+            // Rows together are rows alone.
+            let mut alone = vec![0.0; n * outputs];
+            for (x, y) in x.chunks_exact(inputs).zip(alone.chunks_exact_mut(outputs.max(1))) {
+                matmul_int8(&coded(x, inputs), &w, y, 1);
+            }
+            prop_assert_eq!(&alone, &plain);
         }
-        // Rows together are rows alone.
-        let mut alone = vec![0.0; n * outputs];
-        for (x, y) in x.chunks_exact(inputs).zip(alone.chunks_exact_mut(outputs.max(1))) {
-            matmul_int8(&rows(x, inputs), &w, y, 1);
-        }
-        prop_assert_eq!(&alone, &plain);
     }
 
     #[test]
@@ -52,6 +60,16 @@ proptest! {
         }
         // Two roundings of at most half a code of 127 in every product; 16 inputs at least average them.
         prop_assert!(relative_error(&found, &exact) < 0.02);
+        // Two planes leave the rounding of the weights: with weights that are codes already the rest is small.
+        let codes: Vec<f32> = w.iter().map(|w| (w * 126.0).round()).collect();
+        let mut codes_of_127 = codes.clone();
+        codes_of_127[..outputs].fill(127.0);
+        let panels = Int8Panels::from_columns(&codes_of_127, inputs);
+        matmul_int8(&wide_rows(&x, inputs), &panels, &mut found, 1);
+        for (x, y) in x.chunks_exact(inputs).zip(exact.chunks_exact_mut(outputs)) {
+            crate::reference::gemv(x, &codes_of_127, y);
+        }
+        prop_assert!(relative_error(&found, &exact) < 5e-4);
     }
 }
 
@@ -68,6 +86,15 @@ fn the_largest_codes_do_not_saturate() {
         for (set, found) in products(&x, &w, 1) {
             assert_eq!(found, plain, "{set}");
         }
+    }
+}
+
+#[test]
+fn most_wide_inputs_do_not_overflow() {
+    let inputs = MAX_WIDE_INPUTS;
+    let w = Int8Panels::from_rows(&vec![-1.0; inputs], inputs);
+    for (set, found) in products(&wide_rows(&vec![1.0; inputs], inputs), &w, 1) {
+        assert!((found[0] / inputs as f32 + 1.0).abs() < 1e-5, "{set}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tiles of the products of codes for x86-64. A tile holds R rows by P panels of sums in registers.
 
-use super::{IntegerSet, Job, PANEL, Proof, STEP};
+use super::{IntegerSet, Job, PANEL, PLANE_BITS, Proof, STEP};
 use crate::simd::{Limit, limit};
 use std::arch::x86_64::*;
 
@@ -93,20 +93,26 @@ unsafe fn avx512_tile<const R: usize, const P: usize>(job: &Job, row: usize, pan
         let mut sums = [[_mm512_setzero_si512(); P]; R];
         for p in 0..P {
             lines[p] = job.panel(panel + p);
-            let start = _mm512_loadu_si512(job.starts.add((panel + p) * PANEL).cast());
-            for r in 0..R {
-                sums[r][p] = start;
-            }
         }
-        for step in 0..job.steps {
-            let mut weights = [_mm512_setzero_si512(); P];
+        for plane in 0..job.planes {
             for p in 0..P {
-                weights[p] = _mm512_load_si512(lines[p].add(step * PANEL * STEP).cast());
+                let start = _mm512_loadu_si512(job.starts.add((panel + p) * PANEL).cast());
+                for r in 0..R {
+                    let above = _mm512_slli_epi32::<PLANE_BITS>(sums[r][p]);
+                    sums[r][p] = _mm512_add_epi32(above, start);
+                }
             }
-            for r in 0..R {
-                let x = _mm512_set1_epi32(four(codes[r].add(step * STEP)));
+            for step in 0..job.steps {
+                let mut weights = [_mm512_setzero_si512(); P];
                 for p in 0..P {
-                    sums[r][p] = _mm512_dpbusd_epi32(sums[r][p], x, weights[p]);
+                    weights[p] = _mm512_load_si512(lines[p].add(step * PANEL * STEP).cast());
+                }
+                for r in 0..R {
+                    let at = (plane * job.steps + step) * STEP;
+                    let x = _mm512_set1_epi32(four(codes[r].add(at)));
+                    for p in 0..P {
+                        sums[r][p] = _mm512_dpbusd_epi32(sums[r][p], x, weights[p]);
+                    }
                 }
             }
         }
@@ -160,25 +166,32 @@ unsafe fn avx_vnni_tile<const R: usize, const P: usize>(job: &Job, row: usize, p
         let mut sums = [[[_mm256_setzero_si256(); 2]; P]; R];
         for p in 0..P {
             lines[p] = job.panel(panel + p);
-            for half in 0..2 {
-                let starts = job.starts.add((panel + p) * PANEL + 8 * half);
-                let start = _mm256_loadu_si256(starts.cast());
-                for r in 0..R {
-                    sums[r][p][half] = start;
-                }
-            }
         }
-        for step in 0..job.steps {
-            let mut x = [_mm256_setzero_si256(); R];
-            for r in 0..R {
-                x[r] = _mm256_set1_epi32(four(codes[r].add(step * STEP)));
-            }
+        for plane in 0..job.planes {
             for p in 0..P {
                 for half in 0..2 {
-                    let line = lines[p].add(step * PANEL * STEP + 32 * half);
-                    let weights = _mm256_load_si256(line.cast());
+                    let starts = job.starts.add((panel + p) * PANEL + 8 * half);
+                    let start = _mm256_loadu_si256(starts.cast());
                     for r in 0..R {
-                        sums[r][p][half] = _mm256_dpbusd_avx_epi32(sums[r][p][half], x[r], weights);
+                        let above = _mm256_slli_epi32::<{ PLANE_BITS as i32 }>(sums[r][p][half]);
+                        sums[r][p][half] = _mm256_add_epi32(above, start);
+                    }
+                }
+            }
+            for step in 0..job.steps {
+                let mut x = [_mm256_setzero_si256(); R];
+                for r in 0..R {
+                    let at = (plane * job.steps + step) * STEP;
+                    x[r] = _mm256_set1_epi32(four(codes[r].add(at)));
+                }
+                for p in 0..P {
+                    for half in 0..2 {
+                        let line = lines[p].add(step * PANEL * STEP + 32 * half);
+                        let weights = _mm256_load_si256(line.cast());
+                        for r in 0..R {
+                            sums[r][p][half] =
+                                _mm256_dpbusd_avx_epi32(sums[r][p][half], x[r], weights);
+                        }
                     }
                 }
             }
@@ -215,23 +228,29 @@ unsafe fn avx2_tile<const R: usize, const P: usize>(job: &Job, row: usize, panel
         }
         let mut sums = [[[_mm256_setzero_si256(); 2]; P]; R];
         let (ones, bias) = (_mm256_set1_epi16(1), _mm256_set1_epi8(i8::MIN));
-        for step in 0..job.steps {
-            let mut signed = [_mm256_setzero_si256(); R];
-            let mut magnitudes = [_mm256_setzero_si256(); R];
-            for r in 0..R {
-                let x = _mm256_set1_epi32(four(codes[r].add(step * STEP)));
-                signed[r] = _mm256_xor_si256(x, bias);
-                magnitudes[r] = _mm256_abs_epi8(signed[r]);
+        for plane in 0..job.planes {
+            for sum in sums.as_flattened_mut().as_flattened_mut() {
+                *sum = _mm256_slli_epi32::<{ PLANE_BITS as i32 }>(*sum);
             }
-            for p in 0..P {
-                for half in 0..2 {
-                    let line = lines[p].add(step * PANEL * STEP + 32 * half);
-                    let weights = _mm256_load_si256(line.cast());
-                    for r in 0..R {
-                        let turned = _mm256_sign_epi8(weights, signed[r]);
-                        let pairs = _mm256_maddubs_epi16(magnitudes[r], turned);
-                        let fours = _mm256_madd_epi16(pairs, ones);
-                        sums[r][p][half] = _mm256_add_epi32(sums[r][p][half], fours);
+            for step in 0..job.steps {
+                let mut signed = [_mm256_setzero_si256(); R];
+                let mut magnitudes = [_mm256_setzero_si256(); R];
+                for r in 0..R {
+                    let x =
+                        _mm256_set1_epi32(four(codes[r].add((plane * job.steps + step) * STEP)));
+                    signed[r] = _mm256_xor_si256(x, bias);
+                    magnitudes[r] = _mm256_abs_epi8(signed[r]);
+                }
+                for p in 0..P {
+                    for half in 0..2 {
+                        let line = lines[p].add(step * PANEL * STEP + 32 * half);
+                        let weights = _mm256_load_si256(line.cast());
+                        for r in 0..R {
+                            let turned = _mm256_sign_epi8(weights, signed[r]);
+                            let pairs = _mm256_maddubs_epi16(magnitudes[r], turned);
+                            let fours = _mm256_madd_epi16(pairs, ones);
+                            sums[r][p][half] = _mm256_add_epi32(sums[r][p][half], fours);
+                        }
                     }
                 }
             }

@@ -7,6 +7,7 @@
 //! Matrices are row-major. Shapes come from callers that have checked their input, so a shape that
 //! does not fit is a broken invariant and panics with both shapes.
 
+mod attention;
 mod codes;
 mod conv;
 mod delta;
@@ -19,9 +20,10 @@ mod panels;
 mod simd;
 mod softmax;
 
+pub use attention::{AttentionScratch, KeyValues};
 pub use codes::dot_code_rows;
 pub use conv::causal_conv;
-pub use delta::{DELTA_CHUNK, DeltaInputs, DeltaScratch, delta_chunks, delta_step};
+pub use delta::{DeltaInputs, delta_steps};
 pub use exp::{exp_in_place, sigmoid, silu_in_place, softplus, swiglu};
 pub use gemv::{add_scaled, dot, dot_rows, gemv};
 pub use int8::{
@@ -35,6 +37,7 @@ pub use softmax::{SoftmaxSummary, argmax, log_sum_exp, softmax_in_place};
 
 /// The slow, obvious forms that the tests of this crate and of its users compare with.
 pub mod reference {
+    pub use crate::attention::attend_reference as attend;
     pub use crate::codes::dot_code_rows_reference as dot_code_rows;
     pub use crate::conv::causal_conv_reference as causal_conv;
     pub use crate::delta::delta_step_reference as delta_step;

@@ -153,15 +153,19 @@ impl Session {
         self.position == 0
     }
 
-    /// Bytes that a snapshot copies.
+    /// Bytes of the state. A snapshot shares the keys and values among them, and copies the rest.
     pub fn state_bytes(&self) -> usize {
-        4 * self.state_values().map(<[f32]>::len).sum::<usize>()
+        let bytes = |state: &MixerState| match state {
+            MixerState::Delta(state) => state.bytes(),
+            MixerState::Attention(state) => state.bytes(),
+        };
+        self.states.iter().map(bytes).sum()
     }
 
     /// The numbers of the state, block by block, for comparisons: the delta rule's memory
-    /// `[H, K, V]` and convolution tail; or for every kv head of attention its keys, then the values,
-    /// with position p in row `p % window`.
-    pub fn state_values(&self) -> impl Iterator<Item = &[f32]> {
+    /// `[H, K, V]` and convolution tail; or for every kv head of attention its keys, then the values, oldest first, from a position on
+    /// that the window does not reach any more.
+    pub fn state_values(&self) -> impl Iterator<Item = Vec<f32>> {
         self.states.iter().flat_map(|state| match state {
             MixerState::Delta(state) => state.values(),
             MixerState::Attention(state) => state.values(),

@@ -219,6 +219,11 @@ impl Assistant {
         Ok(LevelMemories::new(config, &self.model)?)
     }
 
+    /// Puts memories of levels 2 and 3 to work for the project, or takes them away.
+    pub fn set_levels(&mut self, levels: Option<LevelMemories>) {
+        self.memory.set_levels(levels);
+    }
+
     /// What the project has taught.
     #[must_use]
     pub fn memory(&self) -> &ProjectMemory {

@@ -29,7 +29,7 @@ pub use learn::{
 };
 pub use mixture::{Component, Contribution, ExitSummary, Mixed, Mixture, Part, Speed};
 pub use model::{Model, sha256_hex};
-pub use predictor::Predictor;
+pub use predictor::{Predictor, Profile};
 pub use quantise::{Agreement, agreement, int8_safetensors};
 pub use sampling::Sampling;
 pub use session::{ExitStates, Session};

@@ -162,6 +162,15 @@ impl Session {
         self.states.iter().map(bytes).sum()
     }
 
+    /// Of these bytes those that snapshots share.
+    pub fn shared_bytes(&self) -> usize {
+        let bytes = |state: &MixerState| match state {
+            MixerState::Delta(_) => 0,
+            MixerState::Attention(state) => state.bytes(),
+        };
+        self.states.iter().map(bytes).sum()
+    }
+
     /// The numbers of the state, block by block, for comparisons: the delta rule's memory
     /// `[H, K, V]` and convolution tail; or for every kv head of attention its keys, then the values, oldest first, from a position on
     /// that the window does not reach any more.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use nestor_bsl::pieces::{Tokenizer, TokenizerError};
 use nestor_cache::{CorpusNgram, GateSet};
-use nestor_engine::{LevelMemories, LevelMemoriesConfig, Mixture, Model, ModelFolder, Speed};
+use nestor_engine::{
+    LevelMemories, LevelMemoriesConfig, Mixture, Model, ModelFolder, Precision, Speed,
+};
 use rayon::prelude::*;
 
 use crate::document::file_pieces;
@@ -80,12 +82,20 @@ pub struct LearnReport {
 const LEARN_BATCH: usize = 64;
 
 impl Assistant {
-    /// Opens a model folder with an empty project.
+    /// Opens a model folder with an empty project; the network computes with 8-bit codes.
     ///
     /// # Errors
     /// [`AssistError`] naming the file or field that is wrong.
     pub fn open(model_dir: &Path) -> Result<Self, AssistError> {
-        let folder = ModelFolder::open(model_dir)?;
+        Self::open_as(model_dir, Precision::Int8)
+    }
+
+    /// [`Assistant::open`] with a network of a precision.
+    ///
+    /// # Errors
+    /// As [`Assistant::open`].
+    pub fn open_as(model_dir: &Path, precision: Precision) -> Result<Self, AssistError> {
+        let folder = ModelFolder::open_as(model_dir, Some(precision))?;
         let path = model_dir.join("tokenizer.json");
         let tokenizer = Tokenizer::from_file(&path).map_err(|source| match source {
             TokenizerError::Read { source, .. } => AssistError::ModelFile {
@@ -207,6 +217,11 @@ impl Assistant {
     /// When the configuration makes no sense.
     pub fn empty_levels(&self, config: LevelMemoriesConfig) -> Result<LevelMemories, AssistError> {
         Ok(LevelMemories::new(config, &self.model)?)
+    }
+
+    /// Puts memories of levels 2 and 3 to work for the project, or takes them away.
+    pub fn set_levels(&mut self, levels: Option<LevelMemories>) {
+        self.memory.set_levels(levels);
     }
 
     /// What the project has taught.

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use nestor_bsl::LineEnd;
 use nestor_bsl::pieces::{EOF, EOM, FILE, PAD, PRE, SUF};
 use nestor_bsl::position::ByteOffset;
-use nestor_engine::{Finish, GenerateRequest, Predictor, Sampling, Speed, Step};
+use nestor_engine::{Finish, GenerateRequest, LevelMemories, Profile, Sampling, Speed, Step};
 
 use crate::assistant::Assistant;
-use crate::document::{Borders, file_pieces, opening_pieces};
 use crate::error::AssistError;
 use crate::healing::{allowed, unfinished_word};
+use crate::open::OpenDocument;
 use crate::stop::{StopRule, Verdict, inside_prose, judge, statement_context};
 
 /// Pieces a completion may have at most.
@@ -109,6 +109,8 @@ pub struct Timings {
     pub prefill: Duration,
     /// Writing.
     pub decode: Duration,
+    /// The parts of writing.
+    pub stages: Profile,
 }
 
 /// An answer.
@@ -126,8 +128,10 @@ pub struct Completion {
     pub n_healed: usize,
     /// Why it ends.
     pub stop: StopReason,
-    /// Pieces that the network read.
+    /// Pieces of the network's context.
     pub n_context: usize,
+    /// Of these, read for this request; the others were known from an earlier one.
+    pub n_read: usize,
     /// Where the time went.
     pub timings: Timings,
 }
@@ -142,6 +146,7 @@ impl Completion {
             n_healed: 0,
             stop,
             n_context: 0,
+            n_read: 0,
             timings,
         }
     }
@@ -166,6 +171,19 @@ impl Assistant {
         request: &CompleteRequest,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Completion, AssistError> {
+        self.complete_in(&mut OpenDocument::default(), request, cancelled)
+    }
+
+    /// As [`Assistant::complete_unless`], with what earlier requests have read of the document; the answer is the same.
+    ///
+    /// # Errors
+    /// As [`Assistant::complete`].
+    pub fn complete_in(
+        &self,
+        open: &mut OpenDocument,
+        request: &CompleteRequest,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Completion, AssistError> {
         if request.max_tokens > MAX_TOKENS {
             return Err(AssistError::Request {
                 field: "max_tokens",
@@ -186,15 +204,13 @@ impl Assistant {
         }
         let healed = unfinished_word(prefix);
         let read = &prefix[..prefix.len() - healed.len()];
-        let (mut predictor, context) = self.predictor(request, read, suffix)?;
+        let (predictor, reused) = open.prepare(self, request, read, suffix)?;
+        let read_by_network = predictor.take_profile().blocks;
         let mut timings = Timings {
-            prepare: started.elapsed(),
+            prepare: started.elapsed().saturating_sub(read_by_network),
+            prefill: read_by_network,
             ..Timings::default()
         };
-
-        let started = Instant::now();
-        predictor.prefill(&context)?;
-        timings.prefill = started.elapsed();
 
         let started = Instant::now();
         let write = Writing {
@@ -203,66 +219,38 @@ impl Assistant {
             before,
             rule: request.stop,
         };
-        let generated = predictor.generate(&GenerateRequest {
+        let asked = GenerateRequest {
             max_tokens: request.max_tokens,
             sampling: request.sampling,
             banned: &NEVER,
             allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
             stop: &|ids| write.verdict(ids).is_some(),
             cancelled,
-        })?;
+        };
+        let generated = predictor.generate_timed(&asked, &mut timings.stages)?;
         timings.decode = started.elapsed();
+        open.rest()?;
         let mut completion = write.completion(&generated.steps, generated.finish);
         if document.crlf {
             completion.insert = completion.insert.replace('\n', "\r\n");
         }
-        completion.n_context = context.len();
+        completion.n_context = reused.context;
+        completion.n_read = reused.read;
         completion.timings = timings;
         Ok(completion)
     }
 
-    /// A predictor whose cache knows the text before the cursor, and what the network must read.
-    fn predictor(
-        &self,
-        request: &CompleteRequest,
-        read: &str,
-        suffix: &str,
-    ) -> Result<(Predictor, Vec<u32>), AssistError> {
-        let tokenizer = self.tokenizer().as_ref();
-        let pieces = tokenizer.encode_with_spans(read);
-        let starts: Vec<usize> = pieces.iter().map(|piece| piece.1.start).collect();
-        let anchor = Borders::of(read).anchor(read, read.len(), &starts);
-        let first = starts.partition_point(|start| *start < anchor);
-
-        let shown = if request.use_suffix && !suffix.trim().is_empty() {
-            suffix
-        } else {
-            ""
-        };
-        let mut context = opening_pieces(tokenizer, &request.path, shown);
-        context.extend(pieces[first..].iter().map(|piece| piece.0));
-
-        let mut cache = self.memory().cache_for(&request.path)?;
-        let mut learned = file_pieces(tokenizer, &request.path, read);
-        // The file goes on: its end is not known yet.
-        learned.pop();
-        cache.file_mut().extend(&learned)?;
-
-        let mixture = self.mixture(request.speed)?;
-        let mut predictor = Predictor::with_mixture(self.model().clone(), mixture)?
-            .with_threads(rayon::current_num_threads());
-        predictor.set_cache(Some(cache))?;
+    /// What the project has taught the exits, for a file.
+    pub(crate) fn levels_for(&self, path: &str) -> Option<Arc<LevelMemories>> {
         let memory = self.memory();
-        let levels = memory.levels_for(&request.path).map(|levels| {
+        memory.levels_for(path).map(|levels| {
             // What the project knows of this very file would recite the text after the cursor.
-            if memory.holds(&request.path) {
+            if memory.holds(path) {
                 Arc::new(levels.without_episodic())
             } else {
                 levels
             }
-        });
-        predictor.set_memories(levels);
-        Ok((predictor, context))
+        })
     }
 }
 
@@ -388,6 +376,7 @@ impl Writing<'_> {
             n_healed: self.healed.len(),
             stop,
             n_context: 0,
+            n_read: 0,
             timings: Timings::default(),
         }
     }

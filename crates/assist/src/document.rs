@@ -81,6 +81,24 @@ impl Borders {
         }
     }
 
+    /// Where the last method starts that begins a line of `text`, before the byte `end`; 0 if there is none. What stands before it is cut
+    /// into pieces as if it stood alone.
+    #[must_use]
+    pub fn last_line_start(&self, text: &str, end: usize) -> usize {
+        let n_before = self.methods.partition_point(|start| *start < end);
+        let starts = self.methods[..n_before].iter().rev().copied();
+        let begins_line = |start: &usize| text[..*start].ends_with('\n');
+        starts.into_iter().find(begins_line).unwrap_or(0)
+    }
+
+    /// Replaces the borders from a method's start (or 0) on by those of `rest`, the text from there.
+    pub fn replace_from(&mut self, start: usize, rest: &str) {
+        self.methods.retain(|method| *method < start);
+        let found = methods(rest);
+        self.methods
+            .extend(found.iter().map(|method| start + method.span.start));
+    }
+
     /// The byte where the context of a cursor at `cursor` starts. `piece_starts` holds the first byte of every piece of
     /// the text, at least up to the cursor.
     #[must_use]

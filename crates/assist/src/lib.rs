@@ -16,6 +16,7 @@ pub mod healing;
 pub mod lookahead;
 pub mod memory;
 pub mod mixture;
+pub mod open;
 pub mod probe;
 pub mod project;
 pub mod stop;
@@ -32,6 +33,7 @@ pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
 pub use nestor_engine::{
     LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling, Speed,
 };
+pub use open::{OpenDocument, OpenDocuments};
 pub use probe::ExitLosses;
 pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport};
 pub use stop::StopRule;

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nestor_cache::{CorpusNgram, NestedCache};
 use nestor_engine::LevelMemories;
@@ -24,6 +25,14 @@ pub struct ProjectMemory {
     roots: BTreeSet<String>,
     /// Paths of a vendor's code.
     vendor: HashSet<String>,
+    revision: u64,
+}
+
+/// The next revision of any memory.
+static REVISIONS: AtomicU64 = AtomicU64::new(0);
+
+fn next_revision() -> u64 {
+    REVISIONS.fetch_add(1, Ordering::Relaxed)
 }
 
 impl From<ProjectCounts> for ProjectMemory {
@@ -34,6 +43,7 @@ impl From<ProjectCounts> for ProjectMemory {
             levels: None,
             roots: BTreeSet::new(),
             vendor: HashSet::new(),
+            revision: next_revision(),
         }
     }
 }
@@ -52,6 +62,7 @@ impl ProjectMemory {
     /// # Errors
     /// When a piece is outside the vocabulary or the counts are full; the file is then forgotten.
     pub fn learn(&mut self, path: &str, pieces: &[u32]) -> Result<(), AssistError> {
+        self.revision = next_revision();
         Ok(self.counts.learn(path, &module_folder(path), pieces)?)
     }
 
@@ -60,6 +71,7 @@ impl ProjectMemory {
     /// # Errors
     /// When the counts do not hold what they should.
     pub fn forget(&mut self, path: &str) -> Result<(), AssistError> {
+        self.revision = next_revision();
         Ok(self.counts.forget(path)?)
     }
 
@@ -105,7 +117,14 @@ impl ProjectMemory {
 
     /// Puts the memories of levels 2 and 3 to work, or takes them away.
     pub fn set_levels(&mut self, levels: Option<LevelMemories>) {
+        self.revision = next_revision();
         self.levels = levels.map(Arc::new);
+    }
+
+    /// A number that no memory had before the last change of this one.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Files learned.

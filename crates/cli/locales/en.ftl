@@ -13,6 +13,7 @@ help-every-help = Show this help
 help-every-version = Show the version
 help-every-json = One JSON document on stdout; progress and notes stay on stderr
 help-every-lang = Language of messages (otherwise that of the system)
+help-every-precision = With what the network computes: 8-bit codes, or 32-bit floats for comparison
 
 help = Nestor: a code model for 1C:Enterprise that learns your configuration on your own computer
 help-example =
@@ -102,6 +103,13 @@ help-models-list-example = {"  "}nestor models list
 help-models-show = Show one model and check its files
 help-models-show-example = {"  "}nestor models show nano
 help-models-show-model = Name of a bundled model, or a model folder
+
+help-quantize = Write a model folder whose matrices are 8-bit codes
+help-quantize-example = {"  "}nestor quantize nano --out models/nano-int8 --check src/cf
+help-quantize-model = Name of a bundled model, or a model folder
+help-quantize-out = Folder to make; it must not exist
+help-quantize-check = Compare both models on this codebase: how often each exit says the same token
+help-quantize-max-bytes = Read only the first files, up to this many bytes
 
 help-bench = Measure speed
 help-bench-example = {"  "}nestor bench decode
@@ -447,3 +455,14 @@ bench-whole-state = completions at fast
 bench-whole-idle = nothing is learned
 bench-whole-learning = while learning
 bench-whole-what = {$size} in {$files} files, {$pieces} pieces: useful after {$useful}, levels 2 and 3 done after {$done} ({$rate} pieces/s); {$disk} on disk, {$memory} of memory at most
+
+## nestor quantize
+
+quantize-written = Written: {$path}, {$before} of weights became {$after}.
+quantize-exists = {$path} exists already; name a folder that does not.
+quantize-exit = exit
+quantize-positions = positions
+quantize-same = same token
+quantize-loss = loss before, nats
+quantize-loss-int8 = loss after, nats
+quantize-cannot-write = cannot write {$path}: {$reason}

@@ -13,6 +13,7 @@ help-every-help = Показать эту справку
 help-every-version = Показать версию
 help-every-json = Один документ JSON в stdout; ход работы и заметки остаются в stderr
 help-every-lang = Язык сообщений (иначе — язык системы)
+help-every-precision = На чём считает сеть: 8-битные коды или 32-битные числа для сравнения
 
 help = Nestor: модель кода 1С:Предприятия, которая учится на вашей конфигурации на вашем компьютере
 help-example =
@@ -102,6 +103,13 @@ help-models-list-example = {"  "}nestor models list
 help-models-show = Показать одну модель и проверить её файлы
 help-models-show-example = {"  "}nestor models show nano
 help-models-show-model = Имя вложенной модели или папка модели
+
+help-quantize = Записать папку модели, матрицы которой — 8-битные коды
+help-quantize-example = {"  "}nestor quantize nano --out models/nano-int8 --check src/cf
+help-quantize-model = Имя вложенной модели или папка модели
+help-quantize-out = Создаваемая папка; её не должно быть
+help-quantize-check = Сравнить обе модели на этой кодовой базе: как часто каждый выход называет тот же токен
+help-quantize-max-bytes = Читать только первые файлы, не больше стольких байт
 
 help-bench = Измерить скорость
 help-bench-example = {"  "}nestor bench decode
@@ -447,3 +455,14 @@ bench-whole-state = дополнения на fast
 bench-whole-idle = без обучения
 bench-whole-learning = во время обучения
 bench-whole-what = {$size} в {$files} файлах, {$pieces} токенов: полезно через {$useful}, уровни 2 и 3 готовы через {$done} ({$rate} токенов/с); {$disk} на диске, не более {$memory} памяти
+
+## nestor quantize
+
+quantize-written = Записано: {$path}, весов было {$before}, стало {$after}.
+quantize-exists = {$path} уже существует; назовите папку, которой нет.
+quantize-exit = выход
+quantize-positions = позиций
+quantize-same = тот же токен
+quantize-loss = потери до, нат
+quantize-loss-int8 = потери после, нат
+quantize-cannot-write = не удаётся записать {$path}: {$reason}

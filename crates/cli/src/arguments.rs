@@ -3,7 +3,9 @@
 //! `main` parses here. Each command's own arguments stand in its module under `commands`; a help text has the key
 //! `help-COMMAND` or `help-COMMAND-ARGUMENT`, an example `help-COMMAND-example`.
 
-use crate::commands::{bench, complete, corpus, eval, learn, models, project, quickstart, train};
+use crate::commands::{
+    bench, complete, corpus, eval, learn, models, project, quantize, quickstart, train,
+};
 use crate::messages::{Language, Messages};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -47,6 +49,8 @@ pub enum Command {
     Eval(eval::Typed),
     /// Look at models.
     Models(models::Typed),
+    /// Store a model's matrices as 8-bit codes.
+    Quantize(quantize::Typed),
     /// Measure speed.
     Bench(bench::Typed),
 }

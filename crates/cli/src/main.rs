@@ -69,6 +69,7 @@ fn run(arguments: Arguments, terminal: &Terminal) -> Outcome {
         Command::Complete(typed) => commands::complete::run(typed, terminal),
         Command::Eval(typed) => commands::eval::run(typed, terminal),
         Command::Models(typed) => commands::models::run(typed, terminal),
+        Command::Quantize(typed) => commands::quantize::run(typed, terminal),
         Command::Bench(typed) => commands::bench::run(typed, terminal),
     }
 }

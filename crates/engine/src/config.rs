@@ -3,6 +3,7 @@
 //! The page docs/model-folder.md is the contract; the crate `model` writes the same fields.
 
 use crate::EngineError;
+use nestor_kernels::MAX_INT8_INPUTS;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -114,7 +115,7 @@ impl NetworkConfig {
             ("width", self.width, 1 << 16),
             ("stages", self.stages, 64),
             ("blocks_per_stage", self.blocks_per_stage, 1 << 10),
-            ("ffn", self.ffn, 1 << 18),
+            ("ffn", self.ffn, 1 << 17),
             ("vocab", self.vocab, 1 << 20),
             ("delta_heads", self.delta_heads, 256),
             ("key_dim", self.key_dim, 1 << 10),
@@ -141,6 +142,19 @@ impl NetworkConfig {
                     field,
                     value: value as f64,
                     reason,
+                });
+            }
+        }
+        // More inputs than this no product of codes sums without overflow.
+        for (field, heads, width) in [
+            ("value_dim", self.delta_heads, self.value_dim),
+            ("head_dim", self.query_heads, self.head_dim),
+        ] {
+            if heads * width > MAX_INT8_INPUTS {
+                return Err(EngineError::Config {
+                    field,
+                    value: width as f64,
+                    reason: format!("{heads} heads of it are more than {MAX_INT8_INPUTS}"),
                 });
             }
         }
@@ -184,6 +198,8 @@ pub enum Quantisation {
     F32,
     /// 16-bit floats.
     F16,
+    /// Matrices as 8-bit codes with a scale for each column, the rest as 32-bit floats.
+    Int8,
 }
 
 /// The content of `model.json`.

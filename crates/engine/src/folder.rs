@@ -1,6 +1,6 @@
 //! All of a model folder: the model, the gates, the corpus' counts and the methods it was trained on.
 
-use crate::{EngineError, Model};
+use crate::{EngineError, Model, Precision};
 use nestor_cache::{CorpusNgram, GateSet, LongContexts, NestedCache};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,15 @@ impl ModelFolder {
     /// # Errors
     /// [`EngineError`] that names the file, field or tensor that is wrong.
     pub fn open(dir: &Path) -> Result<Self, EngineError> {
-        let model = Model::load(dir)?;
+        Self::open_as(dir, None)
+    }
+
+    /// [`ModelFolder::open`] with matrices of a precision, whatever the folder holds.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::open`].
+    pub fn open_as(dir: &Path, precision: Option<Precision>) -> Result<Self, EngineError> {
+        let model = Model::load_as(dir, precision)?;
         let gates = present(dir, "gate.json", |path| Ok(GateSet::load(path)?))?;
         let vocab = model.config().vocab;
         let corpus = present(dir, "ngram.bin", |path| Ok(CorpusNgram::load(path)?))?;

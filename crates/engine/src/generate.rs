@@ -3,10 +3,12 @@
 //! A token that is generated is not learned: the cache and the document see it when it is accepted.
 
 use crate::mixture::{Contribution, Mixed};
+use crate::predictor::{Clock, Profile};
 use crate::sampling::Sampling;
 use crate::{EngineError, Predictor};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use std::time::Duration;
 
 /// The tokens that may follow those generated so far; `None` where every token may.
 pub type Allowed<'a> = &'a dyn Fn(&[u32]) -> Option<Vec<u32>>;
@@ -94,6 +96,18 @@ impl Predictor {
     /// # Errors
     /// [`EngineError::Request`] for a wrong request, and what [`Predictor::distribution`] returns.
     pub fn generate(&self, request: &GenerateRequest<'_>) -> Result<Generated, EngineError> {
+        self.generate_timed(request, &mut Profile::default())
+    }
+
+    /// [`Predictor::generate`], adding the time that its parts took.
+    ///
+    /// # Errors
+    /// As [`Predictor::generate`].
+    pub fn generate_timed(
+        &self,
+        request: &GenerateRequest<'_>,
+        profile: &mut Profile,
+    ) -> Result<Generated, EngineError> {
         request.sampling.validate()?;
         let seed = match request.sampling {
             Sampling::Random { seed, .. } => seed,
@@ -101,6 +115,8 @@ impl Predictor {
         };
         let mut rng = StdRng::seed_from_u64(seed);
         let mut fork = self.clone();
+        fork.take_profile();
+        let mut sampling = Duration::ZERO;
         let mut tokens = Vec::new();
         let mut steps = Vec::new();
         let finish = loop {
@@ -111,6 +127,7 @@ impl Predictor {
                 break Finish::MaxTokens;
             }
             let mixed = fork.distribution()?;
+            let mut clock = Clock::start();
             let allowed = request.allowed.and_then(|allowed| allowed(&tokens));
             let candidates = candidates(mixed, allowed.as_deref(), request.banned);
             let Some(token) = request.sampling.pick(&candidates, &mut rng) else {
@@ -126,13 +143,17 @@ impl Predictor {
                 contributions,
             });
             tokens.push(token);
-            if (request.stop)(&tokens) {
+            let stops = (request.stop)(&tokens);
+            clock.lap(&mut sampling);
+            if stops {
                 break Finish::Stopped;
             }
             if tokens.len() < request.max_tokens {
                 fork.accept(token)?;
             }
         };
+        *profile += fork.take_profile();
+        profile.sampling += sampling;
         Ok(Generated { steps, finish })
     }
 }

@@ -12,6 +12,7 @@ mod learn;
 mod mixture;
 mod model;
 mod predictor;
+mod quantise;
 mod sampling;
 mod session;
 mod weights;
@@ -28,7 +29,8 @@ pub use learn::{
 };
 pub use mixture::{Component, Contribution, ExitSummary, Mixed, Mixture, Part, Speed};
 pub use model::{Model, sha256_hex};
-pub use predictor::Predictor;
+pub use predictor::{Predictor, Profile};
+pub use quantise::{Agreement, agreement, int8_safetensors};
 pub use sampling::Sampling;
 pub use session::{ExitStates, Session};
-pub use weights::tensor_shapes;
+pub use weights::{Precision, tensor_shapes};

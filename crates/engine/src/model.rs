@@ -4,10 +4,11 @@
 //! field or tensor is wrong. The page docs/model-folder.md is the contract.
 
 use crate::config::Manifest;
-use crate::weights::{Weights, tensor_shapes};
-use crate::{EngineError, NetworkConfig};
+use crate::weights::{Tensor, Weights, is_matrix, tensor_shapes};
+use crate::{EngineError, NetworkConfig, Precision, Quantisation};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -20,16 +21,25 @@ use std::sync::Arc;
 pub struct Model {
     config: NetworkConfig,
     manifest: Option<Manifest>,
+    precision: Precision,
     pub(crate) weights: Weights,
 }
 
 impl Model {
     /// Loads `model.json`, checks the hashes of `weights.safetensors` and `tokenizer.json`, and
-    /// loads the weights.
+    /// loads the weights: codes as codes, floats as 32-bit floats.
     ///
     /// # Errors
     /// [`EngineError`] that names the file, field or tensor that is wrong.
     pub fn load(dir: &Path) -> Result<Arc<Self>, EngineError> {
+        Self::load_as(dir, None)
+    }
+
+    /// [`Model::load`] with matrices of a precision, whatever the file holds.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_as(dir: &Path, precision: Option<Precision>) -> Result<Arc<Self>, EngineError> {
         let manifest = Manifest::read(&dir.join("model.json"))?;
         let tokenizer_path = dir.join("tokenizer.json");
         let tokenizer = read(&tokenizer_path)?;
@@ -47,15 +57,21 @@ impl Model {
             "weights_sha256",
             &manifest.weights_sha256,
         )?;
-        let weights = read_weights(&weights_path, &bytes, &manifest.network)?;
+        let stored = match manifest.quantisation {
+            Quantisation::F32 | Quantisation::F16 => Precision::F32,
+            Quantisation::Int8 => Precision::Int8,
+        };
+        let precision = precision.unwrap_or(stored);
+        let weights = read_weights(&weights_path, &bytes, &manifest.network, precision)?;
         Ok(Arc::new(Self {
             config: manifest.network.clone(),
             manifest: Some(manifest),
+            precision,
             weights,
         }))
     }
 
-    /// A model from the bytes of a safetensors file, without a folder around it.
+    /// A model of 32-bit weights from the bytes of a safetensors file, without a folder around it.
     ///
     /// # Errors
     /// [`EngineError`] that names the field or tensor that is wrong.
@@ -63,28 +79,55 @@ impl Model {
         config: &NetworkConfig,
         bytes: &[u8],
     ) -> Result<Arc<Self>, EngineError> {
+        Self::from_safetensors_as(config, bytes, Precision::F32)
+    }
+
+    /// [`Model::from_safetensors`] with matrices of a precision.
+    ///
+    /// # Errors
+    /// As [`Model::from_safetensors`].
+    pub fn from_safetensors_as(
+        config: &NetworkConfig,
+        bytes: &[u8],
+        precision: Precision,
+    ) -> Result<Arc<Self>, EngineError> {
         config.validate()?;
-        let weights = read_weights(Path::new("weights.safetensors"), bytes, config)?;
+        let path = Path::new("weights.safetensors");
+        let weights = read_weights(path, bytes, config, precision)?;
         Ok(Arc::new(Self {
             config: config.clone(),
             manifest: None,
+            precision,
             weights,
         }))
     }
 
-    /// A model of random weights for tests and measurements of speed.
+    /// A model of random 32-bit weights for tests and measurements of speed.
     ///
     /// # Errors
     /// [`EngineError::Config`] for sizes that no network can have.
     pub fn random(config: &NetworkConfig, seed: u64) -> Result<Arc<Self>, EngineError> {
+        Self::random_as(config, seed, Precision::F32)
+    }
+
+    /// [`Model::random`] with matrices of a precision: codes of the same weights.
+    ///
+    /// # Errors
+    /// As [`Model::random`].
+    pub fn random_as(
+        config: &NetworkConfig,
+        seed: u64,
+        precision: Precision,
+    ) -> Result<Arc<Self>, EngineError> {
         config.validate()?;
         let mut rng = StdRng::seed_from_u64(seed);
-        let weights = Weights::build(config, &mut |name, shape| {
-            Ok(random_tensor(name, shape, &mut rng))
+        let weights = Weights::build(config, precision, &mut |name, shape| {
+            Ok(Tensor::F32(random_tensor(name, shape, &mut rng)))
         })?;
         Ok(Arc::new(Self {
             config: config.clone(),
             manifest: None,
+            precision,
             weights,
         }))
     }
@@ -97,6 +140,16 @@ impl Model {
     /// What `model.json` says; `None` for a model that does not come from a folder.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
+    }
+
+    /// What the matrices are in memory.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Bytes of weights that one token reads: the matrices of the first `stages` stages, and the head once.
+    pub fn streamed_bytes(&self, stages: usize) -> usize {
+        self.weights.streamed_bytes(stages)
     }
 
     /// The head that all exits share, `[V, d]`: its product with an exit's row gives the logits.
@@ -148,14 +201,37 @@ fn check_hash(
     })
 }
 
-fn read_weights(path: &Path, bytes: &[u8], config: &NetworkConfig) -> Result<Weights, EngineError> {
+fn read_weights(
+    path: &Path,
+    bytes: &[u8],
+    config: &NetworkConfig,
+    precision: Precision,
+) -> Result<Weights, EngineError> {
+    Weights::build(
+        config,
+        precision,
+        &mut read_tensor_file(path, bytes, config)?,
+    )
+}
+
+/// What gives the tensors of a file by name and shape, once it is clear that the file holds no others.
+pub(crate) fn read_tensor_file<'a>(
+    path: &'a Path,
+    bytes: &'a [u8],
+    config: &NetworkConfig,
+) -> Result<impl FnMut(&str, &[usize]) -> Result<Tensor, EngineError> + 'a, EngineError> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| EngineError::File {
         path: path.to_path_buf(),
         reason: format!("not a safetensors file: {e}"),
     })?;
     let expected: HashSet<String> = tensor_shapes(config)
         .into_iter()
-        .map(|(name, _)| name)
+        .flat_map(|(name, shape)| {
+            let is_code = file.tensor(&name).is_ok_and(|t| t.dtype() == Dtype::I8);
+            let scales = (is_matrix(&name, &shape) && is_code).then(|| scale_name(&name));
+            [Some(name), scales]
+        })
+        .flatten()
         .collect();
     let mut superfluous: Vec<&str> = file
         .names()
@@ -167,17 +243,27 @@ fn read_weights(path: &Path, bytes: &[u8], config: &NetworkConfig) -> Result<Wei
         let reason = "the network of model.json has no such tensor".to_owned();
         return Err(tensor_error(path, name, reason));
     }
-    Weights::build(config, &mut |name, shape| {
-        read_tensor(&file, path, name, shape)
+    Ok(move |name: &str, shape: &[usize]| {
+        let tensor = find_tensor(&file, path, name, shape)?;
+        if tensor.dtype() == Dtype::I8 && is_matrix(name, shape) {
+            read_codes(&file, path, name, &tensor)
+        } else {
+            Ok(Tensor::F32(read_floats(path, name, &tensor)?))
+        }
     })
 }
 
-fn read_tensor(
-    file: &SafeTensors<'_>,
+/// The tensor with the scales of a matrix of codes.
+pub(crate) fn scale_name(matrix: &str) -> String {
+    format!("{matrix}.scale")
+}
+
+fn find_tensor<'a>(
+    file: &SafeTensors<'a>,
     path: &Path,
     name: &str,
     shape: &[usize],
-) -> Result<Vec<f32>, EngineError> {
+) -> Result<TensorView<'a>, EngineError> {
     let Ok(tensor) = file.tensor(name) else {
         return Err(tensor_error(path, name, "is missing".to_owned()));
     };
@@ -185,6 +271,30 @@ fn read_tensor(
         let reason = format!("shape is {:?}, the network needs {shape:?}", tensor.shape());
         return Err(tensor_error(path, name, reason));
     }
+    Ok(tensor)
+}
+
+/// The codes of a matrix and the scales of its columns, of its rows where it is the embedding.
+fn read_codes(
+    file: &SafeTensors<'_>,
+    path: &Path,
+    name: &str,
+    tensor: &TensorView<'_>,
+) -> Result<Tensor, EngineError> {
+    let codes: Vec<i8> = tensor.data().iter().map(|byte| *byte as i8).collect();
+    if let Some(at) = codes.iter().position(|code| *code == i8::MIN) {
+        let reason = format!("element {at} is -128, codes are -127 to 127");
+        return Err(tensor_error(path, name, reason));
+    }
+    let scaled = if name == "embedding" { 0 } else { 1 };
+    let shape = &tensor.shape()[scaled..=scaled];
+    let scale_name = scale_name(name);
+    let scales = find_tensor(file, path, &scale_name, shape)?;
+    let scales = read_floats(path, &scale_name, &scales)?;
+    Ok(Tensor::Int8 { codes, scales })
+}
+
+fn read_floats(path: &Path, name: &str, tensor: &TensorView<'_>) -> Result<Vec<f32>, EngineError> {
     let values: Vec<f32> = match tensor.dtype() {
         Dtype::F32 => tensor
             .data()
@@ -197,7 +307,7 @@ fn read_tensor(
             .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
             .collect(),
         other => {
-            let reason = format!("type is {other:?}, F32 and F16 are read");
+            let reason = format!("type is {other:?}, F32 and F16 are read, I8 for matrices");
             return Err(tensor_error(path, name, reason));
         }
     };

@@ -11,6 +11,7 @@ use nestor_cache::{
 };
 use nestor_kernels::{add_scaled, softmax_in_place};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Tokens before the cursor that tell how far the memories can be believed there.
 const WATCHED: usize = 64;
@@ -27,8 +28,39 @@ pub struct Predictor {
     context: Vec<u32>,
     /// The last token's row of every exit.
     rows: Vec<Vec<f32>>,
+    /// Rows of every exit after the last [`WATCHED`] + 1 tokens, where they are kept.
+    recent: Option<Vec<Vec<f32>>>,
     /// The mixture for the current context, once it was asked for.
     mixed: Option<Mixed>,
+    profile: Profile,
+}
+
+/// Where the time went, summed over calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// The blocks of the network, in reading and writing.
+    pub blocks: Duration,
+    /// The exits' products with the head and their softmax.
+    pub head: Duration,
+    /// The memories of levels 2 and 3, their products with the head among it.
+    pub memories: Duration,
+    /// The counts of corpus, project and file.
+    pub counts: Duration,
+    /// What weighs the parts, its features and the mixture.
+    pub gate: Duration,
+    /// Picking a token, and what was asked of the caller.
+    pub sampling: Duration,
+}
+
+impl std::ops::AddAssign for Profile {
+    fn add_assign(&mut self, other: Self) {
+        self.blocks += other.blocks;
+        self.head += other.head;
+        self.memories += other.memories;
+        self.counts += other.counts;
+        self.gate += other.gate;
+        self.sampling += other.sampling;
+    }
 }
 
 impl Predictor {
@@ -54,7 +86,9 @@ impl Predictor {
             memories: None,
             context: Vec::new(),
             rows: Vec::new(),
+            recent: None,
             mixed: None,
+            profile: Profile::default(),
         })
     }
 
@@ -96,6 +130,65 @@ impl Predictor {
         Ok(())
     }
 
+    /// [`Predictor::set_cache`] with a cache that others read too.
+    ///
+    /// # Errors
+    /// As [`Predictor::set_cache`].
+    pub fn set_shared_cache(&mut self, cache: Option<Arc<NestedCache>>) -> Result<(), EngineError> {
+        self.set_cache(None)?;
+        let expected = self.session.model().config().vocab;
+        match cache {
+            Some(cache) if cache.vocab_size() != expected => Err(EngineError::Vocabulary {
+                part: "the cache",
+                expected,
+                found: cache.vocab_size(),
+            }),
+            cache => {
+                self.cache = cache;
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the rows of the last tokens are kept for [`Predictor::watch_recent`]. Says nothing about tokens that were read already.
+    pub fn keep_recent(&mut self, kept: bool) {
+        self.recent = kept.then(Vec::new);
+    }
+
+    /// The time spent since the last call.
+    pub fn take_profile(&mut self) -> Profile {
+        std::mem::take(&mut self.profile)
+    }
+
+    /// Forgets the tokens, and nothing else.
+    ///
+    /// # Errors
+    /// [`EngineError::Stages`] cannot happen for a predictor that could be made; it is passed on.
+    pub fn start_again(&mut self) -> Result<(), EngineError> {
+        let model = Arc::clone(self.session.model());
+        self.session =
+            Session::new(model, self.session.stages())?.with_threads(self.session.threads());
+        self.context.clear();
+        self.rows.clear();
+        self.recent = self.recent.as_ref().map(|_| Vec::new());
+        self.mixed = None;
+        Ok(())
+    }
+
+    /// Bytes of its state, without cache and memories.
+    pub fn bytes(&self) -> usize {
+        self.own_bytes() + self.session.shared_bytes()
+    }
+
+    /// Of [`Predictor::bytes`] what a clone does not share.
+    pub fn own_bytes(&self) -> usize {
+        let rows = |rows: &Vec<Vec<f32>>| rows.iter().map(|row| 4 * row.len()).sum::<usize>();
+        self.session.state_bytes() - self.session.shared_bytes()
+            + 4 * self.context.len()
+            + rows(&self.rows)
+            + self.recent.as_ref().map_or(0, rows)
+    }
+
     /// What the project has taught the exits, or nothing. The predictor reads the memories and never teaches them; what it reads
     /// after this tells how far to believe them.
     pub fn set_memories(&mut self, memories: Option<Arc<LevelMemories>>) {
@@ -135,35 +228,84 @@ impl Predictor {
         self
     }
 
-    /// Takes in many tokens at once.
+    /// Takes in many tokens at once; the memories see how well they predict the last ones.
     ///
     /// # Errors
     /// [`EngineError::Token`]; the state is then unchanged.
     pub fn prefill(&mut self, tokens: &[u32]) -> Result<(), EngineError> {
+        let states = self.take_in(tokens)?;
+        let width = self.session.model().config().width;
+        let n = tokens.len().saturating_sub(1).min(WATCHED);
+        let end = tokens.len().saturating_sub(1);
+        let rows: Vec<Vec<f32>> = (0..states.exits())
+            .map(|exit| states.rows(exit)[(end - n) * width..end * width].to_vec())
+            .collect();
+        self.watch(&rows, n)
+    }
+
+    /// Takes in tokens; the memories see nothing of it.
+    ///
+    /// # Errors
+    /// [`EngineError::Token`]; the state is then unchanged.
+    pub fn read(&mut self, tokens: &[u32]) -> Result<(), EngineError> {
+        self.take_in(tokens).map(drop)
+    }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<ExitStates, EngineError> {
+        let started = Instant::now();
         let states = self.session.forward(tokens)?;
-        self.watch(tokens, &states)?;
         if let Some(last) = tokens.len().checked_sub(1) {
             let row = |exit| states.row(exit, last).unwrap_or_default().to_vec();
             self.rows = (0..states.exits()).map(row).collect();
             self.mixed = None;
         }
+        let kept = (WATCHED + 1) * self.session.model().config().width;
+        if let Some(recent) = &mut self.recent {
+            recent.resize(states.exits(), Vec::new());
+            for (exit, recent) in recent.iter_mut().enumerate() {
+                let rows = states.rows(exit);
+                recent.extend_from_slice(&rows[rows.len().saturating_sub(kept)..]);
+                let surplus = recent.len().saturating_sub(kept);
+                recent.drain(..surplus);
+            }
+        }
         self.context.extend_from_slice(tokens);
-        Ok(())
+        self.profile.blocks += started.elapsed();
+        Ok(states)
     }
 
-    /// Lets the memories see how well they predict the end of a text that is read at once.
-    fn watch(&mut self, tokens: &[u32], states: &ExitStates) -> Result<(), EngineError> {
+    /// Lets the memories see how well they predict the last tokens read, however many calls brought them. Needs the rows that
+    /// [`Predictor::keep_recent`] keeps.
+    ///
+    /// # Errors
+    /// What the memories return.
+    pub fn watch_recent(&mut self) -> Result<(), EngineError> {
         let width = self.session.model().config().width;
-        let n = tokens.len().saturating_sub(1).min(WATCHED);
+        let Some(recent) = &self.recent else {
+            return Ok(());
+        };
+        let n = recent
+            .first()
+            .map_or(0, |rows| rows.len() / width)
+            .saturating_sub(1);
+        let rows: Vec<Vec<f32>> = recent
+            .iter()
+            .map(|rows| rows[..n * width].to_vec())
+            .collect();
+        self.watch(&rows, n)
+    }
+
+    /// `rows` are those that predicted the last `n` tokens.
+    fn watch(&mut self, rows: &[Vec<f32>], n: usize) -> Result<(), EngineError> {
         let Some(memories) = self.memories.as_mut().filter(|_| n > 0) else {
             return Ok(());
         };
-        let end = tokens.len() - 1;
-        let rows: Vec<Vec<f32>> = (0..states.exits())
-            .map(|exit| states.rows(exit)[(end - n) * width..end * width].to_vec())
-            .collect();
+        let started = Instant::now();
         let (model, threads) = (self.session.model(), self.session.threads());
-        Arc::make_mut(memories).watch(model, &rows, &tokens[end + 1 - n..], threads)
+        let targets = &self.context[self.context.len() - n..];
+        Arc::make_mut(memories).watch(model, rows, targets, threads)?;
+        self.profile.memories += started.elapsed();
+        Ok(())
     }
 
     /// Takes in one token.
@@ -181,12 +323,14 @@ impl Predictor {
     /// not numbers.
     pub fn distribution(&mut self) -> Result<&Mixed, EngineError> {
         if self.mixed.is_none() {
-            self.mixed = Some(self.mix()?);
+            let mut profile = Profile::default();
+            self.mixed = Some(self.mix(&mut profile)?);
+            self.profile += profile;
         }
         self.mixed.as_ref().ok_or(EngineError::Empty)
     }
 
-    fn mix(&self) -> Result<Mixed, EngineError> {
+    fn mix(&self, profile: &mut Profile) -> Result<Mixed, EngineError> {
         if self.rows.is_empty() {
             return Err(EngineError::Empty);
         }
@@ -195,8 +339,14 @@ impl Predictor {
             probs: vec![0.0; vocab],
             ..Mixed::default()
         };
+        let mut clock = Clock::start();
         let levels = self.mixture.levels();
         let probs = self.exit_probs(levels)?;
+        if self.memories.is_some() {
+            clock.lap(&mut profile.memories);
+        } else {
+            clock.lap(&mut profile.head);
+        }
         for (level, probs) in levels.iter().zip(probs.chunks_exact(vocab)) {
             let found = summarise(probs);
             mixed.exits.push(ExitSummary {
@@ -214,15 +364,23 @@ impl Predictor {
         }
         if let (Some(memories), Some(_)) = (&self.memories, self.mixture.memory_gate()) {
             // A memory gate mixes exits beyond the first, so the session has the rows that are asked for.
+            clock.lap(&mut profile.gate);
             let probs = memories.recall(self.session.model(), &self.rows[1])?;
+            clock.lap(&mut profile.memories);
             mixed.parts.push(Part {
                 component: Component::Nearest,
                 weight: 0.0,
                 probs,
             });
         }
+        clock.lap(&mut profile.gate);
         let weights = match &self.cache {
-            Some(cache) => self.add_nests(cache, &mut mixed)?,
+            Some(cache) => {
+                let mut nests = NestPrediction::new(cache.vocab_size());
+                cache.predict(&self.context, &mut nests);
+                clock.lap(&mut profile.counts);
+                self.add_nests(&nests, &mut mixed)?
+            }
             // A gate weighs exits against nests; alone the exits have nothing to be weighed by.
             None => deepest_alone(mixed.exits.len(), mixed.parts.len()),
         };
@@ -230,6 +388,7 @@ impl Predictor {
             part.weight = weight;
             add_scaled(&mut mixed.probs, weight, &part.probs);
         }
+        clock.lap(&mut profile.gate);
         Ok(mixed)
     }
 
@@ -252,9 +411,11 @@ impl Predictor {
     }
 
     /// Adds the cache's distributions to the parts and returns the weights of all.
-    fn add_nests(&self, cache: &NestedCache, mixed: &mut Mixed) -> Result<Vec<f32>, EngineError> {
-        let mut nests = NestPrediction::new(cache.vocab_size());
-        cache.predict(&self.context, &mut nests);
+    fn add_nests(
+        &self,
+        nests: &NestPrediction,
+        mixed: &mut Mixed,
+    ) -> Result<Vec<f32>, EngineError> {
         let exits = mixed.parts.len();
         let gate = match mixed.parts.last() {
             Some(part) if part.component == Component::Nearest => self.mixture.memory_gate(),
@@ -262,7 +423,7 @@ impl Predictor {
         };
         let weights = match gate {
             Some(gate) => {
-                let weights = self.gate_weights(gate, &nests, mixed)?;
+                let weights = self.gate_weights(gate, nests, mixed)?;
                 for (part, temperature) in mixed.parts.iter_mut().zip(&gate.temperatures) {
                     temper(&mut part.probs, *temperature);
                 }
@@ -323,6 +484,22 @@ impl Predictor {
         let mut weights = vec![0.0; exits.len() + NESTS.len()];
         gate.weights(&features, &mut weights)?;
         Ok(weights)
+    }
+}
+
+/// Tells laps of time.
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Adds the time since the last lap.
+    pub fn lap(&mut self, sum: &mut Duration) {
+        let now = Instant::now();
+        *sum += now - self.0;
+        self.0 = now;
     }
 }
 

@@ -1,15 +1,95 @@
 //! The weights of a network in memory, and the names and shapes that they have in a file.
 
 use crate::{EngineError, NetworkConfig};
-use nestor_kernels::Panels;
+use nestor_kernels::{CodeRows, Int8Panels, MAX_WIDE_INPUTS, Panels, matmul_int8, matmul_panels};
+
+/// What the matrices are in memory. Norms, convolutions and states are `f32` either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32-bit floats: the reference.
+    F32,
+    /// 8-bit codes with a scale for each column; activations become 8-bit codes with a scale for each row.
+    Int8,
+}
+
+impl Precision {
+    /// The word that users write.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+/// A tensor as a file holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Tensor {
+    F32(Vec<f32>),
+    /// Codes of a matrix in the order of the file, with a scale for each of its columns (for each row of the embedding).
+    Int8 {
+        codes: Vec<i8>,
+        scales: Vec<f32>,
+    },
+}
+
+/// A matrix `[in, out]`, laid out for products.
+#[derive(Debug)]
+pub(crate) enum Matrix {
+    F32(Panels),
+    Int8 {
+        panels: Int8Panels,
+        /// Whether activations take two planes of codes.
+        wide: bool,
+    },
+}
+
+impl Matrix {
+    pub fn inputs(&self) -> usize {
+        match self {
+            Self::F32(panels) => panels.inputs(),
+            Self::Int8 { panels, .. } => panels.inputs(),
+        }
+    }
+
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::F32(panels) => panels.outputs(),
+            Self::Int8 { panels, .. } => panels.outputs(),
+        }
+    }
+
+    /// Bytes that a product with few rows reads.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::F32(panels) => panels.bytes(),
+            Self::Int8 { panels, .. } => panels.bytes(),
+        }
+    }
+
+    /// `y = x W` for `x [n, in]` and `y [n, out]`; a row of `y` has the same bits whatever the other rows are. `codes` is a buffer.
+    pub fn product(&self, x: &[f32], y: &mut [f32], codes: &mut CodeRows, threads: usize) {
+        match self {
+            Self::F32(panels) => matmul_panels(x, panels, y, threads),
+            Self::Int8 { panels, wide } => {
+                if *wide {
+                    codes.set_wide(x, panels.inputs());
+                } else {
+                    codes.set(x, panels.inputs());
+                }
+                matmul_int8(codes, panels, y, threads);
+            }
+        }
+    }
+}
 
 /// All weights; matrices are `[in, out]`.
 #[derive(Debug)]
 pub(crate) struct Weights {
-    /// `[V, d]`, row-major.
+    /// `[V, d]`, row-major; what the head's codes stand for where it has codes.
     pub embedding: Vec<f32>,
     /// The head of every exit, `[d, V]`: the embedding again, as products want it.
-    pub head: Panels,
+    pub head: Matrix,
     pub stages: Vec<Stage>,
 }
 
@@ -25,9 +105,9 @@ pub(crate) struct Block {
     pub mixer: Mixer,
     pub ffn_norm: Vec<f32>,
     /// `[d, 2F]`, the gate's columns first.
-    pub gate_up: Panels,
+    pub gate_up: Matrix,
     /// `[F, d]`
-    pub down: Panels,
+    pub down: Matrix,
 }
 
 #[derive(Debug)]
@@ -39,7 +119,7 @@ pub(crate) enum Mixer {
 #[derive(Debug)]
 pub(crate) struct DeltaWeights {
     /// `[d, 2HK + 2HV + 2H]`: q, k, v, gate z, a, b.
-    pub in_proj: Panels,
+    pub in_proj: Matrix,
     /// `[taps, 2HK + HV]`
     pub conv: Vec<f32>,
     /// `[H]`
@@ -49,47 +129,203 @@ pub(crate) struct DeltaWeights {
     /// `[V]`, shared by the heads.
     pub out_norm: Vec<f32>,
     /// `[HV, d]`
-    pub out_proj: Panels,
+    pub out_proj: Matrix,
 }
 
 #[derive(Debug)]
 pub(crate) struct AttentionWeights {
     /// `[d, (query_heads + 2 kv_heads) head_dim]`: q, k, v.
-    pub qkv: Panels,
+    pub qkv: Matrix,
     /// `[head_dim]`
     pub q_norm: Vec<f32>,
     /// `[head_dim]`
     pub k_norm: Vec<f32>,
     /// `[query_heads head_dim, d]`
-    pub out_proj: Panels,
+    pub out_proj: Matrix,
 }
 
 #[derive(Debug)]
 pub(crate) struct Exit {
     pub norm: Vec<f32>,
     /// `[d, r]`
-    pub down: Panels,
+    pub down: Matrix,
     /// `[r, d]`
-    pub up: Panels,
+    pub up: Matrix,
 }
 
-/// Gives a tensor's values for its name and shape.
-type Take<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, EngineError>;
-
-/// A matrix `[in, out]`, laid out for products.
-fn take_matrix(take: Take<'_>, name: &str, shape: [usize; 2]) -> Result<Panels, EngineError> {
-    Ok(Panels::from_columns(&take(name, &shape)?, shape[0]))
+/// A matrix whose activations take one plane of codes.
+fn narrow(panels: Int8Panels) -> Matrix {
+    Matrix::Int8 {
+        panels,
+        wide: false,
+    }
 }
 
-/// Names and shapes of every tensor of `weights.safetensors`, in the order of the network.
+/// Gives a tensor for its name and shape.
+type Take<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Tensor, EngineError>;
+
+/// Makes the parts of a network out of tensors.
+struct Builder<'a> {
+    take: Take<'a>,
+    precision: Precision,
+    prefix: String,
+}
+
+impl Builder<'_> {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, EngineError> {
+        (self.take)(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// What stays `f32`.
+    fn vector(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+        Ok(match self.take(name, shape)? {
+            Tensor::F32(values) => values,
+            Tensor::Int8 { .. } => unreachable!("only matrices are read as codes"),
+        })
+    }
+
+    /// A matrix `[in, out]`.
+    fn matrix(&mut self, name: &str, [inputs, outputs]: [usize; 2]) -> Result<Matrix, EngineError> {
+        let tensor = self.take(name, &[inputs, outputs])?;
+        Ok(match (tensor, self.precision) {
+            (Tensor::F32(w), Precision::F32) => Matrix::F32(Panels::from_columns(&w, inputs)),
+            (Tensor::F32(w), Precision::Int8) => narrow(Int8Panels::from_columns(&w, inputs)),
+            (Tensor::Int8 { codes, scales }, Precision::F32) => {
+                let value = |(at, code): (usize, &i8)| f32::from(*code) * scales[at % outputs];
+                let w: Vec<f32> = codes.iter().enumerate().map(value).collect();
+                Matrix::F32(Panels::from_columns(&w, inputs))
+            }
+            (Tensor::Int8 { codes, scales }, Precision::Int8) => {
+                let mut turned = vec![0; codes.len()];
+                for i in 0..inputs {
+                    for j in 0..outputs {
+                        turned[j * inputs + i] = codes[i * outputs + j];
+                    }
+                }
+                narrow(Int8Panels::from_codes(&turned, &scales, inputs))
+            }
+        })
+    }
+
+    /// The embedding `[V, d]` and the head that shares its numbers.
+    fn embedding(&mut self, vocab: usize, d: usize) -> Result<(Vec<f32>, Matrix), EngineError> {
+        let tensor = self.take("embedding", &[vocab, d])?;
+        let head = match (&tensor, self.precision) {
+            (Tensor::F32(w), Precision::F32) => {
+                return Ok((w.clone(), Matrix::F32(Panels::from_rows(w, d))));
+            }
+            (Tensor::F32(w), Precision::Int8) => Int8Panels::from_rows(w, d),
+            (Tensor::Int8 { codes, scales }, _) => Int8Panels::from_codes(codes, scales, d),
+        };
+        let mut embedding = Vec::with_capacity(vocab * d);
+        for token in 0..head.outputs() {
+            let (scale, codes) = head.column(token);
+            embedding.extend(codes.map(|code| f32::from(code) * scale));
+        }
+        Ok(match self.precision {
+            Precision::F32 => {
+                let head = Matrix::F32(Panels::from_rows(&embedding, d));
+                (embedding, head)
+            }
+            // Most positions where codes change the best token change it in the head, and a token waits for its weights anyway.
+            Precision::Int8 => {
+                let wide = d <= MAX_WIDE_INPUTS;
+                let panels = head;
+                (embedding, Matrix::Int8 { panels, wide })
+            }
+        })
+    }
+
+    fn exit(&mut self, config: &NetworkConfig) -> Result<Exit, EngineError> {
+        let (d, rank) = (config.width, config.exit_rank);
+        Ok(Exit {
+            norm: self.vector("norm", &[d])?,
+            down: self.matrix("down", [d, rank])?,
+            up: self.matrix("up", [rank, d])?,
+        })
+    }
+
+    fn block(&mut self, config: &NetworkConfig, last: bool) -> Result<Block, EngineError> {
+        let d = config.width;
+        Ok(Block {
+            mixer_norm: self.vector("mixer_norm", &[d])?,
+            mixer: if last {
+                Mixer::Attention(self.attention(config)?)
+            } else {
+                Mixer::Delta(self.delta(config)?)
+            },
+            ffn_norm: self.vector("ffn_norm", &[d])?,
+            gate_up: self.matrix("ffn.gate_up", [d, 2 * config.ffn])?,
+            down: self.matrix("ffn.down", [config.ffn, d])?,
+        })
+    }
+
+    fn delta(&mut self, config: &NetworkConfig) -> Result<DeltaWeights, EngineError> {
+        let heads = config.delta_heads;
+        let values = heads * config.value_dim;
+        Ok(DeltaWeights {
+            in_proj: self.matrix("mixer.in_proj", [config.width, config.delta_columns()])?,
+            conv: self.vector("mixer.conv", &[config.conv, config.conv_channels()])?,
+            a_log: self.vector("mixer.a_log", &[heads])?,
+            dt_bias: self.vector("mixer.dt_bias", &[heads])?,
+            out_norm: self.vector("mixer.out_norm", &[config.value_dim])?,
+            out_proj: self.matrix("mixer.out_proj", [values, config.width])?,
+        })
+    }
+
+    fn attention(&mut self, config: &NetworkConfig) -> Result<AttentionWeights, EngineError> {
+        let queries = config.query_heads * config.head_dim;
+        Ok(AttentionWeights {
+            qkv: self.matrix("mixer.qkv", [config.width, config.attention_columns()])?,
+            q_norm: self.vector("mixer.q_norm", &[config.head_dim])?,
+            k_norm: self.vector("mixer.k_norm", &[config.head_dim])?,
+            out_proj: self.matrix("mixer.out_proj", [queries, config.width])?,
+        })
+    }
+}
+
+/// Names and shapes of every tensor of `weights.safetensors`, in the order of the network. Matrices, which may be stored as codes, have two
+/// dimensions; so has `conv`, which may not.
 pub fn tensor_shapes(config: &NetworkConfig) -> Vec<(String, Vec<usize>)> {
-    let mut shapes = Vec::new();
-    let collected = Weights::build(config, &mut |name, shape| {
-        shapes.push((name.to_owned(), shape.to_vec()));
-        Ok(Vec::new())
-    });
-    debug_assert!(collected.is_ok(), "listing shapes cannot fail");
+    let d = config.width;
+    let (heads, values) = (config.delta_heads, config.delta_heads * config.value_dim);
+    let mut shapes = vec![("embedding".to_owned(), vec![config.vocab, d])];
+    for s in 0..config.stages {
+        for b in 0..config.blocks_per_stage {
+            let mut add = |name: &str, shape: &[usize]| {
+                shapes.push((format!("stages.{s}.blocks.{b}.{name}"), shape.to_vec()));
+            };
+            add("mixer_norm", &[d]);
+            if b + 1 == config.blocks_per_stage {
+                add("mixer.qkv", &[d, config.attention_columns()]);
+                add("mixer.q_norm", &[config.head_dim]);
+                add("mixer.k_norm", &[config.head_dim]);
+                add("mixer.out_proj", &[config.query_heads * config.head_dim, d]);
+            } else {
+                add("mixer.in_proj", &[d, config.delta_columns()]);
+                add("mixer.conv", &[config.conv, config.conv_channels()]);
+                add("mixer.a_log", &[heads]);
+                add("mixer.dt_bias", &[heads]);
+                add("mixer.out_norm", &[config.value_dim]);
+                add("mixer.out_proj", &[values, d]);
+            }
+            add("ffn_norm", &[d]);
+            add("ffn.gate_up", &[d, 2 * config.ffn]);
+            add("ffn.down", &[config.ffn, d]);
+        }
+        let mut add = |name: &str, shape: &[usize]| {
+            shapes.push((format!("exits.{s}.{name}"), shape.to_vec()))
+        };
+        add("norm", &[d]);
+        add("down", &[d, config.exit_rank]);
+        add("up", &[config.exit_rank, d]);
+    }
     shapes
+}
+
+/// Whether a tensor of [`tensor_shapes`] is a matrix of products, which may be stored as codes.
+pub(crate) fn is_matrix(name: &str, shape: &[usize]) -> bool {
+    shape.len() == 2 && !name.ends_with(".conv")
 }
 
 impl Weights {
@@ -97,76 +333,48 @@ impl Weights {
     ///
     /// # Errors
     /// The first error of `take`.
-    pub fn build(config: &NetworkConfig, take: Take<'_>) -> Result<Self, EngineError> {
-        let d = config.width;
-        let embedding = take("embedding", &[config.vocab, d])?;
+    pub fn build(
+        config: &NetworkConfig,
+        precision: Precision,
+        take: Take<'_>,
+    ) -> Result<Self, EngineError> {
+        let mut builder = Builder {
+            take,
+            precision,
+            prefix: String::new(),
+        };
+        let (embedding, head) = builder.embedding(config.vocab, config.width)?;
         let mut stages = Vec::with_capacity(config.stages);
         for s in 0..config.stages {
             let mut blocks = Vec::with_capacity(config.blocks_per_stage);
             for b in 0..config.blocks_per_stage {
-                let prefix = format!("stages.{s}.blocks.{b}");
-                let mut take =
-                    |name: &str, shape: &[usize]| take(&format!("{prefix}.{name}"), shape);
-                let mixer_norm = take("mixer_norm", &[d])?;
-                let mixer = if config.attends(b) {
-                    Mixer::Attention(AttentionWeights::build(config, &mut take)?)
-                } else {
-                    Mixer::Delta(DeltaWeights::build(config, &mut take)?)
-                };
-                blocks.push(Block {
-                    mixer_norm,
-                    mixer,
-                    ffn_norm: take("ffn_norm", &[d])?,
-                    gate_up: take_matrix(&mut take, "ffn.gate_up", [d, 2 * config.ffn])?,
-                    down: take_matrix(&mut take, "ffn.down", [config.ffn, d])?,
-                });
+                builder.prefix = format!("stages.{s}.blocks.{b}.");
+                blocks.push(builder.block(config, config.attends(b))?);
             }
-            let exit = Exit {
-                norm: take(&format!("exits.{s}.norm"), &[d])?,
-                down: take_matrix(take, &format!("exits.{s}.down"), [d, config.exit_rank])?,
-                up: take_matrix(take, &format!("exits.{s}.up"), [config.exit_rank, d])?,
-            };
+            builder.prefix = format!("exits.{s}.");
+            let exit = builder.exit(config)?;
             stages.push(Stage { blocks, exit });
         }
         Ok(Self {
-            head: Panels::from_rows(&embedding, d),
+            head,
             embedding,
             stages,
         })
     }
-}
 
-impl DeltaWeights {
-    fn build(config: &NetworkConfig, take: Take<'_>) -> Result<Self, EngineError> {
-        let heads = config.delta_heads;
-        let values = heads * config.value_dim;
-        Ok(Self {
-            in_proj: take_matrix(
-                take,
-                "mixer.in_proj",
-                [config.width, config.delta_columns()],
-            )?,
-            conv: take("mixer.conv", &[config.conv, config.conv_channels()])?,
-            a_log: take("mixer.a_log", &[heads])?,
-            dt_bias: take("mixer.dt_bias", &[heads])?,
-            out_norm: take("mixer.out_norm", &[config.value_dim])?,
-            out_proj: take_matrix(take, "mixer.out_proj", [values, config.width])?,
-        })
-    }
-}
-
-impl AttentionWeights {
-    fn build(config: &NetworkConfig, take: Take<'_>) -> Result<Self, EngineError> {
-        let queries = config.query_heads * config.head_dim;
-        Ok(Self {
-            qkv: take_matrix(
-                take,
-                "mixer.qkv",
-                [config.width, config.attention_columns()],
-            )?,
-            q_norm: take("mixer.q_norm", &[config.head_dim])?,
-            k_norm: take("mixer.k_norm", &[config.head_dim])?,
-            out_proj: take_matrix(take, "mixer.out_proj", [queries, config.width])?,
-        })
+    /// Bytes of the matrices that one token streams through the first `stages` stages and one exit's head.
+    pub fn streamed_bytes(&self, stages: usize) -> usize {
+        let block = |block: &Block| {
+            let mixer = match &block.mixer {
+                Mixer::Delta(weights) => weights.in_proj.bytes() + weights.out_proj.bytes(),
+                Mixer::Attention(weights) => weights.qkv.bytes() + weights.out_proj.bytes(),
+            };
+            mixer + block.gate_up.bytes() + block.down.bytes()
+        };
+        let stage = |stage: &Stage| {
+            let blocks: usize = stage.blocks.iter().map(block).sum();
+            blocks + stage.exit.down.bytes() + stage.exit.up.bytes()
+        };
+        self.stages.iter().take(stages).map(stage).sum::<usize>() + self.head.bytes()
     }
 }

@@ -3,11 +3,12 @@
 
 mod support;
 
-use nestor_engine::{Model, NetworkConfig, Session, sha256_hex};
+use nestor_engine::{Model, NetworkConfig, Precision, Session, int8_safetensors, sha256_hex};
 use proptest::prelude::*;
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use support::{
     random_tensors, random_tokens, relative_error, small_config, to_safetensors, write_folder,
     write_manifest,
@@ -45,6 +46,78 @@ fn both_float_types_are_read() {
     }
     // Eleven bits of mantissa instead of 24.
     assert!(relative_error(&rows[1], &rows[0]) < 2e-2);
+}
+
+#[test]
+fn codes_in_a_file_are_the_codes_made_at_load() {
+    let config = small_config(2);
+    let tensors = random_tensors(&config, 1);
+    let floats = to_safetensors(&tensors, Dtype::F32);
+    let coded = int8_safetensors(&config, &floats).unwrap();
+    assert!(coded.len() < floats.len() / 2);
+    assert_eq!(int8_safetensors(&config, &coded).unwrap(), coded);
+    let tokens = random_tokens(&config, 30, 1);
+    let (dir, _) = folder(&config, &coded);
+    let rows = |model: Arc<Model>| {
+        let mut session = Session::new(model, 2).unwrap();
+        let states = session.forward(&tokens).unwrap();
+        let mut logits = vec![0.0; 30 * config.vocab];
+        session.exit_logits(1, states.rows(1), &mut logits).unwrap();
+        (states.rows(0).to_vec(), logits)
+    };
+    let stored = Model::load(dir.path()).unwrap();
+    assert_eq!(stored.precision(), Precision::Int8);
+    let (made, _) = folder(&config, &floats);
+    let made = Model::load_as(made.path(), Some(Precision::Int8)).unwrap();
+    assert_eq!(stored.head(), made.head());
+    assert_eq!(rows(stored), rows(made));
+    // The floats that the codes stand for, then those that they were made of.
+    let same = Model::load_as(dir.path(), Some(Precision::F32)).unwrap();
+    let plain = Model::from_safetensors(&config, &floats).unwrap();
+    let coded = rows(Model::load(dir.path()).unwrap());
+    for floats in [rows(same), rows(plain)] {
+        assert!(relative_error(&coded.0, &floats.0) < 0.1);
+        assert!(relative_error(&coded.1, &floats.1) < 0.1);
+    }
+}
+
+#[test]
+fn wrong_codes_are_named() {
+    let config = small_config(1);
+    let coded = int8_safetensors(
+        &config,
+        &to_safetensors(&random_tensors(&config, 1), Dtype::F32),
+    );
+    let coded = coded.unwrap();
+    let file = safetensors::SafeTensors::deserialize(&coded).unwrap();
+    let name = "stages.0.blocks.0.ffn.down";
+    let scale = format!("{name}.scale");
+    let with = |changed: &str, view: Option<safetensors::tensor::TensorView<'_>>| {
+        let kept = file
+            .tensors()
+            .into_iter()
+            .filter(|(name, _)| name != changed);
+        let all = kept.chain(view.map(|view| (changed.to_owned(), view)));
+        let bytes = safetensors::serialize(all, None).unwrap();
+        Model::from_safetensors_as(&config, &bytes, Precision::Int8)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(with(&scale, None).contains(&format!("{scale}: is missing")));
+    let shape = file.tensor(name).unwrap().shape().to_vec();
+    let lowest = vec![0x80u8; shape.iter().product()];
+    let view = safetensors::tensor::TensorView::new(Dtype::I8, shape, &lowest).unwrap();
+    assert!(with(name, Some(view)).contains("-128"));
+    let short = safetensors::tensor::TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
+    assert!(with(&scale, Some(short)).contains("shape"));
+    let conv = file
+        .tensor("stages.0.blocks.0.mixer.conv")
+        .unwrap()
+        .shape()
+        .to_vec();
+    let zeros = vec![0u8; conv.iter().product()];
+    let view = safetensors::tensor::TensorView::new(Dtype::I8, conv, &zeros).unwrap();
+    assert!(with("stages.0.blocks.0.mixer.conv", Some(view)).contains("I8"));
 }
 
 #[test]

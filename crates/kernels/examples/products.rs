@@ -1,13 +1,19 @@
-//! Speed of the products that reading and decoding are made of, beside the crate `gemm` on the same shapes in the same run.
+//! Speed of the products that reading and decoding are made of: the crate `gemm`, panels of `f32` and panels of 8-bit codes on the
+//! same shapes, by turns in the same run.
 //!
-//! `cargo run --release -p nestor-kernels --example products [threads]`: median of 41 runs, GFLOP/s, with the panels and without.
+//! `cargo run --release -p nestor-kernels --example products [threads] [portable|avx2|best]`: median of 41 runs, GFLOP/s; the codes' time
+//! holds making codes of the rows.
 
-use nestor_kernels::{MatMut, MatRef, Panels, Update, matmul, matmul_panels};
+use nestor_kernels::{
+    CodeRows, Int8Panels, Limit, MatMut, MatRef, Panels, Update, instruction_set,
+    integer_instruction_set, limit_instructions, matmul, matmul_int8, matmul_panels,
+};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Rows, inputs, columns: the head, the wide projections and the narrow ones of nano, at a chunk, a few rows and one.
-const SHAPES: [(usize, usize, usize); 8] = [
+/// Rows, inputs, columns: the head, the wide projections and the narrow ones of nano, at a chunk, a few rows and one; some of tiny,
+/// and the head of base.
+const SHAPES: [(usize, usize, usize); 13] = [
     (256, 192, 1024),
     (256, 512, 192),
     (64, 192, 8192),
@@ -16,54 +22,82 @@ const SHAPES: [(usize, usize, usize); 8] = [
     (8, 192, 8192),
     (1, 192, 8192),
     (1, 192, 1024),
+    (1, 320, 8192),
+    (1, 320, 1760),
+    (1, 880, 320),
+    (16, 320, 1760),
+    (1, 512, 16384),
 ];
 
 fn main() {
     let threads = std::env::args()
         .nth(1)
         .map_or(1, |n| n.parse().expect("a number of threads"));
-    println!("rows x inputs x columns: gemm GFLOP/s, panels GFLOP/s, ratio ({threads} threads)");
+    let limit = match std::env::args().nth(2).as_deref() {
+        None | Some("best") => Limit::Best,
+        Some("avx2") => Limit::Avx2,
+        Some("portable") => Limit::Portable,
+        Some(other) => panic!("{other}: portable, avx2 or best"),
+    };
+    assert!(limit_instructions(limit), "no kernel ran before");
+    println!(
+        "rows x inputs x columns, GFLOP/s ({threads} threads): gemm, f32 panels ({}), int8 ({}), int8 over f32 panels, GB/s of codes",
+        instruction_set(),
+        integer_instruction_set()
+    );
     for (n, inputs, outputs) in SHAPES {
         let x: Vec<f32> = (0..n * inputs).map(|i| (i % 97) as f32 / 97.0).collect();
         let w: Vec<f32> = (0..inputs * outputs)
             .map(|i| (i % 89) as f32 / 89.0)
             .collect();
         let panels = Panels::from_rows(&w, inputs);
+        let int8 = Int8Panels::from_rows(&w, inputs);
+        let mut rows = CodeRows::default();
         let mut y = vec![0.0; n * outputs];
-        let general = median(|| {
-            matmul(
-                MatMut::new(&mut y, n, outputs),
-                MatRef::new(&x, n, inputs),
-                MatRef::new(&w, outputs, inputs).transposed(),
-                Update::Assign,
-                threads,
-            );
-            black_box(&mut y);
-        });
-        let ours = median(|| {
-            matmul_panels(&x, &panels, &mut y, threads);
-            black_box(&mut y);
-        });
+        let mut seconds: [Vec<f64>; 3] = Default::default();
+        for _ in 0..=41 {
+            time(&mut seconds[0], || {
+                matmul(
+                    MatMut::new(&mut y, n, outputs),
+                    MatRef::new(&x, n, inputs),
+                    MatRef::new(&w, outputs, inputs).transposed(),
+                    Update::Assign,
+                    threads,
+                );
+                black_box(&mut y);
+            });
+            time(&mut seconds[1], || {
+                matmul_panels(&x, &panels, &mut y, threads);
+                black_box(&mut y);
+            });
+            time(&mut seconds[2], || {
+                rows.set(black_box(&x), inputs);
+                matmul_int8(&rows, &int8, &mut y, threads);
+                black_box(&mut y);
+            });
+        }
+        let [general, f32s, codes] = seconds.map(median);
         let gflop = 2e-9 * (n * inputs * outputs) as f64;
         println!(
-            "{n:>4} x {inputs:>4} x {outputs:>5}: {:>6.1} {:>6.1} {:>5.2}",
+            "{n:>4} x {inputs:>4} x {outputs:>5}: {:>6.1} {:>6.1} {:>6.1} {:>5.2} {:>6.1}",
             gflop / general,
-            gflop / ours,
-            general / ours
+            gflop / f32s,
+            gflop / codes,
+            f32s / codes,
+            1e-9 * int8.bytes() as f64 / codes,
         );
     }
 }
 
-/// Median seconds.
-fn median(mut run: impl FnMut()) -> f64 {
+fn time(seconds: &mut Vec<f64>, run: impl FnOnce()) {
+    let started = Instant::now();
     run();
-    let mut seconds: Vec<f64> = (0..41)
-        .map(|_| {
-            let started = Instant::now();
-            run();
-            started.elapsed().as_secs_f64()
-        })
-        .collect();
+    seconds.push(started.elapsed().as_secs_f64());
+}
+
+/// The median without the first, which warms caches.
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.remove(0);
     seconds.sort_by(f64::total_cmp);
     seconds[seconds.len() / 2]
 }

@@ -1,42 +1,17 @@
 //! The gated delta rule: a state that maps keys to values and corrects itself with every token.
 //!
-//! Two forms that must agree: one token at a time for decoding, and chunks of [`DELTA_CHUNK`]
-//! tokens as matrix products for prefill (WY form; Yang et al. 2024, arXiv 2412.06464).
+//! Tokens are taken one after the other, however many a call brings, so a text leaves the same bits whatever the calls that it was cut
+//! into. A form with chunks as matrix products (WY form; Yang et al. 2024, arXiv 2412.06464) stood here for long inputs; going over
+//! the state in strips of columns that stay in the first cache made single steps as fast.
 //!
-//! Letters: T time, C chunk, K key width, V value width. One head at a time; the state `S [K, V]`
+//! Letters: T time, K key width, V value width. One head at a time; the state `S [K, V]`
 //! starts at zero. Per token: `S = a S; u = b (v - S' k); S = S + k u'; o = S' q`.
 
-use crate::exp::exp_in_place;
-use crate::gemv::add_scaled;
-use crate::matrix::{MatMut, MatRef, Update, matmul};
+use crate::matrix::{MatMut, MatRef};
 use crate::simd::{Arithmetic, dispatch};
 
-/// Tokens that the chunked form handles as one block of matrix products.
-pub const DELTA_CHUNK: usize = 64;
-
-/// Rows that forward substitution solves one by one before it goes on with a matrix product.
-///
-/// Substitution, not a product of powers of the matrix: code repeats tokens, keys of a chunk are
-/// then almost the same, and Neumann's series loses all digits.
-const SOLVE_BLOCK: usize = 16;
-
-dispatch! {
-    /// One token of one head: updates `state [K, V]` and writes `out [V]`.
-    ///
-    /// `alpha` is the decay of the state and `beta` the strength of the write, both in 0..=1.
-    ///
-    /// # Panics
-    /// When the lengths do not fit together.
-    pub fn delta_step(
-        state: &mut [f32],
-        q: &[f32],
-        k: &[f32],
-        v: &[f32],
-        alpha: f32,
-        beta: f32,
-        out: &mut [f32],
-    ) = delta_step_body
-}
+/// Columns of the state that go through all tokens before the next ones: 16 KiB at a key width of 64.
+const STRIP: usize = 64;
 
 /// T tokens of one head.
 #[derive(Debug, Clone, Copy)]
@@ -47,46 +22,104 @@ pub struct DeltaInputs<'a> {
     pub k: MatRef<'a>,
     /// Values `[T, V]`.
     pub v: MatRef<'a>,
-    /// Logarithms of the decays `[T]`, none above 0.
-    pub log_alpha: &'a [f32],
-    /// Strengths of the writes `[T]`.
+    /// Decays of the state `[T]`, in 0..=1.
+    pub alpha: &'a [f32],
+    /// Strengths of the writes `[T]`, in 0..=1.
     pub beta: &'a [f32],
 }
 
-/// Buffers of [`delta_chunks`] that a caller keeps between calls.
-#[derive(Debug, Default, Clone)]
-pub struct DeltaScratch {
-    /// New values `[C, V]`: what each token adds to the state.
-    news: Vec<f32>,
-    /// Keys decayed to the end of the chunk `[C, K]`.
-    keys: Vec<f32>,
-    /// Products of keys with keys, then of queries with keys `[C, C]`.
-    products: Vec<f32>,
-    /// Decay from token j to token r, `[C, C]`, 0 above the diagonal.
-    decay: Vec<f32>,
-    /// Decay from the start of the chunk to each token, and from each token to its end.
-    from_start: Vec<f32>,
-    to_end: Vec<f32>,
+dispatch! {
+    /// T tokens of one head: updates `state [K, V]` and writes `out [T, V]`.
+    ///
+    /// # Panics
+    /// When the shapes do not fit together.
+    pub fn delta_steps(
+        inputs: &DeltaInputs<'_>,
+        state: &mut [f32],
+        out: &mut MatMut<'_>,
+    ) = delta_steps_body
 }
 
-/// T tokens of one head in chunks: updates `state [K, V]` and writes `out [T, V]`.
-///
-/// Agrees with [`delta_step`] repeated to a relative error of 1e-5.
-///
-/// # Panics
-/// When the shapes do not fit together.
-pub fn delta_chunks(
+#[inline(always)]
+fn delta_steps_body<A: Arithmetic>(
     inputs: &DeltaInputs<'_>,
     state: &mut [f32],
     out: &mut MatMut<'_>,
-    scratch: &mut DeltaScratch,
 ) {
+    let value_dim = check_shapes(inputs, state, out);
+    let mut first = 0;
+    while value_dim - first >= STRIP {
+        strip::<A, STRIP>(inputs, state, out, first);
+        first += STRIP;
+    }
+    while value_dim - first >= 16 {
+        strip::<A, 16>(inputs, state, out, first);
+        first += 16;
+    }
+    while first < value_dim {
+        strip::<A, 1>(inputs, state, out, first);
+        first += 1;
+    }
+}
+
+/// The columns `first..first + W` through all tokens. The arithmetic of a column does not depend on its neighbours.
+#[inline(always)]
+fn strip<A: Arithmetic, const W: usize>(
+    inputs: &DeltaInputs<'_>,
+    state: &mut [f32],
+    out: &mut MatMut<'_>,
+    first: usize,
+) {
+    let value_dim = inputs.v.columns();
+    for t in 0..inputs.q.rows() {
+        let (q, k) = (inputs.q.row(t), inputs.k.row(t));
+        let (alpha, beta) = (inputs.alpha[t], inputs.beta[t]);
+        // Two sums, of even and odd rows, halve the wait for the additions.
+        let mut old = [[0.0f32; W]; 2];
+        for (pair, k) in state.chunks(2 * value_dim).zip(k.chunks(2)) {
+            for (half, (row, k)) in pair.chunks_exact(value_dim).zip(k).enumerate() {
+                let row: &[f32; W] = row[first..first + W].try_into().expect("W columns");
+                for c in 0..W {
+                    old[half][c] = A::mul_add(*k, row[c], old[half][c]);
+                }
+            }
+        }
+        let v = &inputs.v.row(t)[first..first + W];
+        let mut write = [0.0f32; W];
+        for c in 0..W {
+            write[c] = beta * (v[c] - alpha * (old[0][c] + old[1][c]));
+        }
+        let mut read = [[0.0f32; W]; 2];
+        let rows = state
+            .chunks_mut(2 * value_dim)
+            .zip(k.chunks(2))
+            .zip(q.chunks(2));
+        for ((pair, k), q) in rows {
+            let rows = pair.chunks_exact_mut(value_dim).zip(k).zip(q);
+            for (half, ((row, k), q)) in rows.enumerate() {
+                let row: &mut [f32; W] =
+                    (&mut row[first..first + W]).try_into().expect("W columns");
+                for c in 0..W {
+                    row[c] = A::mul_add(*k, write[c], alpha * row[c]);
+                    read[half][c] = A::mul_add(*q, row[c], read[half][c]);
+                }
+            }
+        }
+        let out = &mut out.row_mut(t)[first..first + W];
+        for c in 0..W {
+            out[c] = read[0][c] + read[1][c];
+        }
+    }
+}
+
+/// The value width.
+fn check_shapes(inputs: &DeltaInputs<'_>, state: &[f32], out: &MatMut<'_>) -> usize {
     let (time, key_dim, value_dim) = (inputs.q.rows(), inputs.q.columns(), inputs.v.columns());
     assert!(
         inputs.k.rows() == time
             && inputs.k.columns() == key_dim
             && inputs.v.rows() == time
-            && inputs.log_alpha.len() == time
+            && inputs.alpha.len() == time
             && inputs.beta.len() == time
             && state.len() == key_dim * value_dim
             && out.rows() == time
@@ -97,225 +130,10 @@ pub fn delta_chunks(
         inputs.v.rows(),
         state.len()
     );
-    for start in (0..time).step_by(DELTA_CHUNK) {
-        let rows = DELTA_CHUNK.min(time - start);
-        let chunk = DeltaInputs {
-            q: inputs.q.slice_rows(start, rows),
-            k: inputs.k.slice_rows(start, rows),
-            v: inputs.v.slice_rows(start, rows),
-            log_alpha: &inputs.log_alpha[start..start + rows],
-            beta: &inputs.beta[start..start + rows],
-        };
-        delta_chunk(&chunk, state, &mut out.slice_rows(start, rows), scratch);
-    }
+    value_dim
 }
 
-fn delta_chunk(
-    inputs: &DeltaInputs<'_>,
-    state: &mut [f32],
-    out: &mut MatMut<'_>,
-    scratch: &mut DeltaScratch,
-) {
-    let (c, key_dim, value_dim) = (inputs.q.rows(), inputs.q.columns(), inputs.v.columns());
-    fill_decays(inputs.log_alpha, scratch);
-    let DeltaScratch {
-        news,
-        keys,
-        products,
-        decay,
-        from_start,
-        to_end,
-    } = scratch;
-    news.resize(c * value_dim, 0.0);
-    keys.resize(c * key_dim, 0.0);
-    products.resize(c * c, 0.0);
-
-    // What each token would write if the tokens of the chunk before it had not written.
-    let old = MatRef::new(state, key_dim, value_dim);
-    matmul(
-        MatMut::new(news, c, value_dim),
-        inputs.k,
-        old,
-        Update::Assign,
-        1,
-    );
-    for r in 0..c {
-        let row = &mut news[r * value_dim..][..value_dim];
-        for (new, v) in row.iter_mut().zip(inputs.v.row(r)) {
-            *new = inputs.beta[r] * (v - from_start[r] * *new);
-        }
-    }
-    // (I + A) news = that, where A holds what earlier tokens of the chunk have written already.
-    matmul(
-        MatMut::new(products, c, c),
-        inputs.k,
-        inputs.k.transposed(),
-        Update::Assign,
-        1,
-    );
-    for r in 0..c {
-        for j in 0..c {
-            products[r * c + j] *= inputs.beta[r] * decay[r * c + j];
-        }
-    }
-    solve_unit_lower(products, news, c, value_dim);
-
-    // The read: the state at the start of the chunk, and what the chunk has written up to the token.
-    let old = MatRef::new(state, key_dim, value_dim);
-    matmul(out.slice_rows(0, c), inputs.q, old, Update::Assign, 1);
-    for r in 0..c {
-        for o in out.row_mut(r) {
-            *o *= from_start[r];
-        }
-    }
-    matmul(
-        MatMut::new(products, c, c),
-        inputs.q,
-        inputs.k.transposed(),
-        Update::Assign,
-        1,
-    );
-    for (product, decay) in products.iter_mut().zip(decay.iter()) {
-        *product *= decay;
-    }
-    let (reads, written) = (MatRef::new(products, c, c), MatRef::new(news, c, value_dim));
-    matmul(out.slice_rows(0, c), reads, written, Update::Add, 1);
-
-    // The state at the end of the chunk.
-    for r in 0..c {
-        for (key, k) in keys[r * key_dim..][..key_dim]
-            .iter_mut()
-            .zip(inputs.k.row(r))
-        {
-            *key = k * to_end[r];
-        }
-    }
-    for s in state.iter_mut() {
-        *s *= from_start[c - 1];
-    }
-    let keys = MatRef::new(keys, c, key_dim).transposed();
-    matmul(
-        MatMut::new(state, key_dim, value_dim),
-        keys,
-        written,
-        Update::Add,
-        1,
-    );
-}
-
-/// Every decay is the exponential of a difference of sums that is not above 0, so none overflows.
-fn fill_decays(log_alpha: &[f32], scratch: &mut DeltaScratch) {
-    let c = log_alpha.len();
-    let DeltaScratch {
-        decay,
-        from_start,
-        to_end,
-        ..
-    } = scratch;
-    decay.clear();
-    decay.resize(c * c, 0.0);
-    from_start.clear();
-    let mut sum = 0.0f32;
-    from_start.extend(log_alpha.iter().map(|a| {
-        sum += a;
-        sum
-    }));
-    to_end.clear();
-    to_end.extend(from_start.iter().map(|g| sum - g));
-    for r in 0..c {
-        let row = &mut decay[r * c..][..r + 1];
-        for j in 0..=r {
-            row[j] = from_start[r] - from_start[j];
-        }
-        exp_in_place(row);
-    }
-    exp_in_place(from_start);
-    exp_in_place(to_end);
-}
-
-/// Solves `(I + strict_lower(a)) x = b` for `b [n, columns]` in place by blocked forward substitution.
-fn solve_unit_lower(a: &[f32], b: &mut [f32], n: usize, columns: usize) {
-    for start in (0..n).step_by(SOLVE_BLOCK) {
-        let rows = SOLVE_BLOCK.min(n - start);
-        let (solved, rest) = b.split_at_mut(start * columns);
-        if start > 0 {
-            matmul(
-                MatMut::new(rest, rows, columns),
-                MatRef::with_row_stride(&a[start * n..], rows, start, n),
-                MatRef::new(solved, start, columns),
-                Update::Subtract,
-                1,
-            );
-        }
-        for r in 1..rows {
-            let (above, row) = rest.split_at_mut(r * columns);
-            for j in 0..r {
-                let factor = a[(start + r) * n + start + j];
-                add_scaled(
-                    &mut row[..columns],
-                    -factor,
-                    &above[j * columns..][..columns],
-                );
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn delta_step_body<A: Arithmetic>(
-    state: &mut [f32],
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    alpha: f32,
-    beta: f32,
-    out: &mut [f32],
-) {
-    let value_dim = v.len();
-    check_step(state, q, k, v, out);
-    // `out` first holds S' k and then the correction is kept in it until the read overwrites it.
-    out.fill(0.0);
-    for (row, k) in state.chunks_exact(value_dim).zip(k) {
-        for (o, s) in out.iter_mut().zip(row) {
-            *o = A::mul_add(*k, *s, *o);
-        }
-    }
-    let mut buffer = [0.0f32; 256];
-    let mut heap = Vec::new();
-    let write: &mut [f32] = if value_dim <= buffer.len() {
-        &mut buffer[..value_dim]
-    } else {
-        heap.resize(value_dim, 0.0);
-        &mut heap
-    };
-    for ((u, v), o) in write.iter_mut().zip(v).zip(out.iter_mut()) {
-        *u = beta * (v - alpha * *o);
-        *o = 0.0;
-    }
-    for ((row, k), q) in state.chunks_exact_mut(value_dim).zip(k).zip(q) {
-        for ((s, u), o) in row.iter_mut().zip(write.iter()).zip(out.iter_mut()) {
-            *s = A::mul_add(*k, *u, alpha * *s);
-            *o = A::mul_add(*q, *s, *o);
-        }
-    }
-}
-
-fn check_step(state: &[f32], q: &[f32], k: &[f32], v: &[f32], out: &[f32]) {
-    assert!(
-        !v.is_empty()
-            && q.len() == k.len()
-            && out.len() == v.len()
-            && state.len() == k.len() * v.len(),
-        "delta step: query {}, key {}, value {}, state {}, output {}",
-        q.len(),
-        k.len(),
-        v.len(),
-        state.len(),
-        out.len()
-    );
-}
-
-/// [`delta_step`] from its definition, with the state in `f64`.
+/// One token from the definition, with the state in `f64`.
 ///
 /// # Panics
 /// When the lengths do not fit together.

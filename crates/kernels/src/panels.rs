@@ -7,7 +7,7 @@
 use crate::simd::{Arithmetic, InstructionSet, TwoSteps};
 
 /// Columns of a panel: two AVX-512 registers, four of AVX2.
-const PANEL: usize = 32;
+pub(crate) const PANEL: usize = 32;
 
 /// Multiplications that are worth waking another thread for.
 const WORTH_A_THREAD: usize = 1 << 18;
@@ -15,9 +15,9 @@ const WORTH_A_THREAD: usize = 1 << 18;
 /// Floats of a cache line, so that no load of a panel touches two of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+pub(crate) struct Line(pub [f32; 16]);
 
-const LINES: usize = PANEL / 16;
+pub(crate) const LINES: usize = PANEL / 16;
 
 /// A matrix `[in, out]` as blocks `[ceil(out / 32)][in][32]`; columns past the last are zero.
 #[derive(Debug, Clone, PartialEq)]
@@ -238,15 +238,52 @@ impl Job {
 
 /// Some rows by one panel.
 #[derive(Clone, Copy)]
-struct Tile {
-    inputs: usize,
-    x: *const f32,
-    panel: *const f32,
-    y: *mut f32,
+pub(crate) struct Tile {
+    pub inputs: usize,
+    pub x: *const f32,
+    /// Elements from one row of `x` to the next.
+    pub x_stride: usize,
+    /// Whether sums go on from what `y` holds.
+    pub adds: bool,
+    pub panel: *const f32,
+    pub y: *mut f32,
     /// Elements from one row of `y` to the next.
-    stride: usize,
+    pub stride: usize,
     /// Columns to write.
-    columns: usize,
+    pub columns: usize,
+}
+
+impl Tile {
+    /// `rows` rows by the panel: each element of `y` is summed in the order of the inputs.
+    ///
+    /// # Safety
+    /// The elements of the tile must exist, and nobody else may use those of `y`.
+    pub(crate) unsafe fn multiply(self, rows: usize) {
+        // SAFETY: the caller's; the variants of the instruction set exist only after their features were detected.
+        unsafe {
+            match InstructionSet::get() {
+                #[cfg(target_arch = "x86_64")]
+                InstructionSet::Avx512(_) => avx512_rows(self, rows),
+                #[cfg(target_arch = "x86_64")]
+                InstructionSet::Avx2(_) => avx2_rows(self, rows),
+                InstructionSet::Portable => portable_rows::<TwoSteps>(self, rows),
+            }
+        }
+    }
+
+    /// The tile that begins `row` rows further down.
+    ///
+    /// # Safety
+    /// The row must exist.
+    unsafe fn below(self, row: usize) -> Self {
+        Self {
+            // SAFETY: the caller's.
+            x: unsafe { self.x.add(row * self.x_stride) },
+            // SAFETY: the caller's.
+            y: unsafe { self.y.add(row * self.stride) },
+            ..self
+        }
+    }
 }
 
 impl Job {
@@ -256,6 +293,8 @@ impl Job {
     unsafe fn tile(&self, row: usize, panel: usize) -> Tile {
         Tile {
             inputs: self.inputs,
+            x_stride: self.inputs,
+            adds: false,
             // SAFETY: the caller's.
             x: unsafe { self.x.add(row * self.inputs) },
             // SAFETY: the caller's.
@@ -272,7 +311,7 @@ impl Job {
 #[cfg(target_arch = "x86_64")]
 macro_rules! tiles {
     (
-        $panels:ident, $tile:ident, $features:literal, rows [$most:literal, $($rows:literal),*],
+        $panels:ident, $all:ident, $tile:ident, $features:literal, rows [$most:literal, $($rows:literal),*],
         $vector:ident of $lanes:literal, $together:literal a pass, $zero:ident, $load:ident, $splat:ident, $fma:ident, $store:ident
     ) => {
         /// # Safety
@@ -280,17 +319,25 @@ macro_rules! tiles {
         #[target_feature(enable = $features)]
         unsafe fn $panels(job: &Job, start: usize, end: usize) {
             for panel in start..end {
-                let mut row = 0;
-                while job.n - row >= $most {
-                    // SAFETY: the caller's; the rows exist.
-                    unsafe { $tile::<$most>(job.tile(row, panel)) };
-                    row += $most;
-                }
-                match job.n - row {
-                    // SAFETY: the caller's; the rows exist.
-                    $($rows => unsafe { $tile::<$rows>(job.tile(row, panel)) },)*
-                    _ => {}
-                }
+                // SAFETY: the caller's; the rows exist.
+                unsafe { $all(job.tile(0, panel), job.n) };
+            }
+        }
+
+        /// # Safety
+        /// The processor must have the features, and the elements of the tile must exist.
+        #[target_feature(enable = $features)]
+        unsafe fn $all(tile: Tile, rows: usize) {
+            let mut row = 0;
+            while rows - row >= $most {
+                // SAFETY: the caller's; the rows exist.
+                unsafe { $tile::<$most>(tile.below(row)) };
+                row += $most;
+            }
+            match rows - row {
+                // SAFETY: the caller's; the rows exist.
+                $($rows => unsafe { $tile::<$rows>(tile.below(row)) },)*
+                _ => {}
             }
         }
 
@@ -306,6 +353,20 @@ macro_rules! tiles {
                     break;
                 }
                 let mut sums: [[$vector; TOGETHER]; R] = [[$zero(); TOGETHER]; R];
+                if tile.adds {
+                    for r in 0..R {
+                        for v in 0..TOGETHER {
+                            let mut buffer = [0.0f32; $lanes];
+                            let left = tile.columns.saturating_sub(first + v * $lanes).min($lanes);
+                            // SAFETY: `left` columns of the row exist, and the buffer holds a vector.
+                            unsafe {
+                                let y = tile.y.add(r * tile.stride + first + v * $lanes);
+                                std::ptr::copy_nonoverlapping(y, buffer.as_mut_ptr(), left);
+                                sums[r][v] = $load(buffer.as_ptr());
+                            }
+                        }
+                    }
+                }
                 for i in 0..tile.inputs {
                     let mut weights: [$vector; TOGETHER] = [$zero(); TOGETHER];
                     for v in 0..TOGETHER {
@@ -314,7 +375,7 @@ macro_rules! tiles {
                     }
                     for r in 0..R {
                         // SAFETY: inside the rows of the tile.
-                        let x = $splat(unsafe { *tile.x.add(r * tile.inputs + i) });
+                        let x = $splat(unsafe { *tile.x.add(r * tile.x_stride + i) });
                         for v in 0..TOGETHER {
                             sums[r][v] = $fma(x, weights[v], sums[r][v]);
                         }
@@ -345,13 +406,13 @@ macro_rules! tiles {
 
 #[cfg(target_arch = "x86_64")]
 tiles!(
-    avx512_panels, avx512_tile, "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma", rows [8, 1, 2, 3, 4, 5, 6, 7],
+    avx512_panels, avx512_rows, avx512_tile, "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma", rows [8, 1, 2, 3, 4, 5, 6, 7],
     __m512 of 16, 2 a pass, _mm512_setzero_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps
 );
 
 #[cfg(target_arch = "x86_64")]
 tiles!(
-    avx2_panels, avx2_tile, "avx2,fma", rows [6, 1, 2, 3, 4, 5],
+    avx2_panels, avx2_rows, avx2_tile, "avx2,fma", rows [6, 1, 2, 3, 4, 5],
     __m256 of 8, 2 a pass, _mm256_setzero_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps
 );
 
@@ -359,21 +420,32 @@ tiles!(
 /// Every row of the job and panel of the range must exist.
 unsafe fn portable_panels<A: Arithmetic>(job: &Job, start: usize, end: usize) {
     for panel in start..end {
-        for row in 0..job.n {
-            // SAFETY: the caller's.
-            let tile = unsafe { job.tile(row, panel) };
-            let mut sums = [0.0f32; PANEL];
-            for i in 0..tile.inputs {
-                // SAFETY: inside the row and the panel.
-                let x = unsafe { *tile.x.add(i) };
-                for (j, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: inside the panel.
-                    *sum = A::mul_add(x, unsafe { *tile.panel.add(i * PANEL + j) }, *sum);
-                }
-            }
+        // SAFETY: the caller's.
+        unsafe { portable_rows::<A>(job.tile(0, panel), job.n) };
+    }
+}
+
+/// # Safety
+/// The elements of the tile must exist.
+unsafe fn portable_rows<A: Arithmetic>(tile: Tile, rows: usize) {
+    for row in 0..rows {
+        // SAFETY: the row exists.
+        let tile = unsafe { tile.below(row) };
+        let mut sums = [0.0f32; PANEL];
+        if tile.adds {
             // SAFETY: `columns` elements of the row exist, and the sums are no part of `y`.
-            unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), tile.y, tile.columns) };
+            unsafe { std::ptr::copy_nonoverlapping(tile.y, sums.as_mut_ptr(), tile.columns) };
         }
+        for i in 0..tile.inputs {
+            // SAFETY: inside the row and the panel.
+            let x = unsafe { *tile.x.add(i) };
+            for (j, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: inside the panel.
+                *sum = A::mul_add(x, unsafe { *tile.panel.add(i * PANEL + j) }, *sum);
+            }
+        }
+        // SAFETY: `columns` elements of the row exist, and the sums are no part of `y`.
+        unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), tile.y, tile.columns) };
     }
 }
 

@@ -35,9 +35,40 @@ impl Arithmetic for TwoSteps {
     }
 }
 
-/// Proof that the processor has what the field's name says: only [`InstructionSet::get`] makes one.
+/// Proof that the processor has what the variant that holds it says: only detection makes one.
 #[derive(Clone, Copy)]
 pub(crate) struct Proof(());
+
+impl Proof {
+    /// For code that has just detected the features.
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
+/// How far the processor's instructions may be used: for measurements of what older processors would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// None beyond what every processor of the target has.
+    Portable,
+    /// AVX2 and FMA at most.
+    Avx2,
+    /// Whatever there is.
+    Best,
+}
+
+static LIMIT: OnceLock<Limit> = OnceLock::new();
+
+/// Limits the instructions of every kernel of this process. True when the limit is in force; false when another one was set or a
+/// kernel has run before. Products of large `f32` matrices come from the crate `gemm` and are not limited.
+pub fn limit_instructions(limit: Limit) -> bool {
+    *LIMIT.get_or_init(|| limit) == limit
+}
+
+/// The limit in force; from now on it stays.
+pub(crate) fn limit() -> Limit {
+    *LIMIT.get_or_init(|| Limit::Best)
+}
 
 /// The instruction sets that kernels are compiled for.
 #[derive(Clone, Copy)]
@@ -62,8 +93,11 @@ impl InstructionSet {
     fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            let avx512 = is_x86_feature_detected!("avx512f")
+            let avx2 = limit() >= Limit::Avx2
+                && is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma");
+            let avx512 = limit() >= Limit::Best
+                && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq");

@@ -10,6 +10,7 @@ use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
 use nestor_assist::{Assistant, CompleteRequest, Completion, Speed, StopReason, StopRule};
 use nestor_bsl::position::ByteOffset;
+use nestor_engine::Precision;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -30,6 +31,8 @@ pub struct Typed {
     memory: MemoryTyped,
     #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
     model: String,
+    #[arg(long, value_enum, default_value = "int8")]
+    precision: PrecisionTyped,
     #[arg(long, value_enum, default_value = "line")]
     stop: StopTyped,
     #[arg(long, value_name = "N", default_value_t = 16)]
@@ -80,6 +83,22 @@ impl From<SpeedTyped> for Speed {
     }
 }
 
+/// What the network computes with.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PrecisionTyped {
+    F32,
+    Int8,
+}
+
+impl From<PrecisionTyped> for Precision {
+    fn from(typed: PrecisionTyped) -> Self {
+        match typed {
+            PrecisionTyped::F32 => Self::F32,
+            PrecisionTyped::Int8 => Self::Int8,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum StopTyped {
     Line,
@@ -101,7 +120,7 @@ impl From<StopTyped> for StopRule {
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let messages = &terminal.messages;
     let mut request = resolve(&typed, messages)?;
-    let mut assistant = open(&typed.model, messages)?;
+    let mut assistant = open_as(&typed.model, typed.precision, messages)?;
     let learned = match &typed.learn {
         Some(source) => {
             if let Some(path) = inside(&typed.position.file, source) {
@@ -174,10 +193,15 @@ fn load_project(
     Ok(loaded)
 }
 
-/// Opens a model by name or folder.
+/// Opens a model by name or folder, computing as usual.
 pub fn open(model: &str, messages: &Messages) -> Outcome<Assistant> {
+    open_as(model, PrecisionTyped::Int8, messages)
+}
+
+/// Opens a model by name or folder with a precision.
+pub fn open_as(model: &str, precision: PrecisionTyped, messages: &Messages) -> Outcome<Assistant> {
     let dir = home::model_folder(messages, model)?;
-    Assistant::open(&dir).map_err(|error| explain::assist(messages, &error))
+    Assistant::open_as(&dir, precision.into()).map_err(|error| explain::assist(messages, &error))
 }
 
 fn resolve(typed: &Typed, messages: &Messages) -> Outcome<CompleteRequest> {

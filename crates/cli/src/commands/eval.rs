@@ -2,7 +2,7 @@
 //!
 //! The protocols and figures are `nestor-eval`'s; here sources are read, the baseline is taught and tables are printed.
 
-use super::complete;
+use super::complete::{self, PrecisionTyped};
 use crate::accuracy;
 use crate::commands::corpus;
 use crate::explain;
@@ -49,6 +49,8 @@ pub struct Typed {
     samples: usize,
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    #[arg(long, value_enum, default_value = "int8")]
+    precision: PrecisionTyped,
     #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
     model: String,
 }
@@ -141,7 +143,7 @@ fn levels(text: &str) -> Result<LevelsTyped, String> {
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let messages = &terminal.messages;
     let config = resolve(&typed);
-    let assistant = complete::open(&typed.model, messages)?;
+    let assistant = complete::open_as(&typed.model, typed.precision, messages)?;
     let mut specs = typed.sources.resolve(Role::Dev, messages)?;
     // A table also lists what models are trained on.
     specs.retain(|spec| spec.role == Role::Dev);

@@ -7,5 +7,6 @@ pub mod eval;
 pub mod learn;
 pub mod models;
 pub mod project;
+pub mod quantize;
 pub mod quickstart;
 pub mod train;

@@ -5,12 +5,9 @@
 use crate::NetworkConfig;
 use crate::weights::DeltaWeights;
 use nestor_kernels::{
-    DeltaInputs, DeltaScratch, MatMut, MatRef, causal_conv, delta_chunks, delta_step, l2_norm,
-    rms_norm, sigmoid, silu_in_place, softplus,
+    DeltaInputs, MatMut, MatRef, causal_conv, delta_steps, l2_norm, rms_norm, sigmoid,
+    silu_in_place, softplus,
 };
-
-/// Tokens from which the chunked form is faster than single steps.
-const CHUNKED_FROM: usize = 8;
 
 /// Added to the squares of q and k before the root; fixed by the contract, unlike `norm_eps`.
 const L2_EPS: f32 = 1e-6;
@@ -28,9 +25,8 @@ pub(super) struct DeltaState {
 pub(super) struct Scratch {
     qkv: Vec<f32>,
     read: Vec<f32>,
-    log_alpha: Vec<f32>,
+    alpha: Vec<f32>,
     beta: Vec<f32>,
-    chunks: DeltaScratch,
 }
 
 impl DeltaState {
@@ -41,8 +37,12 @@ impl DeltaState {
         }
     }
 
-    pub fn values(&self) -> Vec<&[f32]> {
-        vec![&self.memory, &self.tail]
+    pub fn values(&self) -> Vec<Vec<f32>> {
+        vec![self.memory.clone(), self.tail.clone()]
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.memory.as_slice()) + size_of_val(self.tail.as_slice())
     }
 
     /// `projected` is `[T, delta_columns]`; `out` receives `[T, H V]`, gated and normed.
@@ -112,15 +112,15 @@ impl DeltaState {
         let Scratch {
             qkv,
             read,
-            log_alpha,
+            alpha,
             beta,
-            chunks,
         } = scratch;
         let decay = -weights.a_log[h].exp();
         let gates =
             |t: usize, which: usize| projected[t * columns + channels + values + which * heads + h];
-        log_alpha.clear();
-        log_alpha.extend((0..time).map(|t| decay * softplus(gates(t, 0) + weights.dt_bias[h])));
+        alpha.clear();
+        let log_alpha = |t| decay * softplus(gates(t, 0) + weights.dt_bias[h]);
+        alpha.extend((0..time).map(|t| log_alpha(t).exp()));
         beta.clear();
         beta.extend((0..time).map(|t| sigmoid(gates(t, 1))));
 
@@ -128,28 +128,14 @@ impl DeltaState {
         let (q, k) = (&qkv[h * key_dim..], &qkv[(heads + h) * key_dim..]);
         let v = &qkv[2 * heads * key_dim + h * value_dim..];
         let read = &mut read[h * value_dim..];
-        if time < CHUNKED_FROM {
-            for t in 0..time {
-                delta_step(
-                    memory,
-                    &q[t * channels..][..key_dim],
-                    &k[t * channels..][..key_dim],
-                    &v[t * channels..][..value_dim],
-                    log_alpha[t].exp(),
-                    beta[t],
-                    &mut read[t * values..][..value_dim],
-                );
-            }
-            return;
-        }
         let inputs = DeltaInputs {
             q: MatRef::with_row_stride(q, time, key_dim, channels),
             k: MatRef::with_row_stride(k, time, key_dim, channels),
             v: MatRef::with_row_stride(v, time, value_dim, channels),
-            log_alpha,
+            alpha,
             beta,
         };
         let mut read = MatMut::with_row_stride(read, time, value_dim, values);
-        delta_chunks(&inputs, memory, &mut read, chunks);
+        delta_steps(&inputs, memory, &mut read);
     }
 }

@@ -6,11 +6,11 @@
 mod attention;
 mod delta;
 
-use crate::weights::{Block, Mixer};
+use crate::weights::{Block, Matrix, Mixer};
 use crate::{EngineError, Model};
 use attention::{AttentionState, Rotation};
 use delta::DeltaState;
-use nestor_kernels::{Panels, add_in_place, matmul_panels, rms_norm, softmax_in_place, swiglu};
+use nestor_kernels::{CodeRows, add_in_place, rms_norm, softmax_in_place, swiglu};
 use std::sync::Arc;
 
 /// Tokens that go through the network as one matrix.
@@ -40,6 +40,7 @@ struct Scratch {
     mixed: Vec<f32>,
     wide: Vec<f32>,
     inner: Vec<f32>,
+    codes: CodeRows,
     delta: delta::Scratch,
     attention: attention::Scratch,
 }
@@ -152,15 +153,28 @@ impl Session {
         self.position == 0
     }
 
-    /// Bytes that a snapshot copies.
+    /// Bytes of the state. A snapshot shares the keys and values among them, and copies the rest.
     pub fn state_bytes(&self) -> usize {
-        4 * self.state_values().map(<[f32]>::len).sum::<usize>()
+        let bytes = |state: &MixerState| match state {
+            MixerState::Delta(state) => state.bytes(),
+            MixerState::Attention(state) => state.bytes(),
+        };
+        self.states.iter().map(bytes).sum()
+    }
+
+    /// Of these bytes those that snapshots share.
+    pub fn shared_bytes(&self) -> usize {
+        let bytes = |state: &MixerState| match state {
+            MixerState::Delta(_) => 0,
+            MixerState::Attention(state) => state.bytes(),
+        };
+        self.states.iter().map(bytes).sum()
     }
 
     /// The numbers of the state, block by block, for comparisons: the delta rule's memory
-    /// `[H, K, V]` and convolution tail; or for every kv head of attention its keys, then the values,
-    /// with position p in row `p % window`.
-    pub fn state_values(&self) -> impl Iterator<Item = &[f32]> {
+    /// `[H, K, V]` and convolution tail; or for every kv head of attention its keys, then the values, oldest first, from a position on
+    /// that the window does not reach any more.
+    pub fn state_values(&self) -> impl Iterator<Item = Vec<f32>> {
         self.states.iter().flat_map(|state| match state {
             MixerState::Delta(state) => state.values(),
             MixerState::Attention(state) => state.values(),
@@ -308,12 +322,13 @@ impl Session {
                 normed,
                 mixed,
                 inner,
+                codes,
                 ..
             } = &mut self.scratch;
             let exit = &stage.exit;
             norm_rows(&x, &exit.norm, eps, normed);
-            project(normed, tokens.len(), &exit.down, inner, self.threads);
-            project(inner, tokens.len(), &exit.up, mixed, self.threads);
+            project(normed, &exit.down, inner, codes, self.threads);
+            project(inner, &exit.up, mixed, codes, self.threads);
             add_in_place(normed, mixed);
             found.exits[s].extend_from_slice(normed);
         }
@@ -323,7 +338,8 @@ impl Session {
 
 /// The product of rows `[n, d]` of any exits with the head: `logits` receives `[n, V]`.
 pub(crate) fn head_logits(model: &Model, rows: &[f32], logits: &mut [f32], threads: usize) {
-    matmul_panels(rows, &model.weights.head, logits, threads);
+    let head = &model.weights.head;
+    head.product(rows, logits, &mut CodeRows::default(), threads);
 }
 
 /// The mixer of a block: reads `scratch.normed`, leaves its result in `scratch.mixed`.
@@ -341,19 +357,20 @@ fn mix(
         mixed,
         wide,
         inner,
+        codes,
         delta,
         attention,
     } = scratch;
     match (&block.mixer, state) {
         (Mixer::Delta(weights), MixerState::Delta(state)) => {
-            project(normed, time, &weights.in_proj, wide, threads);
+            project(normed, &weights.in_proj, wide, codes, threads);
             state.advance(model.config(), weights, wide, time, inner, delta);
-            project(inner, time, &weights.out_proj, mixed, threads);
+            project(inner, &weights.out_proj, mixed, codes, threads);
         }
         (Mixer::Attention(weights), MixerState::Attention(state)) => {
-            project(normed, time, &weights.qkv, wide, threads);
+            project(normed, &weights.qkv, wide, codes, threads);
             state.advance(model.config(), weights, rotation, wide, inner, attention);
-            project(inner, time, &weights.out_proj, mixed, threads);
+            project(inner, &weights.out_proj, mixed, codes, threads);
         }
         _ => unreachable!("Session::new made the states from the same blocks"),
     }
@@ -366,14 +383,15 @@ fn feed_forward(block: &Block, ffn: usize, time: usize, threads: usize, scratch:
         mixed,
         wide,
         inner,
+        codes,
         ..
     } = scratch;
-    project(normed, time, &block.gate_up, wide, threads);
+    project(normed, &block.gate_up, wide, codes, threads);
     inner.resize(time * ffn, 0.0);
     for (gate_up, out) in wide.chunks_exact(2 * ffn).zip(inner.chunks_exact_mut(ffn)) {
         swiglu(gate_up, out);
     }
-    project(inner, time, &block.down, mixed, threads);
+    project(inner, &block.down, mixed, codes, threads);
 }
 
 fn norm_rows(x: &[f32], gain: &[f32], eps: f32, out: &mut Vec<f32>) {
@@ -387,9 +405,9 @@ fn norm_rows(x: &[f32], gain: &[f32], eps: f32, out: &mut Vec<f32>) {
 }
 
 /// `out = x W` for `x [rows, in]`.
-fn project(x: &[f32], rows: usize, w: &Panels, out: &mut Vec<f32>, threads: usize) {
-    out.resize(rows * w.outputs(), 0.0);
-    matmul_panels(x, w, out, threads);
+fn project(x: &[f32], w: &Matrix, out: &mut Vec<f32>, codes: &mut CodeRows, threads: usize) {
+    out.resize(x.len() / w.inputs() * w.outputs(), 0.0);
+    w.product(x, out, codes, threads);
 }
 
 pub(crate) fn check_length(

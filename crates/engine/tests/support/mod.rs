@@ -93,6 +93,8 @@ pub fn write_folder(dir: &Path, config: &NetworkConfig, weights: &[u8]) -> serde
     let tokenizer = br#"{"version":"1.0"}"#;
     let quantisation = if weights.windows(5).any(|w| w == b"\"F16\"") {
         "f16"
+    } else if weights.windows(4).any(|w| w == b"\"I8\"") {
+        "int8"
     } else {
         "f32"
     };

@@ -1,4 +1,4 @@
-//! Steps, chunks and the reference on keys from unrelated to identical.
+//! Calls of any length and the reference, on keys from unrelated to identical.
 
 use super::*;
 use crate::norm::l2_norm;
@@ -13,7 +13,7 @@ struct Case {
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
-    log_alpha: Vec<f32>,
+    alpha: Vec<f32>,
     beta: Vec<f32>,
     state: Vec<f32>,
 }
@@ -37,7 +37,10 @@ fn case(time: usize, key_dim: usize, value_dim: usize, common: f32, seed: u64) -
         q,
         k,
         v: noise(seed ^ 3, time * value_dim),
-        log_alpha: noise(seed ^ 4, time).iter().map(|x| -0.2 * x * x).collect(),
+        alpha: noise(seed ^ 4, time)
+            .iter()
+            .map(|x| (-0.2 * x * x).exp())
+            .collect(),
         beta: noise(seed ^ 5, time)
             .iter()
             .map(|x| 0.5 + 0.5 * x)
@@ -46,104 +49,83 @@ fn case(time: usize, key_dim: usize, value_dim: usize, common: f32, seed: u64) -
     }
 }
 
-/// Outputs and final states of the reference, the steps and the chunks.
-fn run(case: &Case) -> [(Vec<f32>, Vec<f32>); 3] {
-    let Case {
-        time,
-        key_dim,
-        value_dim,
-        ..
-    } = *case;
-    let mut exact_state: Vec<f64> = case.state.iter().map(|s| f64::from(*s)).collect();
-    let mut step_state = case.state.clone();
-    let mut exact = Vec::new();
-    let mut steps = vec![0.0; time * value_dim];
-    for t in 0..time {
+type Advance = fn(&DeltaInputs<'_>, &mut [f32], &mut MatMut<'_>);
+
+/// Outputs and final state of the reference.
+fn exact(case: &Case) -> (Vec<f32>, Vec<f32>) {
+    let (key_dim, value_dim) = (case.key_dim, case.value_dim);
+    let mut state: Vec<f64> = case.state.iter().map(|s| f64::from(*s)).collect();
+    let mut out = Vec::new();
+    for t in 0..case.time {
         let q = &case.q[t * key_dim..][..key_dim];
         let k = &case.k[t * key_dim..][..key_dim];
         let v = &case.v[t * value_dim..][..value_dim];
-        let (alpha, beta) = (case.log_alpha[t].exp(), case.beta[t]);
-        exact.extend(delta_step_reference(&mut exact_state, q, k, v, alpha, beta));
-        let out = &mut steps[t * value_dim..][..value_dim];
-        delta_step(&mut step_state, q, k, v, alpha, beta, out);
+        let (alpha, beta) = (case.alpha[t], case.beta[t]);
+        out.extend(delta_step_reference(&mut state, q, k, v, alpha, beta));
     }
-    let mut chunk_state = case.state.clone();
-    let mut chunks = vec![0.0; time * value_dim];
-    let inputs = DeltaInputs {
-        q: MatRef::new(&case.q, time, key_dim),
-        k: MatRef::new(&case.k, time, key_dim),
-        v: MatRef::new(&case.v, time, value_dim),
-        log_alpha: &case.log_alpha,
-        beta: &case.beta,
-    };
-    let mut out = MatMut::new(&mut chunks, time, value_dim);
-    delta_chunks(
-        &inputs,
-        &mut chunk_state,
-        &mut out,
-        &mut DeltaScratch::default(),
-    );
-    let exact_state = exact_state.iter().map(|s| *s as f32).collect();
-    [
-        (exact, exact_state),
-        (steps, step_state),
-        (chunks, chunk_state),
-    ]
+    (out, state.iter().map(|s| *s as f32).collect())
+}
+
+/// Outputs and final state with the tokens in calls of `piece`.
+fn advance(case: &Case, piece: usize, by: Advance) -> (Vec<f32>, Vec<f32>) {
+    let (key_dim, value_dim) = (case.key_dim, case.value_dim);
+    let mut state = case.state.clone();
+    let mut out = vec![0.0; case.time * value_dim];
+    for start in (0..case.time).step_by(piece) {
+        let rows = piece.min(case.time - start);
+        let inputs = DeltaInputs {
+            q: MatRef::new(&case.q[start * key_dim..][..rows * key_dim], rows, key_dim),
+            k: MatRef::new(&case.k[start * key_dim..][..rows * key_dim], rows, key_dim),
+            v: MatRef::new(
+                &case.v[start * value_dim..][..rows * value_dim],
+                rows,
+                value_dim,
+            ),
+            alpha: &case.alpha[start..start + rows],
+            beta: &case.beta[start..start + rows],
+        };
+        let out = &mut out[start * value_dim..][..rows * value_dim];
+        by(&inputs, &mut state, &mut MatMut::new(out, rows, value_dim));
+    }
+    (out, state)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn steps_and_chunks_are_the_reference(
-        time in 1usize..150, key_dim in 1usize..70, value_dim in 1usize..130,
+    fn calls_of_any_length_give_the_same_bits_and_the_reference(
+        time in 1usize..150, piece in 2usize..90, key_dim in 1usize..70, value_dim in 1usize..130,
         common in prop_oneof![Just(0.0f32), Just(0.5), Just(0.95), Just(1.0)], seed: u64,
     ) {
-        let [exact, steps, chunks] = run(&case(time, key_dim, value_dim, common, seed));
+        let case = case(time, key_dim, value_dim, common, seed);
+        let exact = exact(&case);
+        let steps = advance(&case, 1, delta_steps);
         prop_assert!(relative_error(&steps.0, &exact.0) < 1e-5);
         prop_assert!(relative_error(&steps.1, &exact.1) < 1e-5);
-        prop_assert!(relative_error(&chunks.0, &exact.0) < 1e-5);
-        prop_assert!(relative_error(&chunks.1, &exact.1) < 1e-5);
+        prop_assert_eq!(&advance(&case, piece, delta_steps), &steps);
+        let portable = advance(&case, piece, delta_steps_body::<TwoSteps>);
+        prop_assert!(relative_error(&portable.0, &exact.0) < 1e-5);
+        prop_assert!(relative_error(&portable.1, &exact.1) < 1e-5);
     }
-}
-
-#[test]
-fn the_portable_step_is_the_fast_one() {
-    let case = case(1, 64, 128, 0.0, 5);
-    let mut states = [case.state.clone(), case.state.clone()];
-    let mut outs = [vec![0.0; 128], vec![0.0; 128]];
-    delta_step(
-        &mut states[0],
-        &case.q,
-        &case.k,
-        &case.v,
-        0.9,
-        0.7,
-        &mut outs[0],
-    );
-    let (state, out) = (&mut states[1], &mut outs[1]);
-    delta_step_body::<TwoSteps>(state, &case.q, &case.k, &case.v, 0.9, 0.7, out);
-    assert!(relative_error(&outs[1], &outs[0]) < 1e-6);
-    assert!(relative_error(&states[1], &states[0]) < 1e-6);
 }
 
 #[test]
 fn identical_keys_at_full_strength_stay_exact() {
     let mut case = case(192, 64, 128, 1.0, 7);
     case.beta.fill(1.0);
-    case.log_alpha.fill(0.0);
-    let [exact, steps, chunks] = run(&case);
+    case.alpha.fill(1.0);
+    let (exact, steps) = (exact(&case), advance(&case, 64, delta_steps));
     assert!(relative_error(&steps.0, &exact.0) < 1e-5);
-    assert!(relative_error(&chunks.0, &exact.0) < 1e-5);
-    assert!(relative_error(&chunks.1, &exact.1) < 1e-5);
+    assert!(relative_error(&steps.1, &exact.1) < 1e-5);
 }
 
 #[test]
-fn a_forgetting_state_neither_overflows_nor_divides_by_zero() {
+fn a_forgetting_state_stays_finite() {
     let mut case = case(130, 64, 128, 0.5, 3);
-    case.log_alpha.fill(-60.0);
-    let [exact, _, chunks] = run(&case);
-    assert!(relative_error(&chunks.0, &exact.0) < 1e-5);
-    assert!(relative_error(&chunks.1, &exact.1) < 1e-5);
+    case.alpha.fill(1e-26);
+    let (exact, steps) = (exact(&case), advance(&case, 130, delta_steps));
+    assert!(relative_error(&steps.0, &exact.0) < 1e-5);
+    assert!(relative_error(&steps.1, &exact.1) < 1e-5);
 }
 
 #[test]
@@ -153,14 +135,9 @@ fn no_tokens_change_nothing() {
         q: MatRef::new(&[], 0, 2),
         k: MatRef::new(&[], 0, 2),
         v: MatRef::new(&[], 0, 3),
-        log_alpha: &[],
+        alpha: &[],
         beta: &[],
     };
-    delta_chunks(
-        &inputs,
-        &mut state,
-        &mut MatMut::new(&mut [], 0, 3),
-        &mut DeltaScratch::default(),
-    );
+    delta_steps(&inputs, &mut state, &mut MatMut::new(&mut [], 0, 3));
     assert_eq!(state, [1.0; 6]);
 }

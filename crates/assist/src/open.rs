@@ -1,0 +1,441 @@
+//! A document that stays open: what was read for one completion is used for the next.
+//!
+//! Called by completion. The pieces of the text, the counts of the file, and the network's state are kept with the document; after an
+//! edit only what changed is done again. The answer is that of a document opened afresh, bit for bit, because every part of it is:
+//! pieces are cut again from a method's start, counts are taken back exactly, and the network gives a text the same bits whatever the
+//! calls it was cut into. The one thing that is older than the text is the rest of the cursor's line in the suffix, which stays as it
+//! was until the cursor leaves the line's surroundings: a suffix stands before the text, so each change of it would read everything again.
+
+use std::sync::{Arc, Mutex};
+
+use nestor_bsl::pieces::Tokenizer;
+use nestor_cache::NestedCache;
+use nestor_engine::{Predictor, Speed};
+
+use crate::assistant::Assistant;
+use crate::complete::{CompleteRequest, Completion};
+use crate::document::{Borders, MAX_SUFFIX, file_pieces, opening_pieces};
+use crate::error::AssistError;
+
+/// Pieces between the densest snapshots; each further step back doubles it.
+const DENSEST: usize = 16;
+
+/// Bytes after the cursor that can reach the suffix.
+const SUFFIX_BYTES: usize = MAX_SUFFIX * 32;
+
+/// One open document.
+#[derive(Debug, Default)]
+pub struct OpenDocument {
+    text: PreparedText,
+    suffix: String,
+    read: Option<Read>,
+}
+
+/// What was read of a document, and for what.
+#[derive(Debug)]
+struct Read {
+    key: Key,
+    /// The counts with the file's text before the cursor.
+    cache: Arc<NestedCache>,
+    /// What the file's counts hold.
+    learned: Vec<u32>,
+    /// At the end of what was read.
+    reader: Predictor,
+    /// Further back, rising.
+    snapshots: Vec<Predictor>,
+}
+
+/// What must be the same for anything to be used again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Key {
+    path: String,
+    speed: Speed,
+    revision: u64,
+}
+
+/// How much was read for a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reused {
+    /// Pieces of the network's context.
+    pub context: usize,
+    /// Of these, read for this request.
+    pub read: usize,
+}
+
+impl OpenDocument {
+    /// The same document unread, with the suffix that this one holds fast: what it answers is what this one answers.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self {
+            suffix: self.suffix.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Resident bytes, without what other documents share. Snapshots share keys and values, which are counted once.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let read = self.read.as_ref().map_or(0, |read| {
+            let states = read
+                .snapshots
+                .iter()
+                .map(Predictor::own_bytes)
+                .sum::<usize>();
+            let file = read.cache.file().bytes();
+            states + read.reader.bytes() + file + 4 * read.learned.len()
+        });
+        read + self.text.bytes() + self.suffix.len()
+    }
+
+    /// Makes the predictor ready for what follows `read`, the text before the cursor without the word that is healed.
+    pub(crate) fn prepare(
+        &mut self,
+        assistant: &Assistant,
+        request: &CompleteRequest,
+        read: &str,
+        suffix: &str,
+    ) -> Result<(&mut Predictor, Reused), AssistError> {
+        let tokenizer = assistant.tokenizer().as_ref();
+        self.text.update(tokenizer, read);
+        let starts = &self.text.starts;
+        let anchor = self.text.borders.anchor(read, read.len(), starts);
+        let first = starts.partition_point(|start| *start < anchor);
+
+        let shown = if request.use_suffix && !suffix.trim().is_empty() {
+            suffix
+        } else {
+            ""
+        };
+        if same_below(&self.suffix, shown) {
+            // Held fast.
+        } else {
+            let end = shown.floor_char_boundary(SUFFIX_BYTES);
+            self.suffix = shown[..end].to_owned();
+        }
+        let mut context = opening_pieces(tokenizer, &request.path, &self.suffix);
+        context.extend(&self.text.pieces[first..]);
+
+        let key = Key {
+            path: request.path.clone(),
+            speed: request.speed,
+            revision: assistant.memory().revision(),
+        };
+        self.rest()?;
+        let mut open = match self.read.take().filter(|read| read.key == key) {
+            Some(read) => read,
+            None => Read::new(assistant, key)?,
+        };
+        let mut learned = file_pieces(tokenizer, &request.path, "");
+        // The file goes on: its end is not known yet.
+        learned.pop();
+        learned.extend(&self.text.pieces);
+        open.learn(learned)?;
+        let n_read = open.go_to(&context)?;
+        open.reader
+            .set_shared_cache(Some(Arc::clone(&open.cache)))?;
+        open.reader
+            .set_memories(assistant.levels_for(&request.path));
+        open.reader.watch_recent()?;
+        let reused = Reused {
+            context: context.len(),
+            read: n_read,
+        };
+        Ok((&mut self.read.insert(open).reader, reused))
+    }
+
+    /// Gives back what only a request needs.
+    pub(crate) fn rest(&mut self) -> Result<(), AssistError> {
+        if let Some(read) = &mut self.read {
+            read.reader.set_shared_cache(None)?;
+            read.reader.set_memories(None);
+        }
+        Ok(())
+    }
+}
+
+/// Whether everything below the cursor's line is the same in two texts after a cursor, as far as a suffix can reach.
+fn same_below(one: &str, other: &str) -> bool {
+    let below = |text: &str| text.find('\n').map(|at| at + 1);
+    match (below(one), below(other)) {
+        (Some(start), Some(other_start)) => {
+            // The rest of the line decides how much of the lines below is seen; a little less is compared than the longer one shows.
+            let end = one.len().min(SUFFIX_BYTES);
+            let shown = &one.as_bytes()[start..end];
+            let others = &other.as_bytes()[other_start..];
+            if one.len() + MAX_LINE_END < SUFFIX_BYTES {
+                shown == others
+            } else {
+                others.starts_with(shown)
+            }
+        }
+        (None, None) => one == other,
+        _ => false,
+    }
+}
+
+/// A suffix shorter than the most by this was not cut.
+const MAX_LINE_END: usize = 4;
+
+impl Read {
+    fn new(assistant: &Assistant, key: Key) -> Result<Self, AssistError> {
+        let mixture = assistant.mixture(key.speed)?;
+        let mut reader = Predictor::with_mixture(assistant.model().clone(), mixture)?
+            .with_threads(rayon::current_num_threads());
+        // The memories are believed as far as the last pieces tell, so their rows are kept.
+        reader.keep_recent(assistant.memory().levels().is_some());
+        Ok(Self {
+            cache: Arc::new(assistant.memory().cache_for(&key.path)?),
+            key,
+            learned: Vec::new(),
+            reader,
+            snapshots: Vec::new(),
+        })
+    }
+
+    /// Changes the file's counts to those of `pieces`.
+    fn learn(&mut self, pieces: Vec<u32>) -> Result<(), AssistError> {
+        let same = common(&self.learned, &pieces);
+        if same < self.learned.len() || same < pieces.len() {
+            let file = Arc::make_mut(&mut self.cache).file_mut();
+            file.pop(self.learned.len() - same);
+            file.extend(&pieces[same..])?;
+            self.learned = pieces;
+        }
+        Ok(())
+    }
+
+    /// Reads on to the end of `context` from the nearest state that has read a part of it; returns the pieces read.
+    fn go_to(&mut self, context: &[u32]) -> Result<usize, AssistError> {
+        let same = common(self.reader.context(), context);
+        if same < self.reader.context().len() {
+            self.snapshots.retain(|state| state.context().len() <= same);
+            match self.snapshots.last() {
+                Some(state) => self.reader = state.clone(),
+                None => self.reader.start_again()?,
+            }
+            // That of the time when the snapshot was taken.
+            self.reader.take_profile();
+        }
+        let from = self.reader.context().len();
+        let kept = |at: usize| is_kept(at, context.len());
+        let mut at = from;
+        for stop in (from..context.len()).filter(|at| kept(*at)) {
+            if stop > at {
+                self.reader.read(&context[at..stop])?;
+                at = stop;
+            }
+            let last = self.snapshots.last().map(|state| state.context().len());
+            if last.is_none_or(|last| last < stop) {
+                self.snapshots.push(self.reader.clone());
+            }
+        }
+        self.reader.read(&context[at..])?;
+        self.snapshots.retain(|state| kept(state.context().len()));
+        Ok(context.len() - from)
+    }
+}
+
+/// Whether a snapshot after `at` pieces is kept where `end` were read: of the multiples of 16, 32, 64, .. the last two each.
+fn is_kept(at: usize, end: usize) -> bool {
+    if at == 0 || at >= end || !at.is_multiple_of(DENSEST) {
+        return false;
+    }
+    let step = 1 << at.trailing_zeros();
+    end - at <= 2 * step
+}
+
+fn common(one: &[u32], other: &[u32]) -> usize {
+    one.iter().zip(other).take_while(|(a, b)| a == b).count()
+}
+
+/// The text before the cursor with its pieces and method borders.
+#[derive(Debug)]
+struct PreparedText {
+    text: String,
+    pieces: Vec<u32>,
+    /// Where each piece starts.
+    starts: Vec<usize>,
+    borders: Borders,
+}
+
+impl Default for PreparedText {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            pieces: Vec::new(),
+            starts: Vec::new(),
+            borders: Borders::of(""),
+        }
+    }
+}
+
+impl PreparedText {
+    /// Takes another text over. What stands before the last method that is the same in both, and begins a line, is not cut again.
+    fn update(&mut self, tokenizer: &Tokenizer, text: &str) {
+        let same = self.text.bytes().zip(text.bytes());
+        let same = same.take_while(|(a, b)| a == b).count();
+        if same == self.text.len() && same == text.len() {
+            return;
+        }
+        let from = self.borders.last_line_start(&self.text, same);
+        let kept = self.starts.partition_point(|start| *start < from);
+        self.pieces.truncate(kept);
+        self.starts.truncate(kept);
+        for (id, span) in tokenizer.encode_with_spans(&text[from..]) {
+            self.pieces.push(id);
+            self.starts.push(from + span.start);
+        }
+        self.borders.replace_from(from, &text[from..]);
+        text.clone_into(&mut self.text);
+    }
+
+    fn bytes(&self) -> usize {
+        self.text.len() + 4 * self.pieces.len() + 8 * self.starts.len()
+    }
+}
+
+/// Open documents under a bound on memory; those that were not asked for longest are forgotten.
+#[derive(Debug)]
+pub struct OpenDocuments {
+    max_bytes: usize,
+    /// The last one was used last.
+    documents: Mutex<Vec<(DocumentKey, OpenDocument)>>,
+}
+
+/// Whose document, and at which speed: each speed reads for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct DocumentKey {
+    owner: String,
+    path: String,
+    speed: Speed,
+}
+
+impl OpenDocuments {
+    /// No documents; all together may hold `max_bytes`.
+    #[must_use]
+    pub fn new(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            documents: Mutex::default(),
+        }
+    }
+
+    /// Completes in a document of an owner (an editor's window, a connection). A document that another request of the same owner is
+    /// using is opened afresh, which changes no answer.
+    ///
+    /// # Errors
+    /// As [`Assistant::complete_unless`].
+    pub fn complete(
+        &self,
+        assistant: &Assistant,
+        owner: &str,
+        request: &CompleteRequest,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Completion, AssistError> {
+        let key = DocumentKey {
+            owner: owner.to_owned(),
+            path: request.path.clone(),
+            speed: request.speed,
+        };
+        let mut document = self.take(&key).unwrap_or_default();
+        let completion = assistant.complete_in(&mut document, request, cancelled)?;
+        self.put(key, document);
+        Ok(completion)
+    }
+
+    /// Forgets the documents of an owner.
+    pub fn close(&self, owner: &str) {
+        self.lock().retain(|(key, _)| key.owner != owner);
+    }
+
+    /// Documents held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock()
+            .iter()
+            .map(|(_, document)| document.bytes())
+            .sum()
+    }
+
+    fn take(&self, key: &DocumentKey) -> Option<OpenDocument> {
+        let mut documents = self.lock();
+        let at = documents.iter().position(|(known, _)| known == key)?;
+        Some(documents.remove(at).1)
+    }
+
+    fn put(&self, key: DocumentKey, document: OpenDocument) {
+        let mut documents = self.lock();
+        documents.retain(|(known, _)| *known != key);
+        documents.push((key, document));
+        let mut bytes: usize = documents.iter().map(|(_, document)| document.bytes()).sum();
+        let mut surplus = 0;
+        while bytes > self.max_bytes && surplus < documents.len() {
+            bytes -= documents[surplus].1.bytes();
+            surplus += 1;
+        }
+        documents.drain(..surplus);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(DocumentKey, OpenDocument)>> {
+        // A panic elsewhere leaves whole documents behind.
+        self.documents
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_are_dense_at_the_end_and_few() {
+        let kept: Vec<usize> = (0..1100).filter(|at| is_kept(*at, 1100)).collect();
+        assert_eq!(kept, [512, 768, 896, 1024, 1056, 1072, 1088]);
+        for end in 1..3000 {
+            let kept: Vec<usize> = (0..end).filter(|at| is_kept(*at, end)).collect();
+            assert!(kept.len() <= 16);
+            // One piece more keeps no place that was not kept before, but the last.
+            let next = (0..end).filter(|at| is_kept(*at, end + 1));
+            assert!(next.into_iter().all(|at| kept.contains(&at)));
+            // However far an edit stands back, no more than twice as far is read again, and 16 pieces.
+            for back in 0..end {
+                let state = kept.iter().rfind(|at| **at <= end - back).unwrap_or(&0);
+                assert!(
+                    end - state <= 4 * back + 2 * DENSEST,
+                    "{end} {back} {state}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_suffix_is_held_fast_within_a_line() {
+        let check = |one: &str, other: &str, same: bool| {
+            assert_eq!(same_below(one, other), same, "{one:?} {other:?}");
+        };
+        check(");\nБ = 1;\n", "\nБ = 1;\n", true);
+        check("\nБ = 1;\n", ");\nБ = 1;\n", true);
+        check("\nБ = 1;\n", "\nБ = 2;\n", false);
+        check("\nБ = 1;\n", "\nБ = 1;\nВ = 1;\n", false);
+        check("", "", true);
+        check("", "\n", false);
+        check(")", "", false);
+        let long = format!("\n{}", "Б = 1;\n".repeat(2000));
+        let end = long.floor_char_boundary(SUFFIX_BYTES);
+        check(&long[..end], &format!(");{long}"), true);
+        check(&long[..end], &long.replacen('1', "2", 1), false);
+    }
+}

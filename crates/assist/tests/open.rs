@@ -1,0 +1,204 @@
+//! Editing with a document that stays open gives what a document opened afresh gives, at every step.
+
+mod fixture;
+
+use fixture::{MODULE, assistant, file};
+use nestor_assist::{
+    Assistant, CompleteRequest, LevelMemoriesConfig, OpenDocument, OpenDocuments, Speed,
+};
+use nestor_bsl::position::ByteOffset;
+
+const PATH: &str = "src/cf/CommonModules/Остатки/Ext/Module.bsl";
+
+fn taught() -> Assistant {
+    let mut assistant = assistant(3, None);
+    let copy = "src/cf/CommonModules/Копия/Ext/Module.bsl";
+    assistant
+        .learn_files([file(copy, MODULE)], &mut |_| {})
+        .expect("plain text");
+    assistant
+}
+
+/// An editor: a text and a cursor.
+struct Editor {
+    text: String,
+    cursor: usize,
+}
+
+impl Editor {
+    fn insert(&mut self, text: &str) {
+        self.text.insert_str(self.cursor, text);
+        self.cursor += text.len();
+    }
+
+    /// Takes characters before the cursor away.
+    fn delete(&mut self, characters: usize) {
+        for _ in 0..characters {
+            let before = self.text[..self.cursor].chars().next_back();
+            self.cursor -= before.expect("a character").len_utf8();
+            self.text.remove(self.cursor);
+        }
+    }
+
+    fn jump_after(&mut self, place: &str) {
+        self.cursor = self.text.find(place).expect("a place of the text") + place.len();
+    }
+
+    fn request(&self, speed: Speed) -> CompleteRequest {
+        let mut request = CompleteRequest::new(PATH, self.text.clone(), ByteOffset(self.cursor));
+        request.speed = speed;
+        request.max_tokens = 4;
+        request
+    }
+}
+
+/// Asks the open document and a fresh one, and holds the answers together; returns the pieces read by the open one.
+fn ask(assistant: &Assistant, open: &mut OpenDocument, editor: &Editor, speed: Speed) -> usize {
+    let request = editor.request(speed);
+    let found = assistant
+        .complete_in(open, &request, &|| false)
+        .expect("a completion");
+    let fresh = assistant
+        .complete_in(&mut open.fresh(), &request, &|| false)
+        .expect("a completion");
+    let before = &editor.text[..editor.cursor];
+    assert_eq!(found.tokens, fresh.tokens, "after {before:?}");
+    assert_eq!(found.contributions, fresh.contributions, "after {before:?}");
+    assert_eq!(
+        (found.insert, found.confidence, found.n_context),
+        (fresh.insert, fresh.confidence, fresh.n_context),
+        "after {before:?}"
+    );
+    assert_eq!(fresh.n_read, fresh.n_context);
+    found.n_read
+}
+
+fn edit(assistant: &Assistant, speed: Speed) {
+    let mut editor = Editor {
+        text: MODULE.repeat(4),
+        cursor: 0,
+    };
+    let mut open = OpenDocument::default();
+    editor.jump_after("\tЗапрос = Новый Запрос;\n");
+    ask(assistant, &mut open, &editor, speed);
+    // A line typed in, character by character.
+    let typed = "\tЕсли Склад = Неопределено Тогда\n\t\tВозврат;\n\tКонецЕсли;\n";
+    let mut read = Vec::new();
+    for c in typed.chars() {
+        editor.insert(c.encode_utf8(&mut [0; 4]));
+        read.push(ask(assistant, &mut open, &editor, speed));
+    }
+    // A character is a piece at most, and what a finished word changes.
+    assert!(read.iter().all(|n| *n <= 24), "{read:?}");
+    assert!(
+        read.iter().sum::<usize>() < 3 * typed.chars().count(),
+        "{read:?}"
+    );
+    // Taken back and typed again: undo and redo.
+    editor.delete(9);
+    assert!(ask(assistant, &mut open, &editor, speed) <= 48);
+    editor.insert("ецЕсли;\n\t");
+    ask(assistant, &mut open, &editor, speed);
+    // A block pasted, and taken away.
+    editor.insert(MODULE);
+    ask(assistant, &mut open, &editor, speed);
+    editor.delete(MODULE.chars().count());
+    ask(assistant, &mut open, &editor, speed);
+    // Elsewhere, back, and to the ends.
+    editor.jump_after("Function IsEmpty(Value) Export\n");
+    ask(assistant, &mut open, &editor, speed);
+    editor.jump_after("Новый Запрос;\n");
+    ask(assistant, &mut open, &editor, speed);
+    editor.cursor = 0;
+    ask(assistant, &mut open, &editor, speed);
+    editor.cursor = editor.text.len();
+    ask(assistant, &mut open, &editor, speed);
+    // Text before the cursor changes while it stands still, as by another cursor.
+    editor.text.replace_range(..0, "// Начало\n");
+    editor.cursor += "// Начало\n".len();
+    ask(assistant, &mut open, &editor, speed);
+    editor.insert("\nПроцедура Новая()\n\tСообщить(\"А");
+    ask(assistant, &mut open, &editor, speed);
+}
+
+#[test]
+fn an_open_document_answers_like_a_fresh_one_at_every_step() {
+    let assistant = taught();
+    for speed in [Speed::Fast, Speed::Accurate] {
+        edit(&assistant, speed);
+    }
+}
+
+#[test]
+fn so_it_does_where_memories_are_at_work() {
+    let mut assistant = taught();
+    let mut levels = assistant
+        .empty_levels(LevelMemoriesConfig::default())
+        .expect("usual settings");
+    let model = assistant.model().clone();
+    let rows = vec![vec![0.5; 64 * model.config().width]; 3];
+    levels
+        .learn(&model, &rows, &[300; 64], 1)
+        .expect("rows of the model");
+    assistant.set_levels(Some(levels));
+    edit(&assistant, Speed::Balanced);
+}
+
+#[test]
+fn what_the_project_learns_meanwhile_is_seen() {
+    let mut assistant = taught();
+    let mut editor = Editor {
+        text: MODULE.to_owned(),
+        cursor: 0,
+    };
+    editor.jump_after("Запрос.Выполнить()");
+    let mut open = OpenDocument::default();
+    ask(&assistant, &mut open, &editor, Speed::Fast);
+    assert_eq!(ask(&assistant, &mut open, &editor, Speed::Fast), 0);
+    let other = MODULE.replace(".Выбрать()", ".Выгрузить()").repeat(5);
+    assistant
+        .learn_files(
+            [file("src/cf/CommonModules/Еще/Ext/Module.bsl", &other)],
+            &mut |_| {},
+        )
+        .expect("plain text");
+    assert!(ask(&assistant, &mut open, &editor, Speed::Fast) > 0);
+}
+
+#[test]
+fn open_documents_stay_under_their_bound() {
+    let assistant = taught();
+    let editor = Editor {
+        text: MODULE.to_owned(),
+        cursor: MODULE.len(),
+    };
+    let one = OpenDocuments::new(usize::MAX);
+    let ask = |documents: &OpenDocuments, owner: &str| {
+        documents
+            .complete(&assistant, owner, &editor.request(Speed::Fast), &|| false)
+            .expect("a completion")
+    };
+    let first = ask(&one, "a");
+    assert_eq!(ask(&one, "a").n_read, 0);
+    let bytes = one.bytes();
+    assert!(bytes > 10_000, "{bytes}");
+    let documents = OpenDocuments::new(3 * bytes);
+    for owner in 0..40 {
+        let found = ask(&documents, &owner.to_string());
+        assert_eq!(
+            (&found.insert, found.confidence),
+            (&first.insert, first.confidence)
+        );
+        assert!(documents.bytes() <= 3 * bytes);
+    }
+    assert_eq!(documents.len(), 3);
+    // The last one is still there, the first one is not.
+    assert_eq!(ask(&documents, "39").n_read, 0);
+    assert!(ask(&documents, "0").n_read > 0);
+    documents.close("0");
+    documents.close("39");
+    assert_eq!(documents.len(), 1);
+    let none = OpenDocuments::new(0);
+    ask(&none, "a");
+    assert!(none.is_empty());
+}

@@ -1,0 +1,137 @@
+//! Weights as 8-bit codes in a file, and how often a model of codes says what the model of floats says.
+//!
+//! Called by whoever writes model folders; it must not know about folders. A tensor of codes stands under the matrix's name, the
+//! scales of its columns (of the embedding: of its rows) under that name with `.scale`.
+
+use crate::model::{read_tensor_file, scale_name};
+use crate::weights::{Tensor, is_matrix};
+use crate::{EngineError, Model, NetworkConfig, Session, tensor_shapes};
+use nestor_kernels::{Int8Panels, argmax, log_sum_exp};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The bytes of a `weights.safetensors` with its matrices as codes; what is codes already stays.
+///
+/// # Errors
+/// [`EngineError`] that names the field or tensor that is wrong.
+pub fn int8_safetensors(config: &NetworkConfig, bytes: &[u8]) -> Result<Vec<u8>, EngineError> {
+    config.validate()?;
+    let mut read = read_tensor_file(Path::new("weights.safetensors"), bytes, config)?;
+    let mut stored: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, shape) in tensor_shapes(config) {
+        let tensor = match read(&name, &shape)? {
+            Tensor::F32(values) if is_matrix(&name, &shape) => encode(&name, &shape, &values),
+            tensor => tensor,
+        };
+        match tensor {
+            Tensor::F32(values) => stored.push((name, Dtype::F32, shape, bytes_of(&values))),
+            Tensor::Int8 { codes, scales } => {
+                let codes = codes.iter().map(|code| *code as u8).collect();
+                let lengths = vec![scales.len()];
+                stored.push((scale_name(&name), Dtype::F32, lengths, bytes_of(&scales)));
+                stored.push((name, Dtype::I8, shape, codes));
+            }
+        }
+    }
+    let views: Result<Vec<_>, _> = stored
+        .iter()
+        .map(|(name, dtype, shape, data)| {
+            TensorView::new(*dtype, shape.clone(), data).map(|view| (name.as_str(), view))
+        })
+        .collect();
+    let written = views.and_then(|views| safetensors::serialize(views, None));
+    written.map_err(|error| EngineError::File {
+        path: "weights.safetensors".into(),
+        reason: error.to_string(),
+    })
+}
+
+/// Codes of a matrix, in its order.
+fn encode(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
+    let by_rows = name == "embedding";
+    let inputs = if by_rows { shape[1] } else { shape[0] };
+    let panels = if by_rows {
+        Int8Panels::from_rows(values, inputs)
+    } else {
+        Int8Panels::from_columns(values, inputs)
+    };
+    let outputs = panels.outputs();
+    let (mut codes, mut scales) = (vec![0; values.len()], vec![0.0; outputs]);
+    for (j, scale) in scales.iter_mut().enumerate() {
+        let (of_column, column) = panels.column(j);
+        *scale = of_column;
+        for (i, code) in column.enumerate() {
+            let at = if by_rows {
+                j * inputs + i
+            } else {
+                i * outputs + j
+            };
+            codes[at] = code;
+        }
+    }
+    Tensor::Int8 { codes, scales }
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// How one exit of a model agrees with the same exit of another, over positions of documents.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Agreement {
+    /// Positions compared.
+    pub positions: usize,
+    /// Positions where both say the same most probable token.
+    pub same_top: usize,
+    /// Sum of the losses of the first model on the tokens that followed, in nats.
+    pub loss: f64,
+    /// The same of the second model.
+    pub other_loss: f64,
+}
+
+/// Tokens that are compared at once.
+const BLOCK: usize = 128;
+
+/// Compares all exits of two models of one network over documents, exit by exit.
+///
+/// # Errors
+/// [`EngineError::Stages`] for another number of stages, [`EngineError::Token`] for a token outside the vocabulary.
+pub fn agreement(
+    model: &Arc<Model>,
+    other: &Arc<Model>,
+    documents: &[&[u32]],
+    threads: usize,
+) -> Result<Vec<Agreement>, EngineError> {
+    let stages = model.config().stages;
+    let vocab = model.config().vocab;
+    let mut found = vec![Agreement::default(); stages];
+    for document in documents {
+        let mut one = Session::new(Arc::clone(model), stages)?.with_threads(threads);
+        let mut two = Session::new(Arc::clone(other), stages)?.with_threads(threads);
+        for start in (0..document.len().saturating_sub(1)).step_by(BLOCK) {
+            let end = (start + BLOCK).min(document.len() - 1);
+            let (tokens, targets) = (&document[start..end], &document[start + 1..=end]);
+            let (rows, other_rows) = (one.forward(tokens)?, two.forward(tokens)?);
+            for (exit, found) in found.iter_mut().enumerate() {
+                let mut logits = vec![0.0; tokens.len() * vocab];
+                let mut other_logits = logits.clone();
+                one.exit_logits(exit, rows.rows(exit), &mut logits)?;
+                two.exit_logits(exit, other_rows.rows(exit), &mut other_logits)?;
+                let pairs = logits
+                    .chunks_exact(vocab)
+                    .zip(other_logits.chunks_exact(vocab));
+                for ((logits, other), target) in pairs.zip(targets) {
+                    let loss =
+                        |logits: &[f32]| f64::from(log_sum_exp(logits) - logits[*target as usize]);
+                    found.positions += 1;
+                    found.same_top += usize::from(argmax(logits) == argmax(other));
+                    found.loss += loss(logits);
+                    found.other_loss += loss(other);
+                }
+            }
+        }
+    }
+    Ok(found)
+}

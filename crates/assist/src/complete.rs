@@ -166,6 +166,20 @@ impl Assistant {
         request: &CompleteRequest,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Completion, AssistError> {
+        self.complete_watched(request, cancelled, &|_| false)
+    }
+
+    /// As [`Assistant::complete_unless`]; `watch` sees the text written after the cursor, with `\n` as line end, each time
+    /// that it has grown and no rule has ended it, and ends the completion there by returning true.
+    ///
+    /// # Errors
+    /// As [`Assistant::complete`].
+    pub fn complete_watched(
+        &self,
+        request: &CompleteRequest,
+        cancelled: &dyn Fn() -> bool,
+        watch: &dyn Fn(&str) -> bool,
+    ) -> Result<Completion, AssistError> {
         if request.max_tokens > MAX_TOKENS {
             return Err(AssistError::Request {
                 field: "max_tokens",
@@ -208,7 +222,10 @@ impl Assistant {
             sampling: request.sampling,
             banned: &NEVER,
             allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
-            stop: &|ids| write.verdict(ids).is_some(),
+            stop: &|ids| {
+                write.verdict(ids).is_some()
+                    || write.text(ids).get(healed.len()..).is_some_and(watch)
+            },
             cancelled,
         })?;
         timings.decode = started.elapsed();

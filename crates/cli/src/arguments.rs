@@ -3,7 +3,9 @@
 //! `main` parses here. Each command's own arguments stand in its module under `commands`; a help text has the key
 //! `help-COMMAND` or `help-COMMAND-ARGUMENT`, an example `help-COMMAND-example`.
 
-use crate::commands::{bench, complete, corpus, eval, learn, models, project, quickstart, train};
+use crate::commands::{
+    bench, complete, corpus, eval, keys, learn, lsp, models, project, quickstart, serve, train,
+};
 use crate::messages::{Language, Messages};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -49,6 +51,12 @@ pub enum Command {
     Models(models::Typed),
     /// Measure speed.
     Bench(bench::Typed),
+    /// Serve editors over HTTP.
+    Serve(serve::Typed),
+    /// Make and revoke keys of a server.
+    Keys(keys::Typed),
+    /// Serve an editor as its language server.
+    Lsp(lsp::Typed),
 }
 
 /// The language asked for by `--lang`, else that of the user's system.

@@ -70,5 +70,8 @@ fn run(arguments: Arguments, terminal: &Terminal) -> Outcome {
         Command::Eval(typed) => commands::eval::run(typed, terminal),
         Command::Models(typed) => commands::models::run(typed, terminal),
         Command::Bench(typed) => commands::bench::run(typed, terminal),
+        Command::Serve(typed) => commands::serve::run(typed, terminal),
+        Command::Keys(typed) => commands::keys::run(typed, terminal),
+        Command::Lsp(typed) => commands::lsp::run(typed, terminal),
     }
 }

@@ -171,10 +171,25 @@ impl Assistant {
         request: &CompleteRequest,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Completion, AssistError> {
-        self.complete_in(&mut OpenDocument::default(), request, cancelled)
+        self.complete_watched(request, cancelled, &|_| false)
     }
 
-    /// As [`Assistant::complete_unless`], with what earlier requests have read of the document; the answer is the same.
+    /// As [`Assistant::complete_unless`], with the `watch` of [`Assistant::complete_in`].
+    ///
+    /// # Errors
+    /// As [`Assistant::complete`].
+    pub fn complete_watched(
+        &self,
+        request: &CompleteRequest,
+        cancelled: &dyn Fn() -> bool,
+        watch: &dyn Fn(&str) -> bool,
+    ) -> Result<Completion, AssistError> {
+        self.complete_in(&mut OpenDocument::default(), request, cancelled, watch)
+    }
+
+    /// As [`Assistant::complete_unless`], with what earlier requests have read of the document; the answer is the same. `watch` sees the
+    /// text written after the cursor, with `\n` as line end, each time that it has grown and no rule has ended it, and ends the
+    /// completion there by returning true.
     ///
     /// # Errors
     /// As [`Assistant::complete`].
@@ -183,6 +198,7 @@ impl Assistant {
         open: &mut OpenDocument,
         request: &CompleteRequest,
         cancelled: &dyn Fn() -> bool,
+        watch: &dyn Fn(&str) -> bool,
     ) -> Result<Completion, AssistError> {
         if request.max_tokens > MAX_TOKENS {
             return Err(AssistError::Request {
@@ -224,7 +240,10 @@ impl Assistant {
             sampling: request.sampling,
             banned: &NEVER,
             allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
-            stop: &|ids| write.verdict(ids).is_some(),
+            stop: &|ids| {
+                write.verdict(ids).is_some()
+                    || write.text(ids).get(healed.len()..).is_some_and(watch)
+            },
             cancelled,
         };
         let generated = predictor.generate_timed(&asked, &mut timings.stages)?;

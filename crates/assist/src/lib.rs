@@ -22,6 +22,7 @@ pub mod project;
 pub mod stop;
 pub mod stream;
 pub mod teach;
+pub mod typed;
 
 pub use assistant::{Assistant, LearnFile, LearnProgress, LearnReport, Parts};
 pub use canary::CanaryConfig;
@@ -29,12 +30,20 @@ pub use complete::{CompleteRequest, Completion, PartShare, StopReason, Timings};
 pub use error::AssistError;
 pub use filter::{Reason, Teaches, Verdict};
 pub use memory::ProjectMemory;
+// What the servers need to name positions and projects; they use no crate below this one.
+pub use nestor_bsl::position::{ByteOffset, Line, LineIndex, Utf16Col};
 pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
 pub use nestor_engine::{
-    LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling, Speed,
+    EngineError, LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling,
+    Speed,
+};
+pub use nestor_memory::{
+    Header, LearnedFile, MemoryError, ProjectName, ProjectStore, ProjectWriter, Projects, Role,
+    Root, SOURCES_FILE, WhenBusy, fitting_name,
 };
 pub use open::{OpenDocument, OpenDocuments};
 pub use probe::ExitLosses;
 pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport};
 pub use stop::StopRule;
 pub use teach::{TeachProgress, TeachReport};
+pub use typed::RowHits;

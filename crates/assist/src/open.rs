@@ -321,7 +321,7 @@ impl OpenDocuments {
     }
 
     /// Completes in a document of an owner (an editor's window, a connection). A document that another request of the same owner is
-    /// using is opened afresh, which changes no answer.
+    /// using is opened afresh, which changes no answer. `watch` is that of [`Assistant::complete_in`].
     ///
     /// # Errors
     /// As [`Assistant::complete_unless`].
@@ -331,6 +331,7 @@ impl OpenDocuments {
         owner: &str,
         request: &CompleteRequest,
         cancelled: &dyn Fn() -> bool,
+        watch: &dyn Fn(&str) -> bool,
     ) -> Result<Completion, AssistError> {
         let key = DocumentKey {
             owner: owner.to_owned(),
@@ -338,7 +339,7 @@ impl OpenDocuments {
             speed: request.speed,
         };
         let mut document = self.take(&key).unwrap_or_default();
-        let completion = assistant.complete_in(&mut document, request, cancelled)?;
+        let completion = assistant.complete_in(&mut document, request, cancelled, watch)?;
         self.put(key, document);
         Ok(completion)
     }

@@ -17,6 +17,8 @@ pub enum StopRule {
     Statement,
     /// The end of the block that the completion opens, or just before the end of the one it stands in.
     Block,
+    /// Nothing but the end of the text or method that the model writes, and prose.
+    Text,
 }
 
 /// What the completion loop should do.
@@ -49,6 +51,7 @@ pub fn judge(before: &str, generated: &str, rule: StopRule) -> Verdict {
             statement_end(&text, &tokens, before.len()).or_else(|| blank_line(generated))
         }
         StopRule::Block => block_end(&text, &tokens, before.len()),
+        StopRule::Text => None,
     };
     match end {
         Some(keep) => Verdict::Stop { keep },
@@ -206,6 +209,12 @@ mod tests {
             Some("\n\tБ = 2;"),
         );
         check(StopRule::Line, "", "", None);
+    }
+
+    #[test]
+    fn a_text_ends_at_prose_alone() {
+        check(StopRule::Text, "\tА", " = 1;\n\n\tБ = 2;\n", None);
+        check(StopRule::Text, "", "А(НСтр(\"ru", Some("А(НСтр(\""));
     }
 
     #[test]

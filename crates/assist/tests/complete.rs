@@ -207,3 +207,55 @@ fn binary_files_are_skipped_by_name() {
     assert_eq!((report.files, seen), (1, 1));
     assert_eq!(report.skipped[0].0, "а.bsl");
 }
+
+#[test]
+fn what_is_typed_is_scored_by_level_and_the_word_at_its_end_is_not() {
+    let assistant = taught();
+    let start = MODULE.find("\tПока ").expect("part of the module");
+    let end = start + "\tПока Выборка.Следующий() Цикл\n".len();
+    let hits = assistant.score_typed(PATH, MODULE, start..end, 100);
+    let hits = hits.expect("plain text");
+    assert_eq!(hits.len(), 5, "{hits:?}");
+    // The project has the line twice: counts alone foresee nearly all of it.
+    assert!(
+        hits[0].pieces > 3 && hits[0].hits * 4 > hits[0].pieces * 3,
+        "{hits:?}"
+    );
+    let crlf = MODULE.replace('\n', "\r\n");
+    let shift = |at: usize| at + MODULE[..at].matches('\n').count();
+    let again = assistant.score_typed(PATH, &crlf, shift(start)..shift(end), 100);
+    assert_eq!(again.expect("plain text"), hits);
+    let few = assistant.score_typed(PATH, MODULE, start..end, 2);
+    assert_eq!(few.expect("plain text")[0].pieces, 2);
+    assert!(
+        assistant
+            .score_typed(PATH, MODULE, 0..MODULE.len() + 1, 2)
+            .is_err()
+    );
+}
+
+#[test]
+fn a_watcher_sees_the_text_grow_and_ends_it() {
+    let assistant = taught();
+    let text = up_to("Выборка = Запрос.").replacen("|>", "", 1);
+    let offset = ByteOffset(text.len() - 1);
+    let mut request = CompleteRequest::new(PATH, text, offset);
+    request.stop = StopRule::Text;
+    request.max_tokens = 40;
+    let seen = std::cell::RefCell::new(Vec::<String>::new());
+    let watch = |text: &str| {
+        seen.borrow_mut().push(text.to_owned());
+        text.contains('(')
+    };
+    let completion = assistant
+        .complete_watched(&request, &|| false, &watch)
+        .expect("a completion");
+    assert!(
+        completion.insert.starts_with("Выполнить("),
+        "{completion:?}"
+    );
+    assert_eq!(completion.stop, StopReason::Rule);
+    let seen = seen.into_inner();
+    assert!(seen.windows(2).all(|pair| pair[1].starts_with(&pair[0])));
+    assert_eq!(seen.last(), Some(&completion.insert));
+}

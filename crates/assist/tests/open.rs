@@ -56,10 +56,10 @@ impl Editor {
 fn ask(assistant: &Assistant, open: &mut OpenDocument, editor: &Editor, speed: Speed) -> usize {
     let request = editor.request(speed);
     let found = assistant
-        .complete_in(open, &request, &|| false)
+        .complete_in(open, &request, &|| false, &|_| false)
         .expect("a completion");
     let fresh = assistant
-        .complete_in(&mut open.fresh(), &request, &|| false)
+        .complete_in(&mut open.fresh(), &request, &|| false, &|_| false)
         .expect("a completion");
     let before = &editor.text[..editor.cursor];
     assert_eq!(found.tokens, fresh.tokens, "after {before:?}");

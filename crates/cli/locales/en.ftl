@@ -110,6 +110,36 @@ help-quantize-model = Name of a bundled model, or a model folder
 help-quantize-out = Folder to make; it must not exist
 help-quantize-check = Compare both models on this codebase: how often each exit says the same token
 help-quantize-max-bytes = Read only the first files, up to this many bytes
+help-serve = Serve editors over HTTP: OpenAI, llama.cpp and editor endpoints, playground, dashboard, metrics
+help-serve-example =
+    {"  "}nestor serve
+    {"  "}nestor serve --config server.toml
+help-serve-config = Configuration file (TOML); see docs/operations.md
+help-serve-listen = Address and port to listen on, over that of the configuration
+help-serve-model = Name of a bundled model, or a model folder, over that of the configuration
+help-keys = Make, list and revoke the keys of a server
+help-keys-example = {"  "}nestor keys add ivanov --rights complete,learn --projects erp
+help-keys-add = Make a key; it is shown once
+help-keys-add-example = {"  "}nestor keys add ivanov --rights complete,learn --projects erp
+help-keys-add-name = Who gets it
+help-keys-add-rights = What it allows: complete, learn, train, admin; several with commas
+help-keys-add-projects = The projects that it may use, with commas; all if missing
+help-keys-list = List the keys: names, rights, projects
+help-keys-list-example = {"  "}nestor keys list
+help-keys-revoke = Take a key back
+help-keys-revoke-example = {"  "}nestor keys revoke ivanov
+help-keys-revoke-name = Whose key
+help-keys-add-file = File of the keys; that in the user's data folder by default
+help-keys-list-file = File of the keys; that in the user's data folder by default
+help-keys-revoke-file = File of the keys; that in the user's data folder by default
+help-keys-add-config = Configuration of the server, which names the file of the keys
+help-keys-list-config = Configuration of the server, which names the file of the keys
+help-keys-revoke-config = Configuration of the server, which names the file of the keys
+help-lsp = Serve an editor as its language server, on stdin and stdout
+help-lsp-example = {"  "}nestor lsp --project erp
+help-lsp-speed = Speed of completions
+help-lsp-model = Name of a bundled model, or a model folder
+help-lsp-stdio = Taken and ignored: stdin and stdout are used anyway
 
 help-bench = Measure speed
 help-bench-example = {"  "}nestor bench decode
@@ -123,6 +153,13 @@ help-bench-learn-plot = Draw the curve of losses into this file
 help-bench-learn-whole = Learn the whole source as a project and time completions meanwhile
 help-bench-learn-max-bytes = Read only the first files, up to this many bytes
 help-bench-learn-model = Name of a bundled model, or a model folder
+help-bench-serve = Measure completions over HTTP: beside this process, under load, under three times the load, beside idle connections
+help-bench-serve-example = {"  "}nestor bench serve --seconds 30
+help-bench-serve-source = Codebase to complete in; the bundled configuration by default
+help-bench-serve-requests = Completions to time at each speed, one after another
+help-bench-serve-seconds = Seconds of each load
+help-bench-serve-idle = Idle connections
+help-bench-serve-model = Name of a bundled model, or a model folder
 help-bench-decode = Time completions at each speed
 help-bench-decode-example = {"  "}nestor bench decode --requests 100
 help-bench-decode-model = Name of a bundled model, or a model folder
@@ -466,3 +503,39 @@ quantize-same = same token
 quantize-loss = loss before, nats
 quantize-loss-int8 = loss after, nats
 quantize-cannot-write = cannot write {$path}: {$reason}
+
+## nestor serve, nestor keys
+
+serve-listening = Nestor listens on {$url} ({$about}). Playground: {$url}/playground, figures: {$url}/dashboard. Ctrl-C stops it.
+serve-open = no key is needed
+serve-keys = a key is needed
+serve-reloaded = Configuration and keys were read again.
+serve-reloaded-model = Configuration and keys were read again, and the model was loaded anew.
+serve-not-reloaded = Nothing was reloaded, everything stays as it was: {$reason}
+serve-stopping = Stopping: what is under way is finished, nothing new is taken.
+serve-error-config = {$key}: {$reason}
+serve-error-open = {$listen} can be reached from other machines and no key is needed: make keys with "nestor keys add", listen on 127.0.0.1, or set allow_without_keys = true.
+serve-error-listen = {$listen} cannot be listened on: {$reason}. Name another address with --listen, or end the program that uses it.
+keys-added = The key of {$name}, kept in {$path} as a hash only. It is shown this once:
+keys-none = {$path} holds no key: whoever reaches the server may use it. "nestor keys add NAME" makes one.
+keys-name = name
+keys-rights = rights
+keys-projects = projects
+keys-created = made
+keys-all-projects = all
+keys-unknown = {$path} holds no key of {$name}; see "nestor keys list".
+keys-revoked = The key of {$name} is revoked; a running server notices within seconds.
+keys-no-home = Keys lie in the user's data folder, and this user has none; name a file with --file.
+
+## nestor bench serve
+
+bench-serve-bar = measuring
+bench-serve-failed = The server cannot be measured: {$reason}
+bench-serve-what = completions
+bench-serve-rate = a second
+bench-serve-in-process = {$speed}, in this process
+bench-serve-http = {$speed}, over HTTP
+bench-serve-load = {$speed}, load of 0.7
+bench-serve-overload = {$speed}, load of 3
+bench-serve-idle = balanced, beside {$count} idle connections
+bench-serve-about = {$model}: HTTP adds {$added} at the median (by speed). Under overload {$turned} requests were turned away; other failures: {$other}. Resident memory: {$before} before the load, {$after} after it.

@@ -110,6 +110,36 @@ help-quantize-model = Имя вложенной модели или папка �
 help-quantize-out = Создаваемая папка; её не должно быть
 help-quantize-check = Сравнить обе модели на этой кодовой базе: как часто каждый выход называет тот же токен
 help-quantize-max-bytes = Читать только первые файлы, не больше стольких байт
+help-serve = Обслуживать редакторы по HTTP: точки OpenAI, llama.cpp и для редакторов, песочница, показатели, метрики
+help-serve-example =
+    {"  "}nestor serve
+    {"  "}nestor serve --config server.toml
+help-serve-config = Файл настроек (TOML); см. docs/operations.md
+help-serve-listen = Адрес и порт вместо названных в настройках
+help-serve-model = Имя вложенной модели или папка модели вместо названной в настройках
+help-keys = Создать, перечислить и отозвать ключи сервера
+help-keys-example = {"  "}nestor keys add ivanov --rights complete,learn --projects erp
+help-keys-add = Создать ключ; он показывается один раз
+help-keys-add-example = {"  "}nestor keys add ivanov --rights complete,learn --projects erp
+help-keys-add-name = Кому
+help-keys-add-rights = Что он разрешает: complete, learn, train, admin; несколько через запятую
+help-keys-add-projects = Какими проектами можно пользоваться, через запятую; иначе всеми
+help-keys-list = Перечислить ключи: имена, права, проекты
+help-keys-list-example = {"  "}nestor keys list
+help-keys-revoke = Отозвать ключ
+help-keys-revoke-example = {"  "}nestor keys revoke ivanov
+help-keys-revoke-name = Чей ключ
+help-keys-add-file = Файл ключей; по умолчанию в папке данных пользователя
+help-keys-list-file = Файл ключей; по умолчанию в папке данных пользователя
+help-keys-revoke-file = Файл ключей; по умолчанию в папке данных пользователя
+help-keys-add-config = Настройки сервера, которые называют файл ключей
+help-keys-list-config = Настройки сервера, которые называют файл ключей
+help-keys-revoke-config = Настройки сервера, которые называют файл ключей
+help-lsp = Обслуживать редактор как языковой сервер, через stdin и stdout
+help-lsp-example = {"  "}nestor lsp --project erp
+help-lsp-speed = Скорость дополнений
+help-lsp-model = Имя вложенной модели или папка модели
+help-lsp-stdio = Принимается и не используется: stdin и stdout и так заняты
 
 help-bench = Измерить скорость
 help-bench-example = {"  "}nestor bench decode
@@ -123,6 +153,13 @@ help-bench-learn-plot = Нарисовать кривую потерь в это
 help-bench-learn-whole = Выучить весь источник как проект и измерять при этом время дополнений
 help-bench-learn-max-bytes = Читать только первые файлы, до стольких байтов
 help-bench-learn-model = Имя вложенной модели или папка модели
+help-bench-serve = Измерить дополнения по HTTP: рядом с этим процессом, под нагрузкой, под тройной нагрузкой, рядом с простаивающими соединениями
+help-bench-serve-example = {"  "}nestor bench serve --seconds 30
+help-bench-serve-source = Где дописывать; иначе вложенная конфигурация
+help-bench-serve-requests = Сколько дополнений измерить на каждой скорости, одно за другим
+help-bench-serve-seconds = Секунд каждой нагрузки
+help-bench-serve-idle = Простаивающих соединений
+help-bench-serve-model = Имя вложенной модели или папка модели
 help-bench-decode = Измерить время дополнения на каждой скорости
 help-bench-decode-example = {"  "}nestor bench decode --requests 100
 help-bench-decode-model = Имя вложенной модели или папка модели
@@ -466,3 +503,39 @@ quantize-same = тот же токен
 quantize-loss = потери до, нат
 quantize-loss-int8 = потери после, нат
 quantize-cannot-write = не удаётся записать {$path}: {$reason}
+
+## nestor serve, nestor keys
+
+serve-listening = Nestor слушает {$url} ({$about}). Песочница: {$url}/playground, показатели: {$url}/dashboard. Остановить: Ctrl-C.
+serve-open = ключ не нужен
+serve-keys = нужен ключ
+serve-reloaded = Настройки и ключи прочитаны заново.
+serve-reloaded-model = Настройки и ключи прочитаны заново, модель загружена заново.
+serve-not-reloaded = Ничего не изменено, всё осталось как было: {$reason}
+serve-stopping = Останавливаюсь: начатое доделывается, новое не принимается.
+serve-error-config = {$key}: {$reason}
+serve-error-open = {$listen} доступен с других машин, а ключ не нужен: создайте ключи командой «nestor keys add», слушайте 127.0.0.1 или задайте allow_without_keys = true.
+serve-error-listen = Слушать {$listen} нельзя: {$reason}. Назовите другой адрес через --listen или завершите программу, которая его занимает.
+keys-added = Ключ для {$name}; в {$path} хранится только его хеш. Показывается один раз:
+keys-none = В {$path} нет ключей: сервером может пользоваться всякий, кто до него достанет. Создать ключ: «nestor keys add ИМЯ».
+keys-name = имя
+keys-rights = права
+keys-projects = проекты
+keys-created = создан
+keys-all-projects = все
+keys-unknown = В {$path} нет ключа для {$name}; см. «nestor keys list».
+keys-revoked = Ключ для {$name} отозван; работающий сервер заметит это за секунды.
+keys-no-home = Ключи лежат в папке данных пользователя, а у этого пользователя её нет; назовите файл через --file.
+
+## nestor bench serve
+
+bench-serve-bar = измерение
+bench-serve-failed = Сервер нельзя измерить: {$reason}
+bench-serve-what = дополнения
+bench-serve-rate = в секунду
+bench-serve-in-process = {$speed}, в этом процессе
+bench-serve-http = {$speed}, по HTTP
+bench-serve-load = {$speed}, нагрузка 0,7
+bench-serve-overload = {$speed}, нагрузка 3
+bench-serve-idle = balanced, рядом с {$count} простаивающими соединениями
+bench-serve-about = {$model}: HTTP добавляет по медиане {$added} (по скоростям). Под тройной нагрузкой отказано запросов: {$turned}; других сбоев: {$other}. Память: {$before} до нагрузки, {$after} после.

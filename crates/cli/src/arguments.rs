@@ -4,7 +4,8 @@
 //! `help-COMMAND` or `help-COMMAND-ARGUMENT`, an example `help-COMMAND-example`.
 
 use crate::commands::{
-    bench, complete, corpus, eval, learn, models, project, quantize, quickstart, train,
+    bench, complete, corpus, eval, keys, learn, lsp, models, project, quantize, quickstart, serve,
+    train,
 };
 use crate::messages::{Language, Messages};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -53,6 +54,12 @@ pub enum Command {
     Quantize(quantize::Typed),
     /// Measure speed.
     Bench(bench::Typed),
+    /// Serve editors over HTTP.
+    Serve(serve::Typed),
+    /// Make and revoke keys of a server.
+    Keys(keys::Typed),
+    /// Serve an editor as its language server.
+    Lsp(lsp::Typed),
 }
 
 /// The language asked for by `--lang`, else that of the user's system.

@@ -71,5 +71,8 @@ fn run(arguments: Arguments, terminal: &Terminal) -> Outcome {
         Command::Models(typed) => commands::models::run(typed, terminal),
         Command::Quantize(typed) => commands::quantize::run(typed, terminal),
         Command::Bench(typed) => commands::bench::run(typed, terminal),
+        Command::Serve(typed) => commands::serve::run(typed, terminal),
+        Command::Keys(typed) => commands::keys::run(typed, terminal),
+        Command::Lsp(typed) => commands::lsp::run(typed, terminal),
     }
 }

@@ -76,6 +76,11 @@ impl Messages {
         Self { language, bundle }
     }
 
+    /// The language.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
     /// The text of a key, if there is one.
     pub fn find(&self, key: &str, values: &[Value]) -> Option<String> {
         let pattern = self.bundle.get_message(key)?.value()?;

@@ -20,7 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub const MEMORY_VARIABLE: &str = "NESTOR_MEMORY";
 
 /// Where projects lie, as typed.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct MemoryTyped {
     #[arg(long, value_name = "DIR")]
     memory: Option<PathBuf>,

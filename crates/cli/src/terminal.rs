@@ -26,6 +26,11 @@ impl Terminal {
         }
     }
 
+    /// True if JSON was asked for.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints the result of a command: `document` if JSON was asked for, else what `text` makes.
     pub fn result(
         &self,

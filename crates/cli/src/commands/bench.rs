@@ -4,6 +4,7 @@
 //! editor would make it, from the text to the answer.
 
 mod learn;
+mod serve;
 mod whole;
 
 use super::complete;
@@ -35,6 +36,8 @@ enum Action {
     Decode(DecodeTyped),
     /// Measures what levels 2 and 3 cost and gain.
     Learn(learn::Typed),
+    /// Measures completions over HTTP.
+    Serve(serve::Typed),
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +55,7 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     match typed.command {
         Action::Decode(typed) => decode(&typed, terminal),
         Action::Learn(typed) => learn::run(&typed, terminal),
+        Action::Serve(typed) => serve::run(&typed, terminal),
     }
 }
 

@@ -1,0 +1,412 @@
+//! `nestor serve` from outside: sockets, jobs in their own processes, keys by command, hot reload.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
+#[allow(dead_code, reason = "this test binary does not use all of it")]
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// A running server and the folder with its configuration.
+struct Served {
+    child: Child,
+    address: String,
+    dir: tempfile::TempDir,
+    config: PathBuf,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn toml_path(path: &Path) -> String {
+    // A literal string: backslashes of Windows stay.
+    format!("'{}'", path.display())
+}
+
+fn serve(config: impl FnOnce(&Path) -> String) -> Served {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server.toml");
+    let head = "listen = \"127.0.0.1:0\"\nmemory = \"projects\"\nkeys = \"keys.json\"\n";
+    std::fs::write(&path, format!("{head}{}", config(dir.path()))).unwrap();
+    let mut child = support::command()
+        .args(["--lang=en", "serve", "--json", "--config"])
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let address = told["url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("http://")
+        .unwrap();
+    Served {
+        child,
+        address: address.to_owned(),
+        dir,
+        config: path,
+    }
+}
+
+impl Served {
+    /// Sends a request on a connection of its own; the status and the body.
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let key = key
+            .map(|key| format!("Authorization: Bearer {key}\r\n"))
+            .unwrap_or_default();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n{key}Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (status, body.to_owned())
+    }
+
+    fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let (status, text) = self.send(method, path, None, body);
+        assert!(status < 300, "{method} {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    fn metric(&self, line_start: &str) -> f64 {
+        let (_, text) = self.send("GET", "/metrics", None, None);
+        let found = text.lines().find_map(|line| line.strip_prefix(line_start));
+        found
+            .unwrap_or_else(|| panic!("{line_start}\n{text}"))
+            .trim()
+            .parse()
+            .unwrap()
+    }
+}
+
+/// Waits until `done`, at most two minutes.
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(120), "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_source_is_learned_by_a_job_and_counts_in_completions() {
+    let trade = support::configuration();
+    let served = serve(|_| {
+        format!(
+            "[jobs]\nsources = [{}]\n[scheduler]\ndeadline_ms = 60000\n",
+            toml_path(&trade)
+        )
+    });
+    let source = trade.join("cf").display().to_string();
+    let job = served.json(
+        "POST",
+        "/v1/projects/trade/learn",
+        Some(&json!({"source": source})),
+    );
+    let id = job["id"].as_str().unwrap();
+    assert_eq!(
+        (job["kind"].as_str(), job["state"].as_str()),
+        (Some("learn"), Some("running"))
+    );
+    let path = format!("/v1/train/{id}");
+    until("the source is learned", || {
+        served.json("GET", &path, None)["state"] != "running"
+    });
+    let done = served.json("GET", &path, None);
+    assert_eq!(done["state"], "done", "{done}");
+    let project = served.json("GET", "/v1/projects/trade", None);
+    assert!(project["files"].as_u64().unwrap() > 10, "{project}");
+    let text = "Процедура А()\n\tЗапрос = Новый \nКонецПроцедуры\n";
+    let offset = text.find("Новый ").unwrap() + "Новый ".len();
+    let body = json!({"path": "CommonModules/А/Ext/Module.bsl", "text": text, "offset": offset, "offset_unit": "bytes", "project": "trade"});
+    let answer = served.json("POST", "/v1/complete", Some(&body));
+    assert_eq!(answer["text"], "Запрос;", "{answer}");
+    let shares = answer["contributions"].as_array().unwrap();
+    assert!(
+        shares
+            .iter()
+            .any(|part| part["part"] == "project" || part["part"] == "file")
+    );
+    // A job can be asked to end at any time, also after it has.
+    assert_eq!(served.send("DELETE", &path, None, None).0, 202);
+}
+
+#[test]
+fn a_training_run_is_watched_by_events_and_cancelled() {
+    let made = support::made("serve");
+    let corpus = made.corpus.clone();
+    let served = serve(|_| {
+        format!(
+            "[jobs]\nsources = [{}]\nruns = \"runs\"\n",
+            toml_path(&corpus)
+        )
+    });
+    let body = json!({"name": "first", "corpus": corpus, "max_tokens": 100_000_000u64, "batch": 1, "seq_len": 64});
+    let job = served.json("POST", "/v1/train", Some(&body));
+    let path = format!("/v1/train/{}", job["id"].as_str().unwrap());
+    let (status, same) = served.send("POST", "/v1/train", None, Some(&body));
+    assert_eq!(status, 409, "{same}");
+    until("a step is trained", || {
+        let job = served.json("GET", &path, None);
+        assert_eq!(job["state"], "running", "{job}");
+        !job["levels"].as_array().unwrap().is_empty()
+    });
+    let job = served.json("GET", &path, None);
+    assert_eq!(job["levels"].as_array().unwrap().len(), 3);
+    assert!(job["loss"].as_f64().unwrap() > 0.0 && job["progress"].as_f64().unwrap() > 0.0);
+    let (_, metrics) = served.send("GET", "/metrics", None, None);
+    assert!(
+        metrics.contains("nestor_train_loss_nats{run=\"first\",set=\"train\",level=\"1\"}"),
+        "{metrics}"
+    );
+    assert_eq!(served.send("DELETE", &path, None, None).0, 202);
+    // The stream ends with the job.
+    let (_, events) = served.send("GET", &format!("{path}?stream=true"), None, None);
+    let last = events
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .next_back();
+    let last: Value = serde_json::from_str(last.unwrap()).unwrap();
+    assert_eq!(last["state"], "cancelled");
+    let (status, refused) = served.send(
+        "POST",
+        "/v1/train",
+        None,
+        Some(&json!({"name": "b", "corpus": "/etc", "epochs": 1})),
+    );
+    assert_eq!(status, 400, "{refused}");
+}
+
+#[test]
+fn a_client_that_goes_away_frees_its_place() {
+    let served = serve(|_| "[scheduler]\nworkers = 1\ndeadline_ms = 60000\n".to_owned());
+    let body = json!({"model": "nestor-accurate", "prompt": "// Долгий текст\nПроцедура А()\n", "max_tokens": 512, "n": 8, "temperature": 1.0}).to_string();
+    let mut stream = TcpStream::connect(&served.address).unwrap();
+    write!(
+        stream,
+        "POST /v1/completions HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        served.address,
+        body.len()
+    )
+    .unwrap();
+    until("it runs", || {
+        served.metric("nestor_completions_running ") > 0.0
+    });
+    drop(stream);
+    let gone = Instant::now();
+    until("its place is free", || {
+        served.metric("nestor_completions_running ") == 0.0
+    });
+    // Eight times 512 pieces take far longer than this.
+    assert!(
+        gone.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        gone.elapsed()
+    );
+    assert_eq!(
+        served.metric("nestor_completions_total{speed=\"accurate\",outcome=\"cancelled\"} "),
+        1.0
+    );
+}
+
+#[test]
+fn slow_headers_slow_bodies_and_idle_connections_hold_nothing_up() {
+    let served = serve(|_| "[limits]\nheader_timeout_ms = 300\nbody_timeout_ms = 300\n".to_owned());
+    let mut idle: Vec<TcpStream> = (0..200)
+        .map(|_| TcpStream::connect(&served.address).unwrap())
+        .collect();
+    assert_eq!(served.json("GET", "/health", None)["status"], "ok");
+    let mut slow = TcpStream::connect(&served.address).unwrap();
+    write!(slow, "POST /v1/complete HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{", served.address).unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 408") && answer.contains("body_timeout"),
+        "{answer}"
+    );
+    // The server hangs up on who says nothing.
+    let mut rest = Vec::new();
+    idle[0]
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    idle[0].read_to_end(&mut rest).unwrap();
+    let mut garbage = TcpStream::connect(&served.address).unwrap();
+    garbage.write_all(&[0xff; 4_000]).unwrap();
+    let mut answer = Vec::new();
+    let _ = garbage.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(served.json("GET", "/health/ready", None)["status"], "ok");
+}
+
+#[test]
+fn keys_are_made_by_command_and_a_running_server_notices() {
+    let served = serve(|_| String::new());
+    let body = json!({"model": "nestor-fast", "prompt": "А = "});
+    assert_eq!(
+        served.send("POST", "/v1/completions", None, Some(&body)).0,
+        200
+    );
+    let keys = |arguments: &[&str]| {
+        let mut command = support::command();
+        command
+            .args(["--lang=en", "--json", "keys"])
+            .args(arguments);
+        let ran = support::run(command.arg("--config").arg(&served.config));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.json()
+    };
+    let key = keys(&["add", "Иванов", "--rights", "complete,admin"]);
+    let key = key["key"].as_str().unwrap();
+    let stored = std::fs::read_to_string(served.dir.path().join("keys.json")).unwrap();
+    assert!(!stored.contains(key));
+    let status = |key: Option<&str>| served.send("POST", "/v1/completions", key, Some(&body)).0;
+    until("the key is needed", || status(None) == 401);
+    assert_eq!(status(Some(key)), 200);
+    assert_eq!(keys(&["list"])["keys"][0]["name"], "Иванов");
+    keys(&["add", "second"]);
+    keys(&["revoke", "Иванов"]);
+    until("the key is revoked", || status(Some(key)) == 401);
+}
+
+#[test]
+fn a_changed_configuration_is_taken_over_and_a_broken_one_is_not() {
+    let served = serve(|_| String::new());
+    let status = |tokens: u32| {
+        let body = json!({"model": "nestor-fast", "prompt": "А = ", "max_tokens": tokens});
+        served.send("POST", "/v1/completions", None, Some(&body)).0
+    };
+    assert_eq!(status(9), 200);
+    let text = std::fs::read_to_string(&served.config).unwrap();
+    std::fs::write(&served.config, format!("{text}[limits]\nmax_tokens = 8\n")).unwrap();
+    until("the limit holds", || status(9) == 400);
+    std::fs::write(&served.config, "listen = 7").unwrap();
+    until("the broken file was seen", || {
+        served.metric("nestor_reloads_total{what=\"config\",result=\"failed\"} ") > 0.0
+    });
+    assert_eq!((status(8), status(9)), (200, 400));
+}
+
+#[test]
+fn wrong_use_is_named() {
+    let refused = |arguments: &[&str], code: i32, says: &str| {
+        let ran = support::nestor(arguments);
+        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{arguments:?}: {}", ran.stderr);
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("server.toml");
+    let path = file.to_str().unwrap();
+    let keys = format!("keys = {}\n", toml_path(&dir.path().join("keys.json")));
+    for (text, code, says) in [
+        ("listen = \"0.0.0.0:0\"", 2, "nestor keys add"),
+        ("listen = \"here\"", 3, "listen"),
+        ("colour = 1", 3, "colour"),
+        ("[scheduler]\nqueue = 0", 2, "scheduler.queue"),
+        ("model = \"gpt\"", 3, "gpt"),
+        (
+            "[tls]\ncertificate = \"no.pem\"\nkey = \"no.key\"",
+            3,
+            "no.pem",
+        ),
+    ] {
+        std::fs::write(&file, format!("{keys}{text}\n")).unwrap();
+        refused(&["serve", "--config", path], code, says);
+    }
+    refused(&["serve", "--config", "no/such.toml"], 3, "no/such.toml");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    std::fs::write(&file, &keys).unwrap();
+    refused(
+        &["serve", "--config", path, "--listen", &address],
+        3,
+        "--listen",
+    );
+    let keys = dir.path().join("keys.json");
+    let keys = keys.to_str().unwrap();
+    refused(
+        &["keys", "add", "a", "--rights", "fly", "--file", keys],
+        2,
+        "fly",
+    );
+    refused(
+        &["keys", "add", "a", "--projects", "a/b", "--file", keys],
+        2,
+        "a/b",
+    );
+    refused(&["keys", "revoke", "nobody", "--file", keys], 3, "nobody");
+}
+
+/// Local port and remote address of the sockets of a process, as the kernel writes them in hexadecimal digits.
+#[cfg(target_os = "linux")]
+fn sockets(process: u32) -> Vec<(u16, String)> {
+    let inodes: Vec<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter_map(|link| {
+            let link = link.to_string_lossy().into_owned();
+            Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let mut found = Vec::new();
+    for table in ["tcp", "tcp6", "udp", "udp6"] {
+        let text =
+            std::fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if inodes.iter().any(|inode| fields[9] == inode) {
+                let port = fields[1].rsplit(':').next().unwrap();
+                found.push((u16::from_str_radix(port, 16).unwrap(), fields[2].to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_server_opens_no_connection_of_its_own() {
+    let served = serve(|_| String::new());
+    let port: u16 = served.address.rsplit(':').next().unwrap().parse().unwrap();
+    let open = TcpStream::connect(&served.address).unwrap();
+    let body = json!({"model": "nestor-auto"});
+    served.send("POST", "/v1/completions", None, Some(&body));
+    let body = json!({"path": "m.bsl", "text": "А = ", "offset": 4, "speed": "auto"});
+    served.json("POST", "/v1/complete", Some(&body));
+    let all = sockets(served.child.id());
+    // The listening one, and the one that was taken from us.
+    assert!(all.len() >= 2, "{all:?}");
+    assert!(all.iter().all(|(local, _)| *local == port), "{all:?}");
+    drop(open);
+}

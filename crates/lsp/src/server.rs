@@ -1,0 +1,680 @@
+//! The loop that reads the client's messages, and what each of them does.
+
+use std::collections::HashMap;
+use std::io::BufRead as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
+use lsp_types::{
+    CompletionOptions, CompletionParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams,
+    DidOpenTextDocumentParams, DidSaveTextDocumentParams, ExecuteCommandOptions,
+    ExecuteCommandParams, InitializeParams, InlineCompletionParams, InlineCompletionTriggerKind,
+    OneOf, SaveOptions, ServerCapabilities, TextDocumentSyncCapability, TextDocumentSyncKind,
+    TextDocumentSyncOptions, TextDocumentSyncSaveOptions, Uri,
+};
+use nestor_assist::{ByteOffset, CompleteRequest, ProjectName, Projects, Speed, StopRule};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::documents::{Documents, path_of};
+use crate::error::LspError;
+use crate::suggest::{ACCEPTED, Place, entries, ghost, last_word};
+use crate::worker::{Cancel, Opens, Told, Work, work};
+
+/// The command that learns the folders of the workspace into the project.
+pub const LEARN: &str = "nestor.learnWorkspace";
+
+/// A document changed since the request was sent; defined by LSP.
+const CONTENT_MODIFIED: i32 = -32801;
+
+/// What a language server is told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The model's folder.
+    pub model: PathBuf,
+    /// Where projects lie.
+    pub projects: Projects,
+    /// The project that counts.
+    pub project: Option<ProjectName>,
+    /// The speed, until the client's settings say otherwise.
+    pub speed: Speed,
+    /// This program, which learns the workspace.
+    pub program: PathBuf,
+}
+
+/// Settings of the client: `initializationOptions`, or the section `nestor` of its configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Settings {
+    speed: Option<String>,
+    /// A completion below this confidence is not shown by itself; one that was asked for is.
+    show_threshold: f32,
+    /// Show nothing by itself.
+    manual: bool,
+    max_tokens: usize,
+    /// `line`, `statement` or `block`.
+    stop: String,
+    /// Entries in completion lists: `auto` for clients without ghost text, `on`, `off`.
+    list: String,
+    /// Learn saved files.
+    learn_on_save: bool,
+    project: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            speed: None,
+            show_threshold: 0.0,
+            manual: false,
+            max_tokens: 32,
+            stop: "line".to_owned(),
+            list: "auto".to_owned(),
+            learn_on_save: true,
+            project: None,
+        }
+    }
+}
+
+/// What became of completions in this session; no text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Counted {
+    requested: u64,
+    shown: u64,
+    accepted: u64,
+    partly_accepted: u64,
+    accepted_characters: u64,
+}
+
+/// A request that the worker has.
+struct Asked {
+    id: RequestId,
+    uri: Uri,
+    cancel: Cancel,
+    place: Place,
+    is_list: bool,
+    least: f32,
+    is_superseded: bool,
+}
+
+/// Serves a client until it says goodbye.
+///
+/// # Errors
+/// [`LspError`] when the client breaks the protocol or goes away.
+pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> {
+    let (id, params) = connection.initialize_start()?;
+    let params: InitializeParams = match serde_json::from_value(params) {
+        Ok(params) => params,
+        Err(error) => {
+            let code = ErrorCode::InvalidParams as i32;
+            let response = Response::new_err(id, code, error.to_string());
+            let _ = connection.sender.send(response.into());
+            return Err(error.into());
+        }
+    };
+    let has_ghost = params
+        .capabilities
+        .text_document
+        .as_ref()
+        .is_some_and(|document| document.inline_completion.is_some());
+    let answer = json!({
+        "capabilities": capabilities(),
+        "serverInfo": {"name": "nestor", "version": env!("CARGO_PKG_VERSION")},
+    });
+    connection.initialize_finish(id, answer)?;
+    let mut settings = Settings::default();
+    if let Some(given) = params.initialization_options {
+        settings = settings_of(given).unwrap_or(settings);
+    }
+    let project = settings.project.as_ref().and_then(|name| name.parse().ok());
+    let opens = Opens {
+        model: options.model.clone(),
+        projects: options.projects.clone(),
+        project: project.or_else(|| options.project.clone()),
+    };
+    let (send_work, receive_work) = unbounded();
+    let (send_told, told) = unbounded();
+    let project = opens.project.clone();
+    let worker = std::thread::Builder::new()
+        .name("worker".to_owned())
+        .spawn(move || work(opens, &receive_work, &send_told))?;
+    #[expect(
+        deprecated,
+        reason = "clients without workspace folders send only this"
+    )]
+    let root = params.root_uri;
+    let folders = params.workspace_folders.unwrap_or_default();
+    let mut folders: Vec<String> = folders.iter().map(|folder| path_of(&folder.uri)).collect();
+    if folders.is_empty() {
+        folders.extend(root.as_ref().map(path_of));
+    }
+    let (send_learned, learned) = unbounded();
+    let mut server = Server {
+        connection,
+        options,
+        settings,
+        has_ghost,
+        project,
+        folders,
+        documents: Documents::default(),
+        work: send_work,
+        asked: HashMap::new(),
+        next_ticket: 0,
+        counted: Counted::default(),
+        learned: send_learned,
+        is_learning: false,
+        has_progress: params
+            .capabilities
+            .window
+            .and_then(|window| window.work_done_progress)
+            .unwrap_or(false),
+    };
+    server.status("Normal", true, "");
+    let ended = server.run(&told, &learned);
+    drop(server);
+    // It ends with the work in hand, which was cancelled.
+    let _ = worker.join();
+    ended
+}
+
+/// Reads settings; `None` and a note on stderr for what are none.
+fn settings_of(value: Value) -> Option<Settings> {
+    let value = match value {
+        Value::Null => return None,
+        Value::Object(mut map) if map.contains_key("nestor") => map.remove("nestor")?,
+        value => value,
+    };
+    match serde_json::from_value(value) {
+        Ok(settings) => Some(settings),
+        Err(error) => {
+            eprintln!("nestor: the settings are not taken over: {error}");
+            None
+        }
+    }
+}
+
+fn capabilities() -> ServerCapabilities {
+    ServerCapabilities {
+        text_document_sync: Some(TextDocumentSyncCapability::Options(
+            TextDocumentSyncOptions {
+                open_close: Some(true),
+                change: Some(TextDocumentSyncKind::INCREMENTAL),
+                will_save: None,
+                will_save_wait_until: None,
+                save: Some(TextDocumentSyncSaveOptions::SaveOptions(SaveOptions {
+                    include_text: Some(false),
+                })),
+            },
+        )),
+        inline_completion_provider: Some(OneOf::Left(true)),
+        completion_provider: Some(CompletionOptions {
+            trigger_characters: Some([".", "(", "=", " "].map(str::to_owned).into()),
+            ..CompletionOptions::default()
+        }),
+        execute_command_provider: Some(ExecuteCommandOptions {
+            commands: vec![ACCEPTED.to_owned(), LEARN.to_owned()],
+            ..ExecuteCommandOptions::default()
+        }),
+        ..ServerCapabilities::default()
+    }
+}
+
+struct Server<'a> {
+    connection: &'a Connection,
+    options: Options,
+    settings: Settings,
+    /// Whether the client shows ghost text.
+    has_ghost: bool,
+    project: Option<ProjectName>,
+    folders: Vec<String>,
+    documents: Documents,
+    work: Sender<Work>,
+    asked: HashMap<u64, Asked>,
+    next_ticket: u64,
+    counted: Counted,
+    /// How learning the workspace ended.
+    learned: Sender<Result<(), String>>,
+    is_learning: bool,
+    has_progress: bool,
+}
+
+impl Server<'_> {
+    fn run(
+        &mut self,
+        told: &Receiver<Told>,
+        learned: &Receiver<Result<(), String>>,
+    ) -> Result<(), LspError> {
+        loop {
+            select! {
+                recv(self.connection.receiver) -> message => match message {
+                    Ok(Message::Request(request)) => {
+                        if self.connection.handle_shutdown(&request)? {
+                            return Ok(());
+                        }
+                        self.request(request)?;
+                    }
+                    Ok(Message::Notification(notification)) => self.notification(notification),
+                    // We ask only for a place to show progress in, and go on without.
+                    Ok(Message::Response(_)) => {}
+                    // The client went away without a goodbye: nothing is left to do.
+                    Err(_) => return Ok(()),
+                },
+                recv(told) -> told => match told {
+                    Ok(told) => self.told(told)?,
+                    Err(_) => return Err(LspError::Worker),
+                },
+                recv(learned) -> done => {
+                    if let Ok(done) = done {
+                        self.workspace_learned(done);
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&self, message: impl Into<Message>) {
+        // A client that no longer reads has gone away; reading tells.
+        let _ = self.connection.sender.send(message.into());
+    }
+
+    fn status(&self, kind: &str, busy: bool, message: &str) {
+        let params = json!({"kind": kind, "busy": busy, "message": message});
+        self.send(Notification::new(
+            "nestor/didChangeStatus".to_owned(),
+            params,
+        ));
+    }
+
+    fn request(&mut self, request: Request) -> Result<(), LspError> {
+        let id = request.id.clone();
+        match request.method.as_str() {
+            "textDocument/inlineCompletion" => {
+                match serde_json::from_value::<InlineCompletionParams>(request.params) {
+                    Ok(params) => self.inline(id, params)?,
+                    Err(error) => self.wrong(id, &error.to_string()),
+                }
+            }
+            "textDocument/completion" => {
+                match serde_json::from_value::<CompletionParams>(request.params) {
+                    Ok(params) => self.list(id, params)?,
+                    Err(error) => self.wrong(id, &error.to_string()),
+                }
+            }
+            "workspace/executeCommand" => {
+                match serde_json::from_value::<ExecuteCommandParams>(request.params) {
+                    Ok(params) => self.execute(id, &params),
+                    Err(error) => self.wrong(id, &error.to_string()),
+                }
+            }
+            "nestor/status" => {
+                let status = json!({
+                    "project": self.project.as_ref().map(ToString::to_string),
+                    "learning": self.is_learning,
+                    "counted": self.counted,
+                });
+                self.send(Response::new_ok(id, status));
+            }
+            other => {
+                let code = ErrorCode::MethodNotFound as i32;
+                self.send(Response::new_err(id, code, format!("{other} is not known")));
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, id: RequestId, reason: &str) {
+        let code = ErrorCode::InvalidParams as i32;
+        self.send(Response::new_err(id, code, reason.to_owned()));
+    }
+
+    fn inline(&mut self, id: RequestId, params: InlineCompletionParams) -> Result<(), LspError> {
+        let by_itself = params.context.trigger_kind == InlineCompletionTriggerKind::Automatic;
+        if by_itself && self.settings.manual {
+            self.send(Response::new_ok(id, json!({"items": []})));
+            return Ok(());
+        }
+        let at = params.text_document_position;
+        let (uri, position) = (at.text_document.uri, at.position);
+        let Some(document) = self.documents.get(&uri) else {
+            self.wrong(id, &format!("{} is not open", uri.as_str()));
+            return Ok(());
+        };
+        let mut text = document.text.clone();
+        let mut offset = document.offset(position);
+        let mut selected = None;
+        if let Some(info) = params.context.selected_completion_info
+            && let Some(bytes) = document.bytes(info.range)
+        {
+            // What would stand there if the entry of the list were taken.
+            offset = bytes.start + info.text.len();
+            text.replace_range(bytes, &info.text);
+            selected = Some((info.range, info.text));
+        }
+        let place = Place {
+            position,
+            word: String::new(),
+            selected,
+        };
+        let least = if by_itself {
+            self.settings.show_threshold
+        } else {
+            0.0
+        };
+        self.ask(id, uri, text, offset, place, false, least)
+    }
+
+    fn list(&mut self, id: RequestId, params: CompletionParams) -> Result<(), LspError> {
+        let wanted = match self.settings.list.as_str() {
+            "on" => true,
+            "off" => false,
+            _ => !self.has_ghost,
+        };
+        if !wanted {
+            self.send(Response::new_ok(id, Value::Null));
+            return Ok(());
+        }
+        let at = params.text_document_position;
+        let (uri, position) = (at.text_document.uri, at.position);
+        let Some(document) = self.documents.get(&uri) else {
+            self.wrong(id, &format!("{} is not open", uri.as_str()));
+            return Ok(());
+        };
+        let offset = document.offset(position);
+        let place = Place {
+            position,
+            word: last_word(&document.text[..offset]).to_owned(),
+            selected: None,
+        };
+        let text = document.text.clone();
+        let least = self.settings.show_threshold;
+        self.ask(id, uri, text, offset, place, true, least)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the two shapes of a request meet here and nowhere else"
+    )]
+    fn ask(
+        &mut self,
+        id: RequestId,
+        uri: Uri,
+        text: String,
+        offset: usize,
+        place: Place,
+        is_list: bool,
+        least: f32,
+    ) -> Result<(), LspError> {
+        for older in self.asked.values_mut().filter(|older| older.uri == uri) {
+            older.cancel.cancel();
+            older.is_superseded = true;
+        }
+        let mut request = CompleteRequest::new(path_of(&uri), text, ByteOffset(offset));
+        let speed = self
+            .settings
+            .speed
+            .as_deref()
+            .and_then(|name| name.parse().ok());
+        request.speed = speed.unwrap_or(self.options.speed);
+        request.max_tokens = self
+            .settings
+            .max_tokens
+            .min(nestor_assist::complete::MAX_TOKENS);
+        request.stop = match self.settings.stop.as_str() {
+            "statement" => StopRule::Statement,
+            "block" => StopRule::Block,
+            _ => StopRule::Line,
+        };
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        let cancel = Cancel::default();
+        let asked = Asked {
+            id,
+            uri,
+            cancel: cancel.clone(),
+            place,
+            is_list,
+            least,
+            is_superseded: false,
+        };
+        self.asked.insert(ticket, asked);
+        self.counted.requested += 1;
+        let work = Work::Complete {
+            ticket,
+            request: Box::new(request),
+            cancel,
+        };
+        self.work.send(work).map_err(|_| LspError::Worker)
+    }
+
+    fn told(&mut self, told: Told) -> Result<(), LspError> {
+        match told {
+            Told::Ready { files, pieces } => {
+                let params = json!({"kind": "Normal", "busy": false, "message": "", "files": files, "pieces": pieces});
+                self.send(Notification::new(
+                    "nestor/didChangeStatus".to_owned(),
+                    params,
+                ));
+            }
+            Told::Broken(reason) => self.status("Error", false, &reason),
+            Told::NotLearned(reason) => self.status("Warning", false, &reason),
+            Told::Completed { ticket, answer } => {
+                let Some(asked) = self.asked.remove(&ticket) else {
+                    return Ok(());
+                };
+                let response = if asked.is_superseded {
+                    let reason = "a newer request for the document came".to_owned();
+                    Response::new_err(asked.id, CONTENT_MODIFIED, reason)
+                } else if asked.cancel.is_cancelled() {
+                    let code = ErrorCode::RequestCanceled as i32;
+                    Response::new_err(asked.id, code, "cancelled".to_owned())
+                } else {
+                    let name = format!("lsp-{ticket}");
+                    match answer {
+                        Ok(completion) if asked.is_list => {
+                            let list = entries(&completion, &asked.place, &name, asked.least);
+                            Response::new_ok(asked.id, list)
+                        }
+                        Ok(completion) => {
+                            let list = ghost(&completion, &asked.place, &name, asked.least);
+                            Response::new_ok(asked.id, list)
+                        }
+                        Err(error) => {
+                            let code = ErrorCode::RequestFailed as i32;
+                            Response::new_err(asked.id, code, error.to_string())
+                        }
+                    }
+                };
+                self.send(response);
+            }
+        }
+        Ok(())
+    }
+
+    fn notification(&mut self, notification: Notification) {
+        let Notification { method, params } = notification;
+        let taken = match method.as_str() {
+            "textDocument/didOpen" => parsed(params).map(|params: DidOpenTextDocumentParams| {
+                let document = params.text_document;
+                self.documents
+                    .open(document.uri, document.text, document.version);
+            }),
+            "textDocument/didChange" => {
+                parsed(params).and_then(|params: DidChangeTextDocumentParams| {
+                    let document = params.text_document;
+                    let changes = params.content_changes;
+                    self.documents
+                        .change(&document.uri, document.version, changes)
+                })
+            }
+            "textDocument/didClose" => parsed(params).map(|params: DidCloseTextDocumentParams| {
+                self.documents.close(&params.text_document.uri);
+            }),
+            "textDocument/didSave" => {
+                parsed(params).map(|params: DidSaveTextDocumentParams| self.saved(&params))
+            }
+            "textDocument/didShowCompletion" => {
+                self.counted.shown += 1;
+                Ok(())
+            }
+            "textDocument/didPartiallyAcceptCompletion" => {
+                parsed(params).map(|params: PartlyAccepted| {
+                    self.counted.partly_accepted += 1;
+                    self.counted.accepted_characters += params.accepted_length;
+                })
+            }
+            "workspace/didChangeConfiguration" => {
+                let settings = params.get("settings").cloned().and_then(settings_of);
+                if let Some(settings) = settings {
+                    self.take_settings(settings);
+                }
+                Ok(())
+            }
+            "$/cancelRequest" => {
+                let id = params.get("id").cloned();
+                let id = id.and_then(|id| serde_json::from_value::<RequestId>(id).ok());
+                for asked in self
+                    .asked
+                    .values()
+                    .filter(|asked| Some(&asked.id) == id.as_ref())
+                {
+                    asked.cancel.cancel();
+                }
+                Ok(())
+            }
+            // LSP: what is not known is passed over.
+            _ => Ok(()),
+        };
+        if let Err(reason) = taken {
+            eprintln!("nestor: {method}: {reason}");
+        }
+    }
+
+    fn take_settings(&mut self, settings: Settings) {
+        let project: Option<ProjectName> =
+            settings.project.as_ref().and_then(|name| name.parse().ok());
+        self.settings = settings;
+        if let Some(project) = project
+            && Some(&project) != self.project.as_ref()
+        {
+            self.load(Some(project));
+        }
+    }
+
+    fn load(&mut self, project: Option<ProjectName>) {
+        self.project.clone_from(&project);
+        self.status("Normal", true, "");
+        // A worker that has ended is told by the loop.
+        let _ = self.work.send(Work::Load(project));
+    }
+
+    fn saved(&mut self, params: &DidSaveTextDocumentParams) {
+        let Some(document) = self.documents.get(&params.text_document.uri) else {
+            return;
+        };
+        if self.settings.learn_on_save {
+            let saved = Work::Saved {
+                path: path_of(&params.text_document.uri),
+                text: document.text.clone(),
+            };
+            let _ = self.work.send(saved);
+        }
+    }
+
+    fn execute(&mut self, id: RequestId, params: &ExecuteCommandParams) {
+        match params.command.as_str() {
+            ACCEPTED => {
+                self.counted.accepted += 1;
+                self.send(Response::new_ok(id, Value::Null));
+            }
+            LEARN => match self.learn_workspace() {
+                Ok(()) => self.send(Response::new_ok(id, Value::Null)),
+                Err(reason) => self.wrong(id, &reason),
+            },
+            other => self.wrong(id, &format!("the command {other} is not known")),
+        }
+    }
+
+    /// Learns the folders of the workspace in a process of its own, so that completions go on.
+    fn learn_workspace(&mut self) -> Result<(), String> {
+        let Some(project) = &self.project else {
+            return Err("no project is named; set nestor.project".to_owned());
+        };
+        if self.is_learning {
+            return Err("the workspace is being learned already".to_owned());
+        }
+        if self.folders.is_empty() {
+            return Err("no folder is open".to_owned());
+        }
+        let mut child = Command::new(&self.options.program)
+            .args(["learn", "--json", "--project", project.as_str(), "--model"])
+            .arg(&self.options.model)
+            .arg("--memory")
+            .arg(self.options.projects.dir())
+            .arg("--")
+            .args(&self.folders)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        self.is_learning = true;
+        if self.has_progress {
+            let create = json!({"token": LEARN});
+            let method = "window/workDoneProgress/create".to_owned();
+            let id = RequestId::from(format!("progress-{}", self.next_ticket));
+            self.send(Request::new(id, method, create));
+            self.progress(json!({"kind": "begin", "title": "Nestor", "cancellable": false}));
+        }
+        let learned = self.learned.clone();
+        std::thread::spawn(move || {
+            let mut last = String::new();
+            if let Some(stderr) = child.stderr.take() {
+                for line in std::io::BufReader::new(stderr)
+                    .lines()
+                    .map_while(Result::ok)
+                {
+                    last = line;
+                }
+            }
+            let done = match child.wait() {
+                Ok(status) if status.success() => Ok(()),
+                Ok(_) => Err(last),
+                Err(error) => Err(error.to_string()),
+            };
+            // The server may have ended meanwhile.
+            let _ = learned.send(done);
+        });
+        Ok(())
+    }
+
+    fn progress(&self, value: Value) {
+        let params = json!({"token": LEARN, "value": value});
+        self.send(Notification::new("$/progress".to_owned(), params));
+    }
+
+    fn workspace_learned(&mut self, done: Result<(), String>) {
+        self.is_learning = false;
+        if self.has_progress {
+            let message = done.as_ref().err().cloned().unwrap_or_default();
+            self.progress(json!({"kind": "end", "message": message}));
+        }
+        match done {
+            Ok(()) => self.load(self.project.clone()),
+            Err(reason) => self.status("Error", false, &reason),
+        }
+    }
+}
+
+/// How much of a completion was taken so far, in UTF-16 units; an extension of LSP that other servers have, too.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PartlyAccepted {
+    accepted_length: u64,
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(params: Value) -> Result<T, String> {
+    serde_json::from_value(params).map_err(|error| error.to_string())
+}

@@ -1,0 +1,219 @@
+// An editor with ghost text: asks /v1/complete as one types and shows how each answer came about.
+import { ask, header, make, number, t } from "./shared.js";
+
+const SAMPLE = "// Заполняет табличную часть по остаткам на складе.\nПроцедура ЗаполнитьПоОстаткам(Склад) Экспорт\n\n\tЗапрос = Новый Запрос;\n\tЗапрос.Текст =\n\t\"ВЫБРАТЬ\n\t|\tОстатки.Номенклатура КАК Номенклатура\n\t|ИЗ\n\t|\tРегистрНакопления.ТоварыНаСкладах.Остатки КАК Остатки\";\n\t\nКонецПроцедуры\n";
+const KEYWORDS = "если тогда иначе иначеесли конецесли для каждого из по цикл пока конеццикла прервать продолжить процедура конецпроцедуры функция конецфункции возврат перем экспорт знач новый попытка исключение вызватьисключение конецпопытки и или не истина ложь неопределено null асинх ждать выполнить добавитьобработчик удалитьобработчик перейти if then else elsif endif for each in to do while enddo break continue procedure endprocedure function endfunction return var export val new try except raise endtry and or not true false undefined async await execute goto".split(" ");
+const WORDS = new Set(KEYWORDS);
+const TOKEN = /(\/\/[^\n]*)|("(?:[^"\n]|"")*(?:\n[ \t]*\|(?:[^"\n]|"")*)*"?)|('[^'\n]*'?)|([&#][\p{L}\p{N}_]*)|(\p{N}[\p{N}.]*)|([\p{L}_][\p{L}\p{N}_]*)/gu;
+
+const text = document.getElementById("text");
+const shown = document.getElementById("shown");
+const id = (name) => document.getElementById(name);
+let ghost = null;
+let asking = null;
+let timer = 0;
+
+function highlight(source) {
+  const parts = [];
+  let end = 0;
+  for (const match of source.matchAll(TOKEN)) {
+    const [, comment, string, date, directive, digits, word] = match;
+    const kind = comment ? "c" : string || date ? "s" : directive ? "d" : digits ? "n" : WORDS.has(word.toLowerCase()) ? "k" : "";
+    if (!kind) continue;
+    parts.push(document.createTextNode(source.slice(end, match.index)), make("span", { class: "tok-" + kind, text: match[0] }));
+    end = match.index + match[0].length;
+  }
+  parts.push(document.createTextNode(source.slice(end)));
+  return parts;
+}
+
+function draw() {
+  const at = text.selectionStart;
+  const parts = highlight(text.value.slice(0, at));
+  if (ghost) parts.push(make("span", { class: "ghost", id: "ghost", text: ghost.text }));
+  parts.push(...highlight(text.value.slice(at)), document.createTextNode("\n"));
+  shown.replaceChildren(...parts);
+  shown.scrollTop = text.scrollTop;
+  shown.scrollLeft = text.scrollLeft;
+}
+
+function tell(event) {
+  ask("/v1/events", { method: "POST", body: JSON.stringify({ events: [event] }) }).catch(() => {});
+}
+
+function dismiss(rejected) {
+  if (ghost && rejected) tell({ event: "rejected", id: ghost.id });
+  ghost = null;
+}
+
+function schedule(delay) {
+  clearTimeout(timer);
+  timer = setTimeout(complete, delay);
+}
+
+async function complete() {
+  if (text.selectionStart !== text.selectionEnd) return;
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  const body = { path: "CommonModules/Playground/Ext/Module.bsl", text: text.value, offset: text.selectionStart, speed: id("speed").value, max_tokens: 48, session: session };
+  if (id("project").value) body.project = id("project").value;
+  const started = performance.now();
+  try {
+    const answer = await ask("/v1/complete", { method: "POST", body: JSON.stringify(body), signal: mine.signal });
+    if (mine.signal.aborted || body.text !== text.value || body.offset !== text.selectionStart) return;
+    show(answer, performance.now() - started);
+    ghost = answer.text ? { id: answer.id, text: answer.text, taken: 0 } : null;
+    if (ghost) tell({ event: "shown", id: ghost.id, characters: ghost.text.length });
+    draw();
+  } catch (error) {
+    if (error.name === "AbortError" || error.status === 409) return;
+    id("problem").textContent = error.message;
+  }
+}
+
+function show(answer, network) {
+  id("problem").textContent = answer.text ? "" : t("nothing");
+  id("latency").textContent = number(answer.timings.total_ms, 1) + " ms";
+  id("network").textContent = number(network, 1) + " ms";
+  id("confidence").textContent = number(answer.confidence * 100) + " %";
+  id("used").textContent = t(answer.speed);
+  id("context").textContent = number(answer.context_tokens);
+  id("written").textContent = number(answer.tokens.length);
+  id("stop").textContent = answer.stop;
+  const parts = [...answer.contributions].sort((a, b) => b.share - a.share);
+  id("shares").replaceChildren(...parts.map((part) => {
+    const span = make("span", { class: "part-" + part.part, title: t(part.part) });
+    span.style.width = part.share * 100 + "%";
+    return span;
+  }));
+  id("legend").replaceChildren(...parts.flatMap((part) => [make("span", { class: "dot part-" + part.part }), make("span", { text: t(part.part) }), make("span", { text: number(part.share * 100) + " %" })]));
+}
+
+function insert(part) {
+  const at = text.selectionStart;
+  text.setRangeText(part, at, at, "end");
+}
+
+function accept() {
+  insert(ghost.text);
+  const characters = ghost.taken + ghost.text.length;
+  tell({ event: "accepted", id: ghost.id, characters });
+  watch(ghost.id, ghost.text);
+  ghost = null;
+  draw();
+  schedule(0);
+}
+
+function acceptWord() {
+  const word = /^\s*(?:[\p{L}\p{N}_]+|[^\p{L}\p{N}_\s]+)/u.exec(ghost.text)?.[0] ?? ghost.text;
+  if (word.length >= ghost.text.length) return accept();
+  insert(word);
+  ghost.taken += word.length;
+  ghost.text = ghost.text.slice(word.length);
+  tell({ event: "partly_accepted", id: ghost.id, characters: ghost.taken });
+  draw();
+}
+
+// What is left of an accepted completion some time later: the longest part of it that still stands in the text.
+function watch(completion, accepted) {
+  for (const after_seconds of [30, 90, 180, 360]) {
+    setTimeout(() => {
+      let retained = accepted.length;
+      while (retained > 0 && !text.value.includes(accepted.slice(0, retained))) retained -= 1;
+      tell({ event: "retained", id: completion, after_seconds, accepted: accepted.length, retained });
+    }, after_seconds * 1000);
+  }
+}
+
+text.addEventListener("keydown", (event) => {
+  const plain = !event.ctrlKey && !event.altKey && !event.metaKey;
+  if (event.key === "Tab" && plain && !event.shiftKey) {
+    event.preventDefault();
+    if (ghost) return accept();
+    insert("\t");
+    changed(1);
+  } else if (event.key === "ArrowRight" && (event.ctrlKey || event.metaKey) && ghost) {
+    event.preventDefault();
+    acceptWord();
+  } else if (event.key === "Escape" && ghost) {
+    event.preventDefault();
+    dismiss(true);
+    draw();
+  } else if (event.key === " " && event.ctrlKey) {
+    event.preventDefault();
+    schedule(0);
+  }
+});
+
+function changed(characters) {
+  // Typing along the ghost keeps it.
+  dismiss(false);
+  draw();
+  if (characters > 0) tell({ event: "typed", characters });
+  schedule(60);
+}
+
+text.addEventListener("input", (event) => {
+  const typed = event.data ?? "";
+  if (ghost && typed && ghost.text.startsWith(typed)) {
+    ghost.text = ghost.text.slice(typed.length);
+    if (!ghost.text) ghost = null;
+    draw();
+    tell({ event: "typed", characters: typed.length });
+    schedule(60);
+    return;
+  }
+  changed(typed.length);
+});
+text.addEventListener("scroll", () => { shown.scrollTop = text.scrollTop; shown.scrollLeft = text.scrollLeft; });
+text.addEventListener("click", () => { dismiss(false); draw(); });
+
+async function projects(chosen) {
+  let names = [];
+  try { names = (await ask("/v1/projects")).projects.map((project) => project.name); } catch (error) { id("problem").textContent = error.message; }
+  id("project").replaceChildren(make("option", { value: "", text: t("none") }), ...names.map((name) => make("option", { value: name, text: name })));
+  if (chosen) id("project").value = chosen;
+}
+
+id("folder").addEventListener("change", async () => {
+  const files = [...id("folder").files].filter((file) => /\.(bsl|os)$/i.test(file.name));
+  const name = id("name").value.trim();
+  const bar = id("progress");
+  bar.hidden = false;
+  let done = 0;
+  const send = async (batch) => {
+    if (!batch.length) return;
+    await ask(`/v1/projects/${encodeURIComponent(name)}/learn`, { method: "POST", body: JSON.stringify({ root: "playground", files: batch }) });
+    done += batch.length;
+    bar.value = done / files.length;
+    id("learned").textContent = `${t("learned")}: ${number(done)} / ${number(files.length)}`;
+  };
+  try {
+    id("learned").textContent = t("learning");
+    let batch = [];
+    let size = 0;
+    for (const file of files) {
+      const content = await file.text();
+      if (size + content.length > 2_000_000 || batch.length >= 200) { await send(batch); batch = []; size = 0; }
+      batch.push({ path: file.webkitRelativePath || file.name, text: content });
+      size += content.length;
+    }
+    await send(batch);
+    await projects(name);
+    schedule(0);
+  } catch (error) { id("learned").textContent = error.message; }
+});
+
+const session = Math.random().toString(36).slice(2);
+header("playground");
+id("speed").replaceChildren(...["auto", "fast", "balanced", "accurate"].map((speed) => make("option", { value: speed, text: t(speed) })));
+id("speed").value = "balanced";
+for (const name of ["speed", "project"]) id(name).addEventListener("change", () => schedule(0));
+document.addEventListener("key", () => { projects(); schedule(0); });
+text.value = SAMPLE;
+const start = SAMPLE.lastIndexOf("\t\nКонец") + 1;
+text.setSelectionRange(start, start);
+text.focus();
+draw();
+projects();
+schedule(0);

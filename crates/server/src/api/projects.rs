@@ -1,0 +1,222 @@
+//! Projects: what they know, teaching them, forgetting them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use nestor_assist::{Counts, LearnFile, ProjectName, Projects, Root, WhenBusy};
+
+use crate::api::{ApiError, ApiJson, App, Who, blocking, now};
+use crate::jobs::{JobKind, NewJob};
+use crate::keys::Right;
+use crate::wire::{
+    LearnFileIn, LearnRequest, LearnShown, ProjectShown, ProjectsShown, SkippedShown,
+};
+
+/// Files that are cut into pieces together.
+const BATCH: usize = 64;
+
+fn parse_name(name: &str, who: &Who, app: &App) -> Result<ProjectName, ApiError> {
+    let parsed: ProjectName = name.parse()?;
+    who.need_project(name, app)?;
+    Ok(parsed)
+}
+
+fn show(projects: &Projects, name: &ProjectName, loaded: bool) -> Result<ProjectShown, ApiError> {
+    let store = projects.open(name)?;
+    Ok(ProjectShown {
+        name: name.to_string(),
+        files: store.n_files(),
+        pieces: store.n_pieces(),
+        roots: store.roots().map(|root| root.name.clone()).collect(),
+        disk_bytes: store.disk_bytes(),
+        changes: store.history().len(),
+        loaded,
+    })
+}
+
+/// The projects that the key may use.
+#[utoipa::path(get, path = "/v1/projects", tag = "Projects", responses((status = 200, body = ProjectsShown), (status = "4XX", body = crate::wire::ErrorShown)))]
+pub async fn list(State(app): State<Arc<App>>, who: Who) -> Result<Json<ProjectsShown>, ApiError> {
+    blocking(move || {
+        let projects = app.serving.projects();
+        let mut shown = Vec::new();
+        for name in projects.names()? {
+            if !who.may_use(name.as_str()) {
+                continue;
+            }
+            // One that is damaged, or removed meanwhile, does not hide the others.
+            if let Ok(project) = show(projects, &name, app.serving.is_loaded(&name)) {
+                shown.push(project);
+            }
+        }
+        Ok(Json(ProjectsShown { projects: shown }))
+    })
+    .await
+}
+
+/// What a project knows.
+#[utoipa::path(get, path = "/v1/projects/{name}", tag = "Projects", params(("name" = String, Path)),
+    responses((status = 200, body = ProjectShown), (status = "4XX", body = crate::wire::ErrorShown)))]
+pub async fn get(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Path(name): Path<String>,
+) -> Result<Json<ProjectShown>, ApiError> {
+    let name = parse_name(&name, &who, &app)?;
+    blocking(move || show(app.serving.projects(), &name, app.serving.is_loaded(&name)).map(Json))
+        .await
+}
+
+/// Forgets a project for good.
+#[utoipa::path(delete, path = "/v1/projects/{name}", tag = "Projects", params(("name" = String, Path)),
+    responses((status = 204, description = "It is gone"), (status = "4XX", body = crate::wire::ErrorShown)))]
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    who.need(Right::Learn, &app)?;
+    let name = parse_name(&name, &who, &app)?;
+    blocking(move || {
+        app.serving.projects().remove(&name, WhenBusy::Fail)?;
+        app.serving.unload(&name);
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// Teaches a project.
+#[utoipa::path(post, path = "/v1/projects/{name}/learn", tag = "Projects", params(("name" = String, Path)), request_body = LearnRequest,
+    responses((status = 200, description = "The files are learned", body = LearnShown), (status = 202, description = "A job learns the source", body = crate::wire::JobShown),
+        (status = "4XX", body = crate::wire::ErrorShown)))]
+pub async fn learn(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Path(name): Path<String>,
+    ApiJson(request): ApiJson<LearnRequest>,
+) -> Result<Response, ApiError> {
+    who.need(Right::Learn, &app)?;
+    let name = parse_name(&name, &who, &app)?;
+    match (request.files, request.source) {
+        (Some(files), None) => {
+            let root = request.root.unwrap_or_else(|| "files".to_owned());
+            let learned = blocking(move || learn_files(&app, &name, &root, files)).await?;
+            Ok(Json(learned).into_response())
+        }
+        (None, Some(source)) => {
+            if request.root.is_some() {
+                let message = "a source has the root that it was learned as first";
+                return Err(ApiError::field("root", message));
+            }
+            let job = learn_source(&app, &name, &source)?;
+            Ok((StatusCode::ACCEPTED, Json(job)).into_response())
+        }
+        _ => Err(ApiError::field("files", "send either `files` or `source`")),
+    }
+}
+
+fn learn_files(
+    app: &App,
+    name: &ProjectName,
+    root: &str,
+    files: Vec<LearnFileIn>,
+) -> Result<LearnShown, ApiError> {
+    if root.parse::<ProjectName>().is_err() {
+        let message = format!("{root:?} is no name: letters, digits, dots, dashes, underscores");
+        return Err(ApiError::field("root", message));
+    }
+    let mut assistant = app.serving.model().assistant.as_ref().clone();
+    let identity = assistant.identity();
+    let projects = app.serving.projects();
+    let mut writer = projects.open_or_create(name, &identity, WhenBusy::Fail, now())?;
+    let location = writer.root(root).map(|known| known.location.clone());
+    if location
+        .as_ref()
+        .is_some_and(|location| !location.is_empty())
+    {
+        let message = format!("{root:?} is a source on the server's disk; name another root");
+        return Err(ApiError::field("root", message));
+    }
+    writer.set_root(&Root {
+        name: root.to_owned(),
+        location: String::new(),
+        role: None,
+    })?;
+    let own = format!("{root}/");
+    let known: Vec<String> = writer
+        .files()
+        .filter_map(|(path, _)| path.strip_prefix(&own).map(str::to_owned))
+        .collect();
+    let mut learning = assistant.learn_project(&mut writer, root, Counts::Stay)?;
+    for path in &known {
+        learning.keep(path);
+    }
+    let files: Vec<LearnFile> = files
+        .into_iter()
+        .map(|file| LearnFile {
+            path: file.path.replace('\\', "/"),
+            text: file.text,
+        })
+        .collect();
+    for batch in files.chunks(BATCH) {
+        learning.learn(batch)?;
+    }
+    let report = learning.finish()?;
+    drop(writer);
+    app.serving.look_again(name);
+    let mut skipped: Vec<SkippedShown> = Vec::new();
+    for (path, reason) in report.skipped {
+        skipped.push(SkippedShown { path, reason });
+    }
+    for held in report.filtered {
+        if held.teaches == nestor_assist::Teaches::Nothing {
+            skipped.push(SkippedShown {
+                path: held.path,
+                reason: held.reason.key().to_owned(),
+            });
+        }
+    }
+    Ok(LearnShown {
+        project: name.to_string(),
+        new: report.new,
+        changed: report.changed,
+        unchanged: report.unchanged,
+        pieces: report.pieces,
+        skipped,
+    })
+}
+
+fn learn_source(
+    app: &App,
+    name: &ProjectName,
+    source: &str,
+) -> Result<crate::wire::JobShown, ApiError> {
+    let config = app.config();
+    let path = config
+        .allowed_source(std::path::Path::new(source))
+        .ok_or_else(|| outside("source", source))?;
+    let arguments = ["learn", "--json", "--project", name.as_str(), "--memory"];
+    let mut arguments: Vec<std::ffi::OsString> = arguments.map(Into::into).into();
+    arguments.push(app.serving.projects().dir().into());
+    arguments.push("--model".into());
+    arguments.push(app.model_folder().into());
+    arguments.push("--".into());
+    arguments.push(path.into());
+    app.start_job(NewJob {
+        kind: JobKind::Learn,
+        name: name.to_string(),
+        arguments,
+        record: None,
+        at_once: config.jobs.at_once,
+    })
+}
+
+/// The same of a folder that does not exist and one that may not be read.
+pub fn outside(param: &str, path: &str) -> ApiError {
+    let message =
+        format!("{path:?} is no folder inside those that jobs.sources of the configuration names");
+    ApiError::field(param, message)
+}

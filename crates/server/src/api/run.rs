@@ -1,0 +1,428 @@
+//! From a request's settings to completions: limits, project, turn, and what is told of them.
+//!
+//! The shapes of OpenAI, llama.cpp and editors are different clothes of the same work, which is here.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use nestor_assist::{Assistant, Sampling};
+use tokio::sync::mpsc;
+
+use crate::api::{ApiError, App, Who};
+use crate::metrics::{Completed, Outcome};
+use crate::scheduler::{Done, Pending, Refused, Ticket};
+use crate::serving::{Asked, Made, ProjectLoaded};
+use crate::wire::{About, Logprobs, Share, SpeedName, TimingsShown, TokenShown};
+
+/// Completions that a request asks for.
+pub struct Order {
+    /// They, one a choice.
+    pub asked: Vec<Asked>,
+    /// The project that counts.
+    pub project: Option<String>,
+    /// The document, for which the newest request wins.
+    pub document: Option<String>,
+    /// Time in which the answer is wanted.
+    pub deadline: Option<Duration>,
+}
+
+/// Completions under way.
+pub struct Run {
+    app: Arc<App>,
+    pending: Option<Pending<Result<Vec<Made>, ApiError>>>,
+    /// Parts of the text as they become certain: the choice and the part.
+    parts: mpsc::UnboundedReceiver<(usize, String)>,
+    speed: &'static str,
+    project: Option<String>,
+    started: Instant,
+}
+
+/// Completions that were made.
+pub struct Answers {
+    /// They, one a choice.
+    pub made: Vec<Made>,
+    /// Time in the queue.
+    pub waited: Duration,
+    /// From the request to now.
+    pub total: Duration,
+    /// The project that counted.
+    pub project: Option<String>,
+}
+
+/// The word of a speed as asked for.
+fn asked_name(speed: SpeedName) -> &'static str {
+    speed.fixed().map_or("auto", nestor_assist::Speed::name)
+}
+
+impl Run {
+    /// Checks an order and puts it into the queue.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that there is no place.
+    pub async fn begin(app: &Arc<App>, who: &Who, order: Order) -> Result<Self, ApiError> {
+        let started = Instant::now();
+        let config = app.config();
+        for asked in &order.asked {
+            if asked.text.len() > config.limits.text_bytes {
+                let message = format!(
+                    "the text has {} bytes, at most {} are read; send the part around the cursor",
+                    asked.text.len(),
+                    config.limits.text_bytes
+                );
+                let status = StatusCode::BAD_REQUEST;
+                return Err(ApiError::new(status, "context_length_exceeded", message));
+            }
+            asked
+                .sampling
+                .validate()
+                .map_err(nestor_assist::AssistError::from)?;
+        }
+        let most = Duration::from_millis(config.scheduler.deadline_ms);
+        let time = order.deadline.unwrap_or(most);
+        if time.is_zero() {
+            return Err(ApiError::field("deadline_ms", "must be above 0"));
+        }
+        let deadline = started + time.min(Duration::from_secs(600));
+        let name = order.project.or_else(|| config.defaults.project.clone());
+        let project = match &name {
+            Some(name) => {
+                who.need_project(name, app)?;
+                Some(app.serving.project_within(name, time).await?)
+            }
+            None => None,
+        };
+        let assistant = match &project {
+            Some(project) => Arc::clone(&project.assistant),
+            None => Arc::clone(&app.serving.model().assistant),
+        };
+        let speed = order.asked.first().map_or("auto", |a| asked_name(a.speed));
+        let ticket = Ticket {
+            key: who.name().to_owned(),
+            document: order.document.map(|document| {
+                format!(
+                    "{}\0{}\0{document}",
+                    who.name(),
+                    name.as_deref().unwrap_or("")
+                )
+            }),
+            deadline,
+        };
+        let (send, parts) = mpsc::unbounded_channel();
+        let asked = in_project(order.asked, project.as_ref());
+        let serving = Arc::clone(&app.serving);
+        let work = move |caller: &crate::scheduler::Caller| {
+            make(&serving, &assistant, &asked, caller, &send)
+        };
+        let pending = app.scheduler.submit(ticket, work);
+        let pending =
+            pending.inspect_err(|refused| app.metrics.outcome(speed, outcome_of(*refused)))?;
+        Ok(Self {
+            app: Arc::clone(app),
+            pending: Some(pending),
+            parts,
+            speed,
+            project: name,
+            started,
+        })
+    }
+
+    /// The next part of a text that is certain; `None` when the completions are made.
+    pub async fn next_part(&mut self) -> Option<(usize, String)> {
+        self.parts.recv().await
+    }
+
+    /// Waits for the completions.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn end(mut self) -> Result<Answers, ApiError> {
+        let Some(pending) = self.pending.take() else {
+            return Err(ApiError::internal("the completions were taken before"));
+        };
+        // A caller that goes away here drops this future; the guard then still counts it.
+        let guard = CancelCount {
+            app: Arc::clone(&self.app),
+            speed: self.speed,
+            armed: true,
+        };
+        let done = pending.wait().await;
+        guard.disarm();
+        let Done { waited, value } =
+            done.inspect_err(|refused| self.app.metrics.outcome(self.speed, outcome_of(*refused)))?;
+        let made = value.inspect_err(|_| self.app.metrics.outcome(self.speed, Outcome::Failed))?;
+        let answers = Answers {
+            made,
+            waited,
+            total: self.started.elapsed(),
+            project: self.project.clone(),
+        };
+        answers.count(&self.app);
+        Ok(answers)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.pending.is_some() {
+            self.app.metrics.outcome(self.speed, Outcome::Cancelled);
+        }
+    }
+}
+
+/// Counts a completion as cancelled when it is dropped while it waits.
+struct CancelCount {
+    app: Arc<App>,
+    speed: &'static str,
+    armed: bool,
+}
+
+impl CancelCount {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for CancelCount {
+    fn drop(&mut self) {
+        if self.armed {
+            self.app.metrics.outcome(self.speed, Outcome::Cancelled);
+        }
+    }
+}
+
+fn outcome_of(refused: Refused) -> Outcome {
+    match refused {
+        Refused::Full { .. } | Refused::Stopping => Outcome::Rejected,
+        Refused::TooLate { .. } => Outcome::Late,
+        Refused::Superseded => Outcome::Superseded,
+        Refused::Broken => Outcome::Failed,
+    }
+}
+
+/// The documents under their paths in the project.
+fn in_project(mut asked: Vec<Asked>, project: Option<&ProjectLoaded>) -> Vec<Asked> {
+    if let Some(project) = project {
+        for one in &mut asked {
+            one.path = project.path_of(&one.path);
+        }
+    }
+    asked
+}
+
+/// The work of a run, on a worker's thread.
+fn make(
+    serving: &crate::serving::Serving,
+    assistant: &Assistant,
+    asked: &[Asked],
+    caller: &crate::scheduler::Caller,
+    send: &mpsc::UnboundedSender<(usize, String)>,
+) -> Result<Vec<Made>, ApiError> {
+    let mut made = Vec::with_capacity(asked.len());
+    for (idx, asked) in asked.iter().enumerate() {
+        // Nobody reads the parts of an answer that is not streamed.
+        let mut grown = |part: &str| drop(send.send((idx, part.to_owned())));
+        let one = serving.complete(assistant, asked, caller, &mut grown)?;
+        made.push(one);
+    }
+    Ok(made)
+}
+
+impl Answers {
+    /// Nothing was asked for.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            made: Vec::new(),
+            waited: Duration::ZERO,
+            total: Duration::ZERO,
+            project: None,
+        }
+    }
+
+    fn count(&self, app: &App) {
+        for made in &self.made {
+            let completion = &made.completion;
+            let parts: Vec<(String, f32)> = completion
+                .contributions
+                .iter()
+                .map(|part| (part.part.clone(), part.share))
+                .collect();
+            app.metrics.completed(&Completed {
+                speed: made.speed.name(),
+                outcome: if made.text.is_empty() {
+                    Outcome::Empty
+                } else {
+                    Outcome::Answered
+                },
+                total: self.total,
+                waited: self.waited,
+                prefill: completion.timings.prefill,
+                decode: completion.timings.decode,
+                context: completion.n_context,
+                written: completion.tokens.len(),
+                confidence: completion.confidence,
+                parts: &parts,
+            });
+        }
+    }
+
+    /// How one of them came about.
+    #[must_use]
+    pub fn about(&self, made: &Made) -> About {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let timings = &made.completion.timings;
+        About {
+            speed: made.speed.into(),
+            confidence: made.completion.confidence,
+            contributions: made
+                .completion
+                .contributions
+                .iter()
+                .map(|part| Share {
+                    part: part.part.clone(),
+                    share: part.share,
+                })
+                .collect(),
+            stop: made.ended.name(),
+            project: self.project.clone(),
+            timings: TimingsShown {
+                queue_ms: ms(self.waited),
+                prepare_ms: ms(timings.prepare),
+                prefill_ms: ms(timings.prefill),
+                decode_ms: ms(timings.decode),
+                total_ms: ms(self.total),
+            },
+        }
+    }
+}
+
+/// The pieces of a completion with their probabilities.
+#[must_use]
+pub fn tokens_shown(made: &Made) -> Vec<TokenShown> {
+    let tokens = made.completion.tokens.iter();
+    tokens
+        .map(|token| TokenShown {
+            text: token.text.clone(),
+            probability: token.probability,
+        })
+        .collect()
+}
+
+/// The pieces in OpenAI's older shape.
+#[must_use]
+pub fn logprobs(made: &Made) -> Logprobs {
+    let tokens = &made.completion.tokens;
+    let healed = made.completion.n_healed;
+    let mut at = 0usize;
+    let mut offsets = Vec::with_capacity(tokens.len());
+    let mut bytes = 0usize;
+    for token in tokens {
+        offsets.push(at);
+        // What was typed of the word is before the answer.
+        let typed = healed.saturating_sub(bytes).min(token.text.len());
+        bytes += token.text.len();
+        at += token.text.get(typed..).map_or(0, |new| new.chars().count());
+    }
+    let logprob = |p: f32| p.max(f32::MIN_POSITIVE).ln();
+    Logprobs {
+        tokens: tokens.iter().map(|token| token.text.clone()).collect(),
+        token_logprobs: tokens.iter().map(|t| logprob(t.probability)).collect(),
+        top_logprobs: tokens
+            .iter()
+            .map(|token| [(token.text.clone(), logprob(token.probability))].into())
+            .collect(),
+        text_offset: offsets,
+    }
+}
+
+/// How pieces are picked for one of several answers.
+///
+/// # Errors
+/// For a temperature or share that makes no sense.
+pub fn sampling(
+    temperature: Option<f32>,
+    top_p: Option<f32>,
+    seed: Option<u64>,
+    choice_idx: usize,
+) -> Result<Sampling, ApiError> {
+    let temperature = temperature.unwrap_or(0.0);
+    if !(0.0..=2.0).contains(&temperature) {
+        let message = format!("{temperature} is not in 0..2");
+        return Err(ApiError::field("temperature", message));
+    }
+    let top_p = top_p.unwrap_or(1.0);
+    if !(0.0..=1.0).contains(&top_p) {
+        return Err(ApiError::field("top_p", format!("{top_p} is not in 0..1")));
+    }
+    // Sharpened beyond this, the most probable piece is taken anyway.
+    if temperature < 0.01 || top_p == 0.0 {
+        return Ok(Sampling::Greedy);
+    }
+    let seed = match seed {
+        Some(seed) => seed,
+        None => {
+            let mut random = [0; 8];
+            getrandom::fill(&mut random)
+                .map_err(|error| ApiError::internal(format!("no randomness: {error}")))?;
+            u64::from_le_bytes(random)
+        }
+    };
+    Ok(Sampling::Random {
+        temperature,
+        top_p,
+        seed: seed.wrapping_add(choice_idx as u64),
+    })
+}
+
+/// Pieces to write at most, within the server's limit.
+///
+/// # Errors
+/// For more than that.
+pub fn max_tokens(
+    app: &App,
+    param: &str,
+    asked: Option<usize>,
+    default: usize,
+) -> Result<usize, ApiError> {
+    let most = app.config().limits.max_tokens;
+    match asked {
+        None => Ok(default.min(most)),
+        Some(asked) if asked <= most => Ok(asked),
+        Some(asked) => {
+            let message = format!("{asked} is more than the server writes, {most}");
+            Err(ApiError::field(param, message))
+        }
+    }
+}
+
+/// Answers to one request, within the server's limit.
+///
+/// # Errors
+/// For none or more than that.
+pub fn choices(app: &App, param: &str, asked: Option<usize>) -> Result<usize, ApiError> {
+    let most = app.config().limits.choices;
+    let n = asked.unwrap_or(1);
+    if (1..=most).contains(&n) {
+        return Ok(n);
+    }
+    Err(ApiError::field(param, format!("{n} is not in 1..{most}")))
+}
+
+/// Texts that end an answer.
+///
+/// # Errors
+/// For more than 16, or one that is empty.
+pub fn stops(stop: Option<crate::wire::OneOrMany>) -> Result<Vec<String>, ApiError> {
+    let stops = stop
+        .map(crate::wire::OneOrMany::into_vec)
+        .unwrap_or_default();
+    if stops.len() > 16 {
+        let message = format!("{} texts are too many; name at most 16", stops.len());
+        return Err(ApiError::field("stop", message));
+    }
+    if stops.iter().any(String::is_empty) {
+        return Err(ApiError::field("stop", "an empty text ends nothing"));
+    }
+    Ok(stops)
+}

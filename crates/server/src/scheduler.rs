@@ -1,0 +1,634 @@
+//! Who completes next: a bounded queue, fair between keys, on threads of its own.
+//!
+//! Called by the routes with a closure that does the work; the async runtime only waits for its answer. The newest request of a
+//! document takes the place of the older ones, a request that nobody waits for any more is dropped or stopped, and one whose
+//! time has come while it waited is not begun. It must not know what a completion is.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::error::ServerError;
+
+/// A piece of work and whom it is for.
+pub struct Ticket {
+    /// Who asks; keys get their turn one after another.
+    pub key: String,
+    /// The document: a newer ticket for it replaces an older one. `None` replaces nothing.
+    pub document: Option<String>,
+    /// When the answer is worth nothing any more.
+    pub deadline: Instant,
+}
+
+/// Why work was not done, or not to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The queue is full.
+    Full {
+        /// When a place is likely to be free.
+        retry_after: Duration,
+    },
+    /// A newer request for the same document came.
+    Superseded,
+    /// The deadline passed while it waited.
+    TooLate {
+        /// When the queue is likely to be short again.
+        retry_after: Duration,
+    },
+    /// The server is stopping.
+    Stopping,
+    /// The work panicked.
+    Broken,
+}
+
+/// What running work is told about its caller.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    flags: Arc<Flags>,
+    deadline: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Flags {
+    gone: AtomicBool,
+    superseded: AtomicBool,
+}
+
+impl Caller {
+    /// Whether nobody waits any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.flags.gone.load(Ordering::Relaxed) || self.flags.superseded.load(Ordering::Relaxed)
+    }
+
+    /// Whether the deadline has passed.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// Time left until the deadline.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// How long work waited, and what it gave.
+#[derive(Debug)]
+pub struct Done<T> {
+    /// Time in the queue.
+    pub waited: Duration,
+    /// What the work gave.
+    pub value: T,
+}
+
+type Work = Box<dyn FnOnce(&Caller, Duration) + Send>;
+
+struct Waiting {
+    id: u64,
+    document: Option<String>,
+    caller: Caller,
+    since: Instant,
+    /// Taken when it is run or refused.
+    work: Work,
+    refuse: Box<dyn FnOnce(Refused) + Send>,
+}
+
+struct Running {
+    document: Option<String>,
+    caller: Caller,
+}
+
+#[derive(Default)]
+struct State {
+    /// Keys with something waiting, in the order of their turns.
+    turns: VecDeque<String>,
+    waiting: HashMap<String, VecDeque<Waiting>>,
+    n_waiting: usize,
+    running: HashMap<u64, Running>,
+    next_id: u64,
+    stopping: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    capacity: AtomicUsize,
+    n_workers: usize,
+    /// Time of a piece of work, in microseconds, as an average that forgets.
+    typical_us: AtomicUsize,
+}
+
+/// The queue and its workers.
+pub struct Scheduler {
+    shared: Arc<Shared>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Sizes of a scheduler, resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Work done at once.
+    pub workers: usize,
+    /// Threads of each.
+    pub threads: usize,
+    /// Work that may wait.
+    pub queue: usize,
+}
+
+impl Scheduler {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// [`ServerError::Start`] when the system gives no thread.
+    pub fn start(sizes: Sizes) -> Result<Self, ServerError> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            capacity: AtomicUsize::new(sizes.queue),
+            n_workers: sizes.workers,
+            typical_us: AtomicUsize::new(10_000),
+        });
+        let mut workers = Vec::with_capacity(sizes.workers);
+        for idx in 0..sizes.workers {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(sizes.threads.max(1))
+                .thread_name(move |thread| format!("complete-{idx}-{thread}"))
+                .build()
+                .map_err(|error| ServerError::Start(std::io::Error::other(error)))?;
+            let shared = Arc::clone(&shared);
+            let worker = std::thread::Builder::new()
+                .name(format!("worker-{idx}"))
+                .spawn(move || shared.work_on(&pool))
+                .map_err(ServerError::Start)?;
+            workers.push(worker);
+        }
+        Ok(Self {
+            shared,
+            workers: Mutex::new(workers),
+        })
+    }
+
+    /// Puts work into the queue. Dropping the answer's [`Pending`] stops the work.
+    ///
+    /// # Errors
+    /// [`Refused::Full`] and [`Refused::Stopping`].
+    pub fn submit<T: Send + 'static>(
+        &self,
+        ticket: Ticket,
+        work: impl FnOnce(&Caller) -> T + Send + 'static,
+    ) -> Result<Pending<T>, Refused> {
+        let (send, receive) = oneshot::channel();
+        let send = Arc::new(Mutex::new(Some(send)));
+        let flags = Arc::new(Flags::default());
+        let caller = Caller {
+            flags: Arc::clone(&flags),
+            deadline: ticket.deadline,
+        };
+        let answer = {
+            let send = Arc::clone(&send);
+            move |answer| {
+                if let Some(send) = lock(&send).take() {
+                    // A caller that has gone away needs no answer.
+                    let _ = send.send(answer);
+                }
+            }
+        };
+        let refuse = answer.clone();
+        let run: Work = Box::new(move |caller, waited| {
+            let value = work(caller);
+            answer(Ok(Done { waited, value }));
+        });
+        let mut state = lock(&self.shared.state);
+        if state.stopping {
+            return Err(Refused::Stopping);
+        }
+        let mut replaced = Vec::new();
+        if let Some(document) = &ticket.document {
+            replaced = state.supersede(document);
+        }
+        if state.n_waiting >= self.shared.capacity.load(Ordering::Relaxed) {
+            let retry_after = self.shared.retry_after(&state);
+            drop(state);
+            tell(replaced, Refused::Superseded);
+            return Err(Refused::Full { retry_after });
+        }
+        state.next_id += 1;
+        let id = state.next_id;
+        let queue = state.waiting.entry(ticket.key.clone()).or_default();
+        let is_first = queue.is_empty();
+        queue.push_back(Waiting {
+            id,
+            document: ticket.document,
+            caller,
+            since: Instant::now(),
+            work: run,
+            refuse: Box::new(move |refused| refuse(Err(refused))),
+        });
+        if is_first {
+            state.turns.push_back(ticket.key);
+        }
+        state.n_waiting += 1;
+        drop(state);
+        tell(replaced, Refused::Superseded);
+        self.shared.wake.notify_one();
+        Ok(Pending {
+            receive,
+            gone: Gone(flags),
+        })
+    }
+
+    /// Work that waits.
+    #[must_use]
+    pub fn n_waiting(&self) -> usize {
+        lock(&self.shared.state).n_waiting
+    }
+
+    /// Work that is being done.
+    #[must_use]
+    pub fn n_running(&self) -> usize {
+        lock(&self.shared.state).running.len()
+    }
+
+    /// Work that may wait.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.shared.capacity.load(Ordering::Relaxed)
+    }
+
+    /// Work that is done at once.
+    #[must_use]
+    pub fn n_workers(&self) -> usize {
+        self.shared.n_workers
+    }
+
+    /// Changes how much may wait.
+    pub fn set_capacity(&self, capacity: usize) {
+        self.shared.capacity.store(capacity, Ordering::Relaxed);
+    }
+
+    /// Takes no more work, refuses what waits, and waits for what runs; what still runs after `grace` is stopped.
+    pub fn stop(&self, grace: Duration) {
+        let refused = {
+            let mut state = lock(&self.shared.state);
+            state.stopping = true;
+            state.turns.clear();
+            state.n_waiting = 0;
+            let waiting = std::mem::take(&mut state.waiting);
+            waiting.into_values().flatten().collect::<Vec<_>>()
+        };
+        tell(refused, Refused::Stopping);
+        self.shared.wake.notify_all();
+        let until = Instant::now() + grace;
+        while Instant::now() < until && self.n_running() > 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for running in lock(&self.shared.state).running.values() {
+            running.caller.flags.gone.store(true, Ordering::Relaxed);
+        }
+        for worker in lock(&self.workers).drain(..) {
+            // A worker that panicked has told so; the others still end.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+impl State {
+    /// Takes what waits for a document out of the queue and stops what runs for it.
+    fn supersede(&mut self, document: &str) -> Vec<Waiting> {
+        let is_it = |other: &Option<String>| other.as_deref() == Some(document);
+        for running in self.running.values().filter(|run| is_it(&run.document)) {
+            running
+                .caller
+                .flags
+                .superseded
+                .store(true, Ordering::Relaxed);
+        }
+        let mut replaced = Vec::new();
+        for queue in self.waiting.values_mut() {
+            let all = std::mem::take(queue).into_iter();
+            let (out, kept): (VecDeque<_>, VecDeque<_>) = all.partition(|one| is_it(&one.document));
+            *queue = kept;
+            replaced.extend(out);
+        }
+        self.forget(replaced.len());
+        replaced
+    }
+
+    fn forget(&mut self, n: usize) {
+        self.n_waiting -= n;
+        let Self { waiting, turns, .. } = self;
+        waiting.retain(|_, queue| !queue.is_empty());
+        turns.retain(|key| waiting.contains_key(key));
+    }
+
+    /// The next piece of work: the oldest of the key whose turn it is.
+    fn next(&mut self) -> Option<Waiting> {
+        let key = self.turns.pop_front()?;
+        let queue = self.waiting.get_mut(&key)?;
+        let next = queue.pop_front();
+        if queue.is_empty() {
+            self.waiting.remove(&key);
+        } else {
+            self.turns.push_back(key);
+        }
+        self.n_waiting -= usize::from(next.is_some());
+        next
+    }
+}
+
+impl Shared {
+    fn work_on(&self, pool: &rayon::ThreadPool) {
+        loop {
+            let Some(next) = self.wait() else { return };
+            if next.caller.is_gone() {
+                self.end(next.id);
+                continue;
+            }
+            if next.caller.is_late() {
+                let retry_after = self.retry_after(&lock(&self.state));
+                self.end(next.id);
+                (next.refuse)(Refused::TooLate { retry_after });
+                continue;
+            }
+            let started = Instant::now();
+            let (work, caller) = (next.work, next.caller);
+            let waited = started.duration_since(next.since);
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                pool.install(|| work(&caller, waited));
+            }));
+            if ran.is_err() {
+                (next.refuse)(Refused::Broken);
+            } else if caller.flags.superseded.load(Ordering::Relaxed) {
+                // Its own answer, if it came to one, was sent before.
+                (next.refuse)(Refused::Superseded);
+            }
+            self.learn_time(started.elapsed());
+            self.end(next.id);
+        }
+    }
+
+    /// Waits for work and marks it as running.
+    fn wait(&self) -> Option<Waiting> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.stopping {
+                return None;
+            }
+            if let Some(next) = state.next() {
+                let running = Running {
+                    document: next.document.clone(),
+                    caller: next.caller.clone(),
+                };
+                state.running.insert(next.id, running);
+                return Some(next);
+            }
+            state = self
+                .wake
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn end(&self, id: u64) {
+        lock(&self.state).running.remove(&id);
+    }
+
+    fn learn_time(&self, took: Duration) {
+        let took = took.as_micros().min(10_000_000) as usize;
+        let before = self.typical_us.load(Ordering::Relaxed);
+        self.typical_us
+            .store((before * 15 + took) / 16, Ordering::Relaxed);
+    }
+
+    /// When half of what waits now is done.
+    fn retry_after(&self, state: &State) -> Duration {
+        let each = self.typical_us.load(Ordering::Relaxed) as u64;
+        let rounds = (state.n_waiting / 2 / self.n_workers.max(1) + 1) as u64;
+        Duration::from_micros(each * rounds)
+    }
+}
+
+fn tell(refused: Vec<Waiting>, why: Refused) {
+    for one in refused {
+        (one.refuse)(why);
+    }
+}
+
+/// A lock whose holder panicked still guards a usable value: every change under it is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Work under way. Dropping it tells the work that nobody waits.
+#[derive(Debug)]
+pub struct Pending<T> {
+    receive: oneshot::Receiver<Result<Done<T>, Refused>>,
+    gone: Gone,
+}
+
+#[derive(Debug)]
+struct Gone(Arc<Flags>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.gone.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<T> Pending<T> {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn wait(self) -> Result<Done<T>, Refused> {
+        let Self { receive, gone } = self;
+        let answer = receive.await;
+        drop(gone);
+        // The sender is dropped unused only when a worker ends with work in hand.
+        answer.unwrap_or(Err(Refused::Stopping))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn scheduler(workers: usize, queue: usize) -> Scheduler {
+        Scheduler::start(Sizes {
+            workers,
+            threads: 1,
+            queue,
+        })
+        .unwrap()
+    }
+
+    fn ticket(key: &str, document: Option<&str>) -> Ticket {
+        Ticket {
+            key: key.to_owned(),
+            document: document.map(str::to_owned),
+            deadline: Instant::now() + Duration::from_secs(20),
+        }
+    }
+
+    /// Occupies a worker until the sender is used or dropped.
+    fn block(scheduler: &Scheduler) -> (Pending<()>, mpsc::Sender<()>) {
+        let (send, receive) = mpsc::channel::<()>();
+        let (started, wait_started) = mpsc::channel();
+        let pending = scheduler
+            .submit(ticket("blocker", None), move |_| {
+                started.send(()).unwrap();
+                let _ = receive.recv();
+            })
+            .unwrap();
+        wait_started.recv().unwrap();
+        (pending, send)
+    }
+
+    fn wait<T>(pending: Pending<T>) -> Result<Done<T>, Refused> {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(pending.wait())
+    }
+
+    #[test]
+    fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
+        let scheduler = scheduler(1, 2);
+        let (blocker, release) = block(&scheduler);
+        let kept: Vec<_> = (0..2)
+            .map(|_| scheduler.submit(ticket("a", None), |_| ()).unwrap())
+            .collect();
+        match scheduler.submit(ticket("a", None), |_| ()) {
+            Err(Refused::Full { retry_after }) => assert!(retry_after > Duration::ZERO),
+            other => panic!("{other:?}"),
+        }
+        drop(release);
+        for one in kept {
+            wait(one).unwrap();
+        }
+        wait(blocker).unwrap();
+        // The answer comes a moment before its worker is free again.
+        while scheduler.n_running() > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(scheduler.n_waiting(), 0);
+    }
+
+    #[test]
+    fn the_newest_request_of_a_document_wins_waiting_and_running() {
+        let scheduler = scheduler(1, 8);
+        let (started, wait_started) = mpsc::channel();
+        let running = scheduler
+            .submit(ticket("a", Some("doc")), move |caller| {
+                started.send(()).unwrap();
+                while !caller.is_gone() {
+                    std::thread::yield_now();
+                }
+            })
+            .unwrap();
+        wait_started.recv().unwrap();
+        let older = scheduler.submit(ticket("a", Some("doc")), |_| 1).unwrap();
+        let newer = scheduler.submit(ticket("a", Some("doc")), |_| 2).unwrap();
+        let other = scheduler.submit(ticket("a", Some("other")), |_| 3).unwrap();
+        wait(running).unwrap();
+        assert_eq!(wait(older).unwrap_err(), Refused::Superseded);
+        assert_eq!(wait(newer).unwrap().value, 2);
+        assert_eq!(wait(other).unwrap().value, 3);
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_stops_or_is_not_begun() {
+        let scheduler = scheduler(1, 8);
+        let (started, wait_started) = mpsc::channel();
+        let (ended, wait_ended) = mpsc::channel();
+        let running = scheduler
+            .submit(ticket("a", None), move |caller| {
+                started.send(()).unwrap();
+                while !caller.is_gone() {
+                    std::thread::yield_now();
+                }
+                ended.send(()).unwrap();
+            })
+            .unwrap();
+        wait_started.recv().unwrap();
+        let (begun, wait_begun) = mpsc::channel();
+        let waiting = scheduler
+            .submit(ticket("a", None), move |_| begun.send(()).unwrap())
+            .unwrap();
+        drop(waiting);
+        drop(running);
+        wait_ended.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(wait_begun.recv_timeout(Duration::from_secs(10)).is_err());
+    }
+
+    #[test]
+    fn keys_get_their_turn_one_after_another() {
+        let scheduler = scheduler(1, 16);
+        let (blocker, release) = block(&scheduler);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut pending = Vec::new();
+        for key in ["a", "a", "a", "b", "c"] {
+            let order = Arc::clone(&order);
+            let work = move |_: &Caller| lock(&order).push(key);
+            pending.push(scheduler.submit(ticket(key, None), work).unwrap());
+        }
+        drop(release);
+        wait(blocker).unwrap();
+        for one in pending {
+            wait(one).unwrap();
+        }
+        assert_eq!(*lock(&order), ["a", "b", "c", "a", "a"]);
+    }
+
+    #[test]
+    fn what_is_late_is_not_begun_and_a_panic_costs_its_own_request_only() {
+        let scheduler = scheduler(1, 8);
+        let (blocker, release) = block(&scheduler);
+        let mut late = ticket("a", None);
+        late.deadline = Instant::now();
+        let late = scheduler.submit(late, |_| ()).unwrap();
+        let broken = scheduler
+            .submit(ticket("a", None), |_| panic!("on purpose"))
+            .unwrap();
+        let fine = scheduler.submit(ticket("a", None), |_| 7).unwrap();
+        drop(release);
+        wait(blocker).unwrap();
+        assert!(matches!(wait(late), Err(Refused::TooLate { .. })));
+        assert_eq!(wait::<()>(broken).unwrap_err(), Refused::Broken);
+        assert_eq!(wait(fine).unwrap().value, 7);
+    }
+
+    #[test]
+    fn stopping_refuses_what_waits_and_ends_what_runs() {
+        let scheduler = scheduler(1, 8);
+        let running = scheduler
+            .submit(ticket("a", None), |caller| {
+                while !caller.is_gone() {
+                    std::thread::yield_now();
+                }
+            })
+            .unwrap();
+        while scheduler.n_running() == 0 {
+            std::thread::yield_now();
+        }
+        let waiting = scheduler.submit(ticket("a", None), |_| ()).unwrap();
+        scheduler.stop(Duration::from_millis(20));
+        assert_eq!(wait(waiting).unwrap_err(), Refused::Stopping);
+        wait(running).unwrap();
+        let after = scheduler.submit(ticket("a", None), |_| ());
+        assert!(matches!(after, Err(Refused::Stopping)));
+    }
+}

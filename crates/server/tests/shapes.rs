@@ -1,0 +1,467 @@
+//! The shapes of OpenAI, llama.cpp and editors, on a tiny model that has learned a project.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
+mod support;
+
+use axum::http::StatusCode;
+use nestor_server::ServerConfig;
+use serde_json::{Value, json};
+use support::{MODULE, server, up_to};
+
+const BEFORE: &str = "Выборка = Запрос.";
+const EXPECTED: &str = "Выполнить().Выбрать();";
+
+fn asked(more: Value) -> Value {
+    let mut body = json!({
+        "model": "nestor-balanced", "prompt": up_to(BEFORE), "suffix": "\n", "max_tokens": 60,
+        "stop": "\n", "project": "erp", "path": "CommonModules/Остатки/Ext/Module.bsl",
+    });
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body
+}
+
+fn check_about(about: &Value, speed: &str) {
+    assert_eq!(about["speed"], speed);
+    let confidence = about["confidence"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&confidence));
+    let shares = about["contributions"].as_array().unwrap();
+    let sum: f64 = shares
+        .iter()
+        .map(|part| part["share"].as_f64().unwrap())
+        .sum();
+    assert!((sum - 1.0).abs() < 1e-3, "{about}");
+    assert!(about["timings"]["total_ms"].as_f64().unwrap() > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completions_have_openais_shape_and_say_how_they_came_about() {
+    let server = server(|_| {});
+    server.teach().await;
+    for speed in ["fast", "balanced", "accurate"] {
+        let body = asked(json!({"model": format!("nestor-{speed}")}));
+        let answer = server.post("/v1/completions", body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        let json = answer.json();
+        assert_eq!(json["object"], "text_completion");
+        assert_eq!(json["choices"][0]["text"], EXPECTED);
+        assert_eq!(json["choices"][0]["finish_reason"], "stop");
+        check_about(&json["choices"][0]["nestor"], speed);
+        let usage = &json["usage"];
+        let count = |name: &str| usage[name].as_u64().unwrap();
+        assert!(count("prompt_tokens") > 20 && count("completion_tokens") > 3);
+        assert_eq!(
+            count("total_tokens"),
+            count("prompt_tokens") + count("completion_tokens")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_prompts_and_answers_come_in_order_with_echo_and_probabilities() {
+    let server = server(|_| {});
+    server.teach().await;
+    let body = asked(
+        json!({"prompt": [up_to(BEFORE), up_to("Запрос = ")], "n": 2, "logprobs": 1, "echo": true}),
+    );
+    let json = server.post("/v1/completions", body).await.json();
+    let choices = json["choices"].as_array().unwrap();
+    assert_eq!(choices.len(), 4, "{json}");
+    for (idx, choice) in choices.iter().enumerate() {
+        assert_eq!(choice["index"], idx);
+        let prompt = if idx < 2 {
+            up_to(BEFORE)
+        } else {
+            up_to("Запрос = ")
+        };
+        assert!(choice["text"].as_str().unwrap().starts_with(prompt));
+        let logprobs = &choice["logprobs"];
+        let n = logprobs["tokens"].as_array().unwrap().len();
+        for field in ["token_logprobs", "top_logprobs", "text_offset"] {
+            assert_eq!(logprobs[field].as_array().unwrap().len(), n);
+        }
+        let all = logprobs["token_logprobs"].as_array().unwrap();
+        let sum: f64 = all.iter().map(|p| p.as_f64().unwrap()).sum();
+        let confidence = choice["nestor"]["confidence"].as_f64().unwrap();
+        assert!((sum.exp() - confidence).abs() < 1e-3, "{choice}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_seed_gives_the_same_answer_and_another_one_another() {
+    let server = server(|_| {});
+    let texts = async |seed: u64| {
+        let body =
+            asked(json!({"temperature": 1.5, "seed": seed, "n": 3, "project": null, "stop": null}));
+        let json = server.post("/v1/completions", body).await.json();
+        let choices = json["choices"].as_array().unwrap();
+        choices
+            .iter()
+            .map(|choice| choice["text"].to_string())
+            .collect::<Vec<_>>()
+    };
+    let first = texts(1).await;
+    assert_eq!(first, texts(1).await);
+    assert_ne!(first[0], first[1]);
+    assert_ne!(first, texts(77).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_tells_the_same_text_in_parts_and_ends() {
+    let server = server(|_| {});
+    server.teach().await;
+    for stop in [json!("\n"), json!(null), json!(["Выбрать", ";\n\tПока"])] {
+        let whole = server
+            .post("/v1/completions", asked(json!({"stop": stop})))
+            .await
+            .json();
+        let body =
+            asked(json!({"stop": stop, "stream": true, "stream_options": {"include_usage": true}}));
+        let answer = server.post("/v1/completions", body).await;
+        assert!(
+            answer.headers["content-type"]
+                .to_str()
+                .unwrap()
+                .starts_with("text/event-stream")
+        );
+        let events = answer.events();
+        assert_eq!(events.last(), Some(&"[DONE]"));
+        let events: Vec<Value> = events[..events.len() - 1]
+            .iter()
+            .map(|event| serde_json::from_str(event).unwrap())
+            .collect();
+        let text: String = events
+            .iter()
+            .filter_map(|event| event["choices"][0]["text"].as_str())
+            .collect();
+        assert_eq!(
+            text,
+            whole["choices"][0]["text"].as_str().unwrap(),
+            "{stop}"
+        );
+        let n_parts = events
+            .iter()
+            .filter(|event| event["choices"][0]["text"] != "")
+            .count();
+        assert!(n_parts > 2, "{events:?}");
+        let last = &events[events.len() - 2]["choices"][0];
+        assert_eq!(last["finish_reason"], whole["choices"][0]["finish_reason"]);
+        check_about(&last["nestor"], "balanced");
+        assert_eq!(events.last().unwrap()["usage"], whole["usage"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn line_ends_of_the_document_are_kept_in_parts_too() {
+    let server = server(|_| {});
+    server.teach().await;
+    let crlf = |text: &str| text.replace('\n', "\r\n");
+    let body = json!({"prompt": crlf(up_to("\tПока Выборка")), "stop": null, "max_tokens": 40});
+    let whole = server
+        .post("/v1/completions", asked(body.clone()))
+        .await
+        .json();
+    let whole = whole["choices"][0]["text"].as_str().unwrap().to_owned();
+    assert!(whole.contains("\r\n"), "{whole:?}");
+    let mut streamed = asked(body);
+    streamed["stream"] = json!(true);
+    let answer = server.post("/v1/completions", streamed).await;
+    let text: String = answer
+        .events()
+        .iter()
+        .filter_map(|event| serde_json::from_str::<Value>(event).ok())
+        .filter_map(|event| Some(event["choices"][0]["text"].as_str()?.to_owned()))
+        .collect();
+    assert_eq!(text, whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_continues_the_code_of_the_last_message() {
+    let server = server(|_| {});
+    server.teach().await;
+    let body = json!({
+        "model": "nestor-accurate", "project": "erp", "stop_rule": "line",
+        "messages": [
+            {"role": "system", "content": "Ты помощник"},
+            {"role": "user", "content": [{"type": "text", "text": format!("Допиши\n```bsl\n{}\n```", up_to(BEFORE))}]},
+        ],
+    });
+    let json = server
+        .post("/v1/chat/completions", body.clone())
+        .await
+        .json();
+    assert_eq!(json["object"], "chat.completion");
+    let message = &json["choices"][0]["message"];
+    assert_eq!(
+        (message["role"].as_str(), message["content"].as_str()),
+        (Some("assistant"), Some(EXPECTED))
+    );
+    check_about(&json["choices"][0]["nestor"], "accurate");
+    let mut streamed = body;
+    streamed["stream"] = json!(true);
+    let answer = server.post("/v1/chat/completions", streamed).await;
+    let events: Vec<Value> = answer
+        .events()
+        .iter()
+        .filter_map(|event| serde_json::from_str(event).ok())
+        .collect();
+    assert_eq!(events[0]["choices"][0]["delta"]["role"], "assistant");
+    let text: String = events
+        .iter()
+        .filter_map(|event| event["choices"][0]["delta"]["content"].as_str())
+        .collect();
+    assert_eq!(text, EXPECTED);
+    assert_eq!(answer.events().last(), Some(&"[DONE]"));
+}
+
+/// What llama.vim sends and reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn infill_answers_llama_vim() {
+    let server =
+        server(|config: &mut ServerConfig| config.defaults.project = Some("erp".to_owned()));
+    server.teach().await;
+    let prefix = up_to("Склад);\n");
+    let body = json!({
+        "id_slot": 0, "input_prefix": prefix, "input_suffix": "\n", "prompt": "\tВыборка = Запрос.",
+        "input_extra": [{"text": "Перем А;\n", "filename": "b.bsl", "time": 0}],
+        "n_predict": 128, "stop": [], "n_indent": 1, "top_k": 40, "top_p": 0.9, "samplers": ["top_k", "top_p", "infill"],
+        "stream": false, "cache_prompt": true, "t_max_prompt_ms": 500, "t_max_predict_ms": 1000,
+        "response_fields": ["content", "timings/prompt_n", "timings/prompt_ms", "timings/predicted_n", "truncated", "tokens_cached", ""],
+    });
+    let answer = server.post("/infill", body.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    // The plug-in looks for this in the raw text.
+    assert!(answer.text.starts_with('{') && answer.text.contains("\"content\":\""));
+    let json = answer.json();
+    let mut keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(
+        keys,
+        [
+            "content",
+            "timings/predicted_n",
+            "timings/prompt_ms",
+            "timings/prompt_n",
+            "tokens_cached",
+            "truncated"
+        ]
+    );
+    assert_eq!(json["content"], EXPECTED);
+    assert!(json["timings/prompt_n"].as_u64().unwrap() > 20);
+
+    let mut ring = body.clone();
+    ring["n_predict"] = json!(0);
+    ring["response_fields"] = json!([""]);
+    assert_eq!(server.post("/infill", ring).await.json(), json!({}));
+
+    let mut several = body.clone();
+    several["response_fields"] = json!(null);
+    several["n_cmpl"] = json!(2);
+    let json = server.post("/infill", several).await.json();
+    assert_eq!(json.as_array().unwrap().len(), 2);
+    assert_eq!(json[1]["content"], EXPECTED);
+    assert_eq!(json[0]["stop_type"], "eos");
+    check_about(&json[0]["nestor"], "balanced");
+
+    let mut streamed = body;
+    streamed["response_fields"] = json!(null);
+    streamed["stream"] = json!(true);
+    let answer = server.post("/infill", streamed).await;
+    let events: Vec<Value> = answer
+        .events()
+        .iter()
+        .map(|e| serde_json::from_str(e).unwrap())
+        .collect();
+    let text: String = events
+        .iter()
+        .filter_map(|e| e["content"].as_str())
+        .collect();
+    assert_eq!(text, EXPECTED);
+    assert_eq!(events.last().unwrap()["stop"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_editor_endpoint_counts_in_utf16_and_answers_with_levels() {
+    let server = server(|_| {});
+    server.teach().await;
+    let before = format!("// Готово 🙂\n{}", up_to(BEFORE));
+    let body = json!({
+        "path": "CommonModules/Остатки/Ext/Module.bsl", "text": format!("{before}\n"),
+        "offset": before.encode_utf16().count(), "project": "erp", "speed": "auto", "max_tokens": 40,
+    });
+    let answer = server.post("/v1/complete", body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    let json = answer.json();
+    assert_eq!(json["text"], EXPECTED);
+    assert!(["fast", "balanced", "accurate"].contains(&json["speed"].as_str().unwrap()));
+    assert_eq!(json["project"], "erp");
+    // Half a character of a piece shows as U+FFFD, so the texts need not join to the answer; the probabilities do.
+    let tokens = json["tokens"].as_array().unwrap();
+    let product: f64 = tokens
+        .iter()
+        .map(|t| t["probability"].as_f64().unwrap())
+        .product();
+    assert!(tokens.len() > 3 && (product - json["confidence"].as_f64().unwrap()).abs() < 1e-3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_goes_deeper_only_where_it_is_not_sure() {
+    let speed_with = async |enough: f32| {
+        let server = server(|config: &mut ServerConfig| config.defaults.auto_confidence = enough);
+        let body = json!({"path": "m.bsl", "text": MODULE, "offset": 40, "speed": "auto"});
+        let json = server.post("/v1/complete", body).await.json();
+        json["speed"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(speed_with(1.0).await, "accurate");
+    assert_eq!(speed_with(0.0).await, "fast");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_is_taught_shown_and_forgotten() {
+    let server = server(|_| {});
+    let missing = server.ask("GET", "/v1/projects/erp").await;
+    assert_eq!(
+        (missing.status, missing.code().as_str()),
+        (StatusCode::NOT_FOUND, "project_not_found")
+    );
+    server.teach().await;
+    let again = json!({"root": "cf", "files": [
+        {"path": "CommonModules/Копия/Ext/Module.bsl", "text": MODULE},
+        {"path": "noise.bsl", "text": "\u{0}\u{1}\u{2}"},
+    ]});
+    let learned = server.post("/v1/projects/erp/learn", again).await.json();
+    assert_eq!(
+        (learned["new"].as_u64(), learned["unchanged"].as_u64()),
+        (Some(0), Some(1)),
+        "{learned}"
+    );
+    assert_eq!(learned["skipped"][0]["path"], "noise.bsl");
+    let shown = server.ask("GET", "/v1/projects/erp").await.json();
+    // Those that were not named again stay.
+    assert_eq!(
+        (shown["files"].as_u64(), &shown["roots"]),
+        (Some(2), &json!(["cf"]))
+    );
+    let all = server.ask("GET", "/v1/projects").await.json();
+    assert_eq!(all["projects"][0]["name"], "erp");
+    assert_eq!(
+        server.ask("DELETE", "/v1/projects/erp").await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(
+        server.ask("DELETE", "/v1/projects/erp").await.status,
+        StatusCode::NOT_FOUND
+    );
+    let body = asked(json!({}));
+    assert_eq!(
+        server.post("/v1/completions", body).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_learned_counts_in_a_server_that_has_the_project_loaded() {
+    let server = server(|_| {});
+    let other = json!({"root": "cf", "files": [{"path": "Пусто.bsl", "text": "Процедура Пусто()\nКонецПроцедуры\n"}]});
+    server.post("/v1/projects/erp/learn", other).await;
+    let before = server
+        .post("/v1/completions", asked(json!({})))
+        .await
+        .json();
+    assert_ne!(before["choices"][0]["text"], EXPECTED);
+    server.teach().await;
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let after = server
+            .post("/v1/completions", asked(json!({})))
+            .await
+            .json();
+        if after["choices"][0]["text"] == EXPECTED {
+            return;
+        }
+        assert!(std::time::Instant::now() < until, "{after}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_counted_and_never_twice() {
+    let server = server(|_| {});
+    let body = json!({"path": "m.bsl", "text": MODULE, "offset": 40});
+    let id = server.post("/v1/complete", body).await.json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let events = json!({"events": [
+        {"event": "shown", "id": id, "characters": 12},
+        {"event": "partly_accepted", "id": id, "characters": 4},
+        {"event": "partly_accepted", "id": id, "characters": 6},
+        {"event": "accepted", "id": id, "characters": 12},
+        {"event": "retained", "id": id, "after_seconds": 30, "accepted": 12, "retained": 9},
+        {"event": "typed", "characters": 5},
+        {"event": "shown", "id": "edit-unknown", "characters": 12},
+    ]});
+    let answer = server.post("/v1/events", events).await.json();
+    assert_eq!(
+        (answer["taken"].as_u64(), answer["unknown"].as_u64()),
+        (Some(6), Some(1))
+    );
+    let metrics = server.ask("GET", "/metrics").await.text;
+    for line in [
+        r#"nestor_suggestion_characters_total{event="accepted"} 12"#,
+        r#"nestor_suggestions_total{event="accepted"} 1"#,
+        r#"nestor_suggestions_total{event="partly_accepted"} 1"#,
+        r#"nestor_retained_characters_total{after_seconds="30"} 9"#,
+        "nestor_typed_characters_total 5",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line}\n{metrics}"
+        );
+    }
+    for wrong in [
+        json!({"event": "retained", "id": "x", "after_seconds": 31, "accepted": 1, "retained": 1}),
+        json!({"event": "retained", "id": "x", "after_seconds": 30, "accepted": 1, "retained": 2}),
+        json!({"event": "shown", "id": "x", "characters": 1, "text": "Секрет"}),
+    ] {
+        let answer = server.post("/v1/events", json!({"events": [wrong]})).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_users_type_is_scored_by_level() {
+    let server = server(|_| {});
+    server.teach().await;
+    for seen in ["\tПока ", "Цикл\n"] {
+        let text = up_to(seen);
+        let body = json!({"path": "m.bsl", "text": text, "offset": text.encode_utf16().count(), "project": "erp"});
+        assert_eq!(
+            server.post("/v1/complete", body).await.status,
+            StatusCode::OK
+        );
+    }
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let metrics = server.ask("GET", "/metrics").await.text;
+        let value = |name: &str, level: &str| {
+            let start = format!("{name}{{level=\"{level}\"}} ");
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&start));
+            line.unwrap().parse::<u64>().unwrap()
+        };
+        let scored = value("nestor_online_tokens_total", "all");
+        if scored > 0 {
+            assert_eq!(scored, value("nestor_online_tokens_total", "1"));
+            let hits = value("nestor_online_correct_tokens_total", "0");
+            assert!(hits * 2 > scored, "{hits} of {scored}");
+            return;
+        }
+        assert!(std::time::Instant::now() < until);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}

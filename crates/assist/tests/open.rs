@@ -175,7 +175,13 @@ fn open_documents_stay_under_their_bound() {
     let one = OpenDocuments::new(usize::MAX);
     let ask = |documents: &OpenDocuments, owner: &str| {
         documents
-            .complete(&assistant, owner, &editor.request(Speed::Fast), &|| false)
+            .complete(
+                &assistant,
+                owner,
+                &editor.request(Speed::Fast),
+                &|| false,
+                &|_| false,
+            )
             .expect("a completion")
     };
     let first = ask(&one, "a");

@@ -128,12 +128,22 @@ mod tests {
         };
         let served = serve(&[Duration::ZERO; 4], 1, &request).unwrap();
         for (number, latency) in served.latencies.iter().enumerate() {
-            assert!(*latency >= service * (number as u32 + 1), "{number}: {latency:?}");
+            assert!(
+                *latency >= service * (number as u32 + 1),
+                "{number}: {latency:?}"
+            );
         }
         assert!(served.elapsed >= 4 * service && served.rate() <= 50.0);
         // Two workers share them.
         let served = serve(&[Duration::ZERO; 4], 2, &request).unwrap();
-        assert!(served.latencies.iter().filter(|l| **l < 2 * service).count() >= 2);
+        assert!(
+            served
+                .latencies
+                .iter()
+                .filter(|l| **l < 2 * service)
+                .count()
+                >= 2
+        );
     }
 
     #[test]

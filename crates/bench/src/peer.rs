@@ -34,7 +34,13 @@ pub struct PeerShape {
 
 impl PeerShape {
     /// A plain transformer of a width, a vocabulary and about so many weights beside the embedding.
-    pub fn about(width: usize, vocab: usize, weights: usize, heads: usize, kv_heads: usize) -> Self {
+    pub fn about(
+        width: usize,
+        vocab: usize,
+        weights: usize,
+        heads: usize,
+        kv_heads: usize,
+    ) -> Self {
         let ffn = (8 * width / 3).next_multiple_of(32);
         let layer = 2 * width * width + 2 * width * (width / heads * kv_heads) + 3 * width * ffn;
         Self {
@@ -120,9 +126,13 @@ pub fn llama_cpp(folder: &Path, shape: &PeerShape) -> Result<PeerTimes, PeerErro
     if run("import", known.args(["-c", "import llama_cpp, gguf"])).is_err() {
         let mut pip = Command::new(&python);
         let packages = ["-m", "pip", "install", "llama-cpp-python", "gguf", "numpy"];
-        run("pip install llama-cpp-python gguf numpy", pip.args(packages))?;
+        run(
+            "pip install llama-cpp-python gguf numpy",
+            pip.args(packages),
+        )?;
     }
-    let shape = serde_json::to_string(shape).map_err(|error| PeerError::Answer(error.to_string()))?;
+    let shape =
+        serde_json::to_string(shape).map_err(|error| PeerError::Answer(error.to_string()))?;
     let mut timed = Command::new(&python);
     let answer = run("llama.cpp", timed.args(["-c", SCRIPT, &shape]))?;
     let last = answer.lines().last().unwrap_or_default();

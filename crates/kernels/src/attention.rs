@@ -82,8 +82,17 @@ impl KeyValues {
 
     /// Bytes of the blocks, shared with clones or not.
     pub fn bytes(&self) -> usize {
-        let lines = |block: &Arc<Block>| block.keys.len() + block.values.len();
-        self.blocks.iter().map(lines).sum::<usize>() * size_of::<Line>()
+        self.blocks.len() * self.block_bytes()
+    }
+
+    /// Bytes of the blocks that are full, which clones share as long as both have them.
+    pub fn whole_bytes(&self) -> usize {
+        let open = usize::from(!self.positions.is_multiple_of(PANEL));
+        self.blocks.len().saturating_sub(open) * self.block_bytes()
+    }
+
+    fn block_bytes(&self) -> usize {
+        (self.width + self.width.next_multiple_of(PANEL)) * LINES * size_of::<Line>()
     }
 
     /// Puts in the next position. What it cannot see any more stays until [`KeyValues::forget`].

@@ -83,6 +83,10 @@ impl AttentionState {
         self.heads.iter().map(KeyValues::bytes).sum()
     }
 
+    pub fn shared_bytes(&self) -> usize {
+        self.heads.iter().map(KeyValues::whole_bytes).sum()
+    }
+
     /// `projected` is `[T, attention_columns]`; `out` receives `[T, query_heads head_dim]`.
     pub fn advance(
         &mut self,

@@ -434,7 +434,8 @@ impl Alone {
             + stages.sampling;
         let model = assistant.model();
         let streamed = model.streamed_bytes(speed.exits(model.config().stages));
-        let decoding = (stages.blocks + stages.head).as_secs_f64() / self.tokens.max(1) as f64;
+        // A pass reads the weights once, however many guessed pieces it brings.
+        let decoding = (stages.blocks + stages.head).as_secs_f64() / stages.passes.max(1) as f64;
         let bandwidth = read_bandwidth(streamed, 50);
         SpeedReport {
             speed: speed.name(),
@@ -492,7 +493,7 @@ struct SpeedReport {
     pieces_per_pass: f64,
     guesses_right: f64,
     profile_ms: ProfileReport,
-    /// Bytes of weights that a written piece reads.
+    /// Bytes of weights that a pass reads.
     streamed_bytes: usize,
     streamed_gb_per_s: f64,
     bandwidth_gb_per_s: f64,

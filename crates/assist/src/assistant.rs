@@ -28,6 +28,7 @@ pub struct Assistant {
     train_methods: Arc<[u64]>,
     slots: Arc<SlotTable>,
     memory: ProjectMemory,
+    threads: Option<usize>,
 }
 
 /// What an assistant is made of.
@@ -146,6 +147,7 @@ impl Assistant {
             corpus: parts.corpus,
             train_methods: parts.train_methods,
             memory,
+            threads: None,
         })
     }
 
@@ -217,6 +219,15 @@ impl Assistant {
     /// When the configuration makes no sense.
     pub fn empty_levels(&self, config: LevelMemoriesConfig) -> Result<LevelMemories, AssistError> {
         Ok(LevelMemories::new(config, &self.model)?)
+    }
+
+    /// Completions use so many threads each, instead of all of the pool that they run in. One is best where requests come together.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = Some(threads.max(1));
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(rayon::current_num_threads)
     }
 
     /// Puts memories of levels 2 and 3 to work for the project, or takes them away.

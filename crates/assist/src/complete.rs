@@ -22,6 +22,9 @@ use crate::stop::{StopRule, Verdict, inside_prose, judge, statement_context};
 /// Pieces a completion may have at most.
 pub const MAX_TOKENS: usize = 1024;
 
+/// Pieces that are guessed ahead from the counts, for one pass through the network.
+const GUESSES: usize = 6;
+
 /// Ids that are never written; 6 and 7 are reserved.
 const NEVER: [u32; 6] = [PAD, FILE, SUF, PRE, 6, 7];
 
@@ -239,6 +242,7 @@ impl Assistant {
             max_tokens: request.max_tokens,
             sampling: request.sampling,
             banned: &NEVER,
+            guesses: GUESSES,
             allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
             stop: &|ids| {
                 write.verdict(ids).is_some()

@@ -148,6 +148,7 @@ impl OpenDocument {
         if let Some(read) = &mut self.read {
             read.reader.set_shared_cache(None)?;
             read.reader.set_memories(None);
+            read.reader.release_buffers();
         }
         Ok(())
     }
@@ -180,7 +181,7 @@ impl Read {
     fn new(assistant: &Assistant, key: Key) -> Result<Self, AssistError> {
         let mixture = assistant.mixture(key.speed)?;
         let mut reader = Predictor::with_mixture(assistant.model().clone(), mixture)?
-            .with_threads(rayon::current_num_threads());
+            .with_threads(assistant.threads());
         // The memories are believed as far as the last pieces tell, so their rows are kept.
         reader.keep_recent(assistant.memory().levels().is_some());
         Ok(Self {

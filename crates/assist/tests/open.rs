@@ -7,6 +7,8 @@ use nestor_assist::{
     Assistant, CompleteRequest, LevelMemoriesConfig, OpenDocument, OpenDocuments, Speed,
 };
 use nestor_bsl::position::ByteOffset;
+use proptest::prelude::*;
+use std::sync::LazyLock;
 
 const PATH: &str = "src/cf/CommonModules/Остатки/Ext/Module.bsl";
 
@@ -142,6 +144,80 @@ fn so_it_does_where_memories_are_at_work() {
         .expect("rows of the model");
     assistant.set_levels(Some(levels));
     edit(&assistant, Speed::Balanced);
+}
+
+/// What an editor can do, at a place given as a share of the text.
+#[derive(Clone, Debug)]
+enum Edit {
+    Type(String),
+    Delete(usize),
+    Jump(f64),
+    /// Text somewhere else changes, and the cursor stays with its text.
+    Elsewhere(f64, String),
+    Replace(String),
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let text = prop_oneof![
+        "[а-яА-Я]{1,8}",
+        Just("\n\tЗапрос.УстановитьПараметр(\"Склад\", ".to_owned()),
+        Just("КонецПроцедуры\n\nПроцедура Вторая()\n".to_owned()),
+        Just("\"ВЫБРАТЬ\n\t|\t".to_owned()),
+        Just("\r\n// 🙂 \"".to_owned()),
+        "[\n\t .;=|\"&a-z0-9]{1,5}",
+    ];
+    let edit = prop_oneof![
+        4 => text.clone().prop_map(Edit::Type),
+        3 => (1usize..30).prop_map(Edit::Delete),
+        1 => (0.0f64..=1.0).prop_map(Edit::Jump),
+        1 => (0.0f64..=1.0, text.clone()).prop_map(|(at, text)| Edit::Elsewhere(at, text)),
+        1 => text.prop_map(|text| Edit::Replace(text.repeat(20))),
+    ];
+    proptest::collection::vec(edit, 1..14)
+}
+
+impl Editor {
+    fn place(&self, share: f64) -> usize {
+        self.text
+            .floor_char_boundary((self.text.len() as f64 * share) as usize)
+    }
+
+    fn edit(&mut self, edit: &Edit) {
+        match edit {
+            Edit::Type(text) => self.insert(text),
+            Edit::Delete(n) => {
+                let before = self.text[..self.cursor].chars().count();
+                self.delete(before.min(*n));
+            }
+            Edit::Jump(share) => self.cursor = self.place(*share),
+            Edit::Elsewhere(share, text) => {
+                let at = self.place(*share);
+                self.text.insert_str(at, text);
+                if at <= self.cursor {
+                    self.cursor += text.len();
+                }
+            }
+            Edit::Replace(text) => {
+                text.clone_into(&mut self.text);
+                self.cursor = self.text.len();
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_row_of_edits_makes_an_open_document_answer_otherwise(edits in edits(), start in 0.0f64..=1.0) {
+        static TAUGHT: LazyLock<Assistant> = LazyLock::new(taught);
+        let mut editor = Editor { text: MODULE.repeat(2), cursor: 0 };
+        editor.cursor = editor.place(start);
+        let mut open = OpenDocument::default();
+        for edit in &edits {
+            editor.edit(edit);
+            ask(&TAUGHT, &mut open, &editor, Speed::Fast);
+        }
+    }
 }
 
 #[test]

@@ -89,6 +89,21 @@ impl NetworkConfig {
         self.delta_heads == 0 || block + 1 == self.blocks_per_stage
     }
 
+    /// The sizes of the model `base`.
+    pub fn base(stages: usize) -> Self {
+        Self {
+            width: 512,
+            blocks_per_stage: 4,
+            ffn: 1408,
+            vocab: 16_384,
+            delta_heads: 4,
+            query_heads: 8,
+            kv_heads: 2,
+            exit_rank: 64,
+            ..Self::nano(stages)
+        }
+    }
+
     /// Channels that pass through the causal convolution: q, k and v of all delta heads.
     pub fn conv_channels(&self) -> usize {
         self.delta_heads * (2 * self.key_dim + self.value_dim)

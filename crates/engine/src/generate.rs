@@ -14,6 +14,7 @@ use std::time::Duration;
 pub type Allowed<'a> = &'a dyn Fn(&[u32]) -> Option<Vec<u32>>;
 
 /// What to generate and where to end. Callbacks see the tokens generated so far.
+#[derive(Clone, Copy)]
 pub struct GenerateRequest<'a> {
     /// At most so many tokens.
     pub max_tokens: usize,
@@ -23,6 +24,8 @@ pub struct GenerateRequest<'a> {
     pub banned: &'a [u32],
     /// Restricts the next token, for token healing.
     pub allowed: Option<Allowed<'a>>,
+    /// Tokens that may be guessed from the counts and read ahead of each token; what is generated does not depend on it.
+    pub guesses: usize,
     /// Asked after every token: whether to end here. The last token is kept.
     pub stop: &'a dyn Fn(&[u32]) -> bool,
     /// Asked before every token: whether nobody waits for the answer any more.
@@ -37,6 +40,7 @@ impl Default for GenerateRequest<'_> {
             sampling: Sampling::Greedy,
             banned: &[],
             allowed: None,
+            guesses: 0,
             stop: &|_| false,
             cancelled: &|| false,
         }
@@ -129,11 +133,20 @@ impl Predictor {
             let mixed = fork.distribution()?;
             let mut clock = Clock::start();
             let allowed = request.allowed.and_then(|allowed| allowed(&tokens));
-            let candidates = candidates(mixed, allowed.as_deref(), request.banned);
-            let Some(token) = request.sampling.pick(&candidates, &mut rng) else {
-                break Finish::NoneAllowed;
+            let best = match (request.sampling, &allowed) {
+                (Sampling::Greedy, None) => best_of_all(mixed, request.banned),
+                _ => None,
             };
-            let mass: f32 = candidates.iter().map(|(_, p)| p).sum();
+            let (token, mass) = match best {
+                Some(best) => best,
+                None => {
+                    let candidates = candidates(mixed, allowed.as_deref(), request.banned);
+                    let Some(token) = request.sampling.pick(&candidates, &mut rng) else {
+                        break Finish::NoneAllowed;
+                    };
+                    (token, candidates.iter().map(|(_, p)| p).sum())
+                }
+            };
             let prob = mixed.prob(token);
             let contributions = mixed.contributions(token);
             steps.push(Step {
@@ -149,13 +162,24 @@ impl Predictor {
                 break Finish::Stopped;
             }
             if tokens.len() < request.max_tokens {
-                fork.accept(token)?;
+                let left = request.max_tokens - tokens.len() - 1;
+                match request.guesses.min(left) {
+                    0 => fork.accept(token)?,
+                    guesses => fork.accept_guessing(token, guesses)?,
+                }
             }
         };
         *profile += fork.take_profile();
         profile.sampling += sampling;
         Ok(Generated { steps, finish })
     }
+}
+
+/// The most probable token, unless it is banned, and the mass of all that are not: the whole sums to 1.
+fn best_of_all(mixed: &Mixed, banned: &[u32]) -> Option<(u32, f32)> {
+    let (token, prob) = mixed.top();
+    let never: f32 = banned.iter().map(|token| mixed.prob(*token)).sum();
+    (prob > 0.0 && !banned.contains(&token)).then_some((token, 1.0 - never))
 }
 
 /// The tokens that may come next, each once, with their probabilities.

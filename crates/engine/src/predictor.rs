@@ -10,6 +10,7 @@ use nestor_cache::{
     gate_features, summarise,
 };
 use nestor_kernels::{add_scaled, softmax_in_place};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,14 +31,65 @@ pub struct Predictor {
     rows: Vec<Vec<f32>>,
     /// Rows of every exit after the last [`WATCHED`] + 1 tokens, where they are kept.
     recent: Option<Vec<Vec<f32>>>,
+    /// What was read ahead of the context on a guess.
+    ahead: Option<Box<Ahead>>,
+    /// Parts of the mixture for the current context that are known already.
+    ready: Option<Box<Ready>>,
+    spare: Spare,
     /// The mixture for the current context, once it was asked for.
     mixed: Option<Mixed>,
     profile: Profile,
 }
 
-/// Where the time went, summed over calls.
+/// Tokens that were guessed to come, with everything that the mixture needs after each of them. Rows have the same bits whatever the call
+/// that brought them, so a guess that was right changes nothing but the time.
+#[derive(Debug, Clone)]
+struct Ahead {
+    /// The guessed tokens; the session has read them.
+    tokens: Vec<u32>,
+    /// How many of them have come.
+    come: usize,
+    /// After each of them, next first; the last one of the pass, which needs no guess, is at work already.
+    next: VecDeque<(Vec<Vec<f32>>, Ready)>,
+    /// The session before the pass, for the case that a guess was wrong.
+    before: Session,
+    /// What has come and that session has not read.
+    unread: Vec<u32>,
+}
+
+/// Parts of a mixture.
+#[derive(Debug, Clone)]
+struct Ready {
+    /// Distributions of the exits, `[n, V]`; nothing where the memories of a project change them.
+    probs: Option<Vec<f32>>,
+    nests: NestPrediction,
+}
+
+/// Buffers between two predictions of the counts. A clone has none.
+#[derive(Debug, Default)]
+struct Spare(Vec<NestPrediction>);
+
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// A guess is made where the counts of the file give one token at least this probability.
+const WORTH_A_GUESS: f32 = 0.6;
+
+/// Tokens that a session may lag behind before it reads them without guesses.
+const MOST_UNREAD: usize = 12;
+
+/// Where the time went, and what guessing gained, summed over calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Profile {
+    /// Passes through the network of [`Predictor::accept_guessing`].
+    pub passes: usize,
+    /// Tokens that were guessed in them.
+    pub guessed: usize,
+    /// Guesses that came, each of which spared a pass.
+    pub right: usize,
     /// The blocks of the network, in reading and writing.
     pub blocks: Duration,
     /// The exits' products with the head and their softmax.
@@ -54,6 +106,9 @@ pub struct Profile {
 
 impl std::ops::AddAssign for Profile {
     fn add_assign(&mut self, other: Self) {
+        self.passes += other.passes;
+        self.guessed += other.guessed;
+        self.right += other.right;
         self.blocks += other.blocks;
         self.head += other.head;
         self.memories += other.memories;
@@ -87,6 +142,9 @@ impl Predictor {
             context: Vec::new(),
             rows: Vec::new(),
             recent: None,
+            ahead: None,
+            ready: None,
+            spare: Spare::default(),
             mixed: None,
             profile: Profile::default(),
         })
@@ -126,6 +184,7 @@ impl Predictor {
             });
         }
         self.cache = cache.map(Arc::new);
+        self.ready = None;
         self.mixed = None;
         Ok(())
     }
@@ -170,9 +229,19 @@ impl Predictor {
             Session::new(model, self.session.stages())?.with_threads(self.session.threads());
         self.context.clear();
         self.rows.clear();
+        self.ahead = None;
+        self.ready = None;
         self.recent = self.recent.as_ref().map(|_| Vec::new());
         self.mixed = None;
         Ok(())
+    }
+
+    /// Gives back the buffers of the computation, as [`Session::release_buffers`].
+    pub fn release_buffers(&mut self) {
+        self.session.release_buffers();
+        self.spare = Spare::default();
+        self.ready = None;
+        self.mixed = None;
     }
 
     /// Bytes of its state, without cache and memories.
@@ -193,6 +262,7 @@ impl Predictor {
     /// after this tells how far to believe them.
     pub fn set_memories(&mut self, memories: Option<Arc<LevelMemories>>) {
         self.memories = memories;
+        self.ready = None;
         self.mixed = None;
     }
 
@@ -203,6 +273,7 @@ impl Predictor {
 
     /// The cache for teaching. Copies the open file's counts first when a fork shares them.
     pub fn cache_mut(&mut self) -> Option<&mut NestedCache> {
+        self.ready = None;
         self.mixed = None;
         self.cache.as_mut().map(Arc::make_mut)
     }
@@ -253,6 +324,8 @@ impl Predictor {
 
     fn take_in(&mut self, tokens: &[u32]) -> Result<ExitStates, EngineError> {
         let started = Instant::now();
+        self.catch_up()?;
+        self.ready = None;
         let states = self.session.forward(tokens)?;
         if let Some(last) = tokens.len().checked_sub(1) {
             let row = |exit| states.row(exit, last).unwrap_or_default().to_vec();
@@ -316,6 +389,162 @@ impl Predictor {
         self.prefill(&[token])
     }
 
+    /// Takes in one token, after which up to `guesses` tokens are read ahead where the counts are sure of them. What is predicted is what
+    /// [`Predictor::accept`] leaves, bit for bit. The memories see nothing of it; rows of the last tokens are not kept.
+    ///
+    /// # Errors
+    /// [`EngineError::Token`]; the state is then unchanged.
+    pub fn accept_guessing(&mut self, token: u32, guesses: usize) -> Result<(), EngineError> {
+        let vocab = self.session.model().config().vocab;
+        if token as usize >= vocab {
+            return Err(EngineError::Token {
+                token,
+                index: 0,
+                vocab,
+            });
+        }
+        self.mixed = None;
+        self.context.push(token);
+        let mut unread = vec![token];
+        if let Some(mut ahead) = self.ahead.take() {
+            if ahead.tokens.get(ahead.come) == Some(&token) {
+                let (rows, ready) = ahead.next.pop_front().expect("rows after every guess");
+                ahead.come += 1;
+                self.profile.right += 1;
+                self.rows = rows;
+                self.put_ready(Some(ready));
+                self.ahead = Some(ahead);
+                return Ok(());
+            }
+            if ahead.come < ahead.tokens.len() {
+                // A wrong guess: the session goes back, and what has come since is read with the next guesses.
+                self.session = ahead.before;
+                ahead.unread.extend(&ahead.tokens[..ahead.come]);
+                ahead.unread.push(token);
+                unread = ahead.unread;
+            }
+        }
+        let mut clock = Clock::start();
+        let guessed = self.guess(guesses)?;
+        clock.lap(&mut self.profile.counts);
+        let tokens: Vec<u32> = guessed.iter().filter_map(|(_, token)| *token).collect();
+        self.profile.passes += 1;
+        self.profile.guessed += tokens.len();
+        if unread.len() > MOST_UNREAD {
+            let last = unread.pop();
+            self.session.forward(&unread)?;
+            unread = last.into_iter().collect();
+        }
+        let before = (!tokens.is_empty()).then(|| self.session.clone());
+        let states = self
+            .session
+            .forward(&[unread.as_slice(), &tokens].concat())?;
+        clock.lap(&mut self.profile.blocks);
+        let first = unread.len() - 1;
+        let rows_after = |at: usize| -> Vec<Vec<f32>> {
+            let row = |exit| states.row(exit, first + at).unwrap_or_default().to_vec();
+            (0..states.exits()).map(row).collect()
+        };
+        let rows: Vec<Vec<Vec<f32>>> = (0..=tokens.len()).map(rows_after).collect();
+        let mut probs = self.probs_after(&rows)?.into_iter();
+        clock.lap(&mut self.profile.head);
+        let nests = guessed.into_iter().map(|(nests, _)| nests);
+        let mut next: VecDeque<(Vec<Vec<f32>>, Ready)> = rows
+            .into_iter()
+            .zip(nests)
+            .map(|(rows, nests)| {
+                let probs = probs.next();
+                (rows, Ready { probs, nests })
+            })
+            .collect();
+        match next.pop_front() {
+            Some((rows, ready)) => {
+                self.rows = rows;
+                self.put_ready(Some(ready));
+            }
+            None => {
+                self.rows = rows_after(0);
+                self.put_ready(None);
+            }
+        }
+        self.ahead = before.map(|before| {
+            Box::new(Ahead {
+                tokens,
+                come: 0,
+                next,
+                before,
+                unread,
+            })
+        });
+        Ok(())
+    }
+
+    /// The counts after the context, and after each of up to `most` tokens that they are sure of, with that token; the last has none.
+    /// Nothing without a cache.
+    fn guess(&mut self, most: usize) -> Result<Vec<(NestPrediction, Option<u32>)>, EngineError> {
+        let Some(cache) = self.cache.clone() else {
+            return Ok(Vec::new());
+        };
+        let mut context = self.context[self.context.len().saturating_sub(64)..].to_vec();
+        let mut found = Vec::new();
+        loop {
+            let mut nests = self.spare_nests();
+            cache.predict(&context, &mut nests);
+            let top = nests.summary(Nest::File);
+            let sure = found.len() < most && top.top_probability >= WORTH_A_GUESS;
+            found.push((nests, sure.then_some(top.top)));
+            if !sure {
+                return Ok(found);
+            }
+            context.push(top.top);
+        }
+    }
+
+    fn spare_nests(&mut self) -> NestPrediction {
+        let vocab = self.session.model().config().vocab;
+        let spare = self.spare.0.pop();
+        spare.unwrap_or_else(|| NestPrediction::new(vocab))
+    }
+
+    /// Replaces the known parts of the mixture; the buffers of the old ones are kept.
+    fn put_ready(&mut self, ready: Option<Ready>) {
+        if let Some(old) = std::mem::replace(&mut self.ready, ready.map(Box::new)) {
+            self.spare.0.push(old.nests);
+        }
+    }
+
+    /// Distributions of the exits after each of some tokens, in one product; nothing where the memories change them.
+    fn probs_after(&self, rows: &[Vec<Vec<f32>>]) -> Result<Vec<Vec<f32>>, EngineError> {
+        let levels = self.mixture.levels();
+        if self.memories.is_some() || levels.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of_exits: Vec<(usize, &[f32])> = rows
+            .iter()
+            .flat_map(|rows| {
+                levels
+                    .iter()
+                    .map(|level| (level - 1, rows[level - 1].as_slice()))
+            })
+            .collect();
+        let vocab = self.session.model().config().vocab;
+        let probs = self.session.probs_of_exits(&of_exits)?;
+        let each = probs.chunks_exact(levels.len() * vocab);
+        Ok(each.map(<[f32]>::to_vec).collect())
+    }
+
+    /// Brings the session to the end of the context after guesses.
+    fn catch_up(&mut self) -> Result<(), EngineError> {
+        if let Some(ahead) = self.ahead.take()
+            && ahead.come < ahead.tokens.len()
+        {
+            self.session = ahead.before;
+            self.session.forward(&ahead.unread)?;
+            self.session.forward(&ahead.tokens[..ahead.come])?;
+        }
+        Ok(())
+    }
+
     /// The distribution over the next token.
     ///
     /// # Errors
@@ -324,13 +553,35 @@ impl Predictor {
     pub fn distribution(&mut self) -> Result<&Mixed, EngineError> {
         if self.mixed.is_none() {
             let mut profile = Profile::default();
-            self.mixed = Some(self.mix(&mut profile)?);
+            let ready = self.ready.take();
+            let (probs, nests) = match ready {
+                Some(ready) => (ready.probs, Some(ready.nests)),
+                None => (None, None),
+            };
+            let counted = nests.is_some();
+            let mut nests = match nests {
+                Some(nests) => nests,
+                None => self.spare_nests(),
+            };
+            if let (Some(cache), false) = (&self.cache, counted) {
+                let mut clock = Clock::start();
+                cache.predict(&self.context, &mut nests);
+                clock.lap(&mut profile.counts);
+            }
+            self.mixed = Some(self.mix(probs, &nests, &mut profile)?);
+            self.spare.0.push(nests);
             self.profile += profile;
         }
         self.mixed.as_ref().ok_or(EngineError::Empty)
     }
 
-    fn mix(&self, profile: &mut Profile) -> Result<Mixed, EngineError> {
+    /// The mixture of the exits (whose distributions may be known already), what the memories recall, and the counts.
+    fn mix(
+        &self,
+        probs: Option<Vec<f32>>,
+        nests: &NestPrediction,
+        profile: &mut Profile,
+    ) -> Result<Mixed, EngineError> {
         if self.rows.is_empty() {
             return Err(EngineError::Empty);
         }
@@ -341,7 +592,10 @@ impl Predictor {
         };
         let mut clock = Clock::start();
         let levels = self.mixture.levels();
-        let probs = self.exit_probs(levels)?;
+        let probs = match probs {
+            Some(probs) => probs,
+            None => self.exit_probs(levels)?,
+        };
         if self.memories.is_some() {
             clock.lap(&mut profile.memories);
         } else {
@@ -375,12 +629,7 @@ impl Predictor {
         }
         clock.lap(&mut profile.gate);
         let weights = match &self.cache {
-            Some(cache) => {
-                let mut nests = NestPrediction::new(cache.vocab_size());
-                cache.predict(&self.context, &mut nests);
-                clock.lap(&mut profile.counts);
-                self.add_nests(&nests, &mut mixed)?
-            }
+            Some(_) => self.add_nests(nests, &mut mixed)?,
             // A gate weighs exits against nests; alone the exits have nothing to be weighed by.
             None => deepest_alone(mixed.exits.len(), mixed.parts.len()),
         };

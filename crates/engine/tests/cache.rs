@@ -8,7 +8,9 @@ use nestor_cache::{
     CorpusBuildOptions, CorpusBuilder, CorpusNgram, Gate, GateSet, LongContextBuilder, NestedCache,
     component_names, feature_count,
 };
-use nestor_engine::{Component, GenerateRequest, Mixture, Model, ModelFolder, Predictor, Speed};
+use nestor_engine::{
+    Component, GenerateRequest, Mixture, Model, ModelFolder, Precision, Predictor, Profile, Speed,
+};
 use safetensors::Dtype;
 use std::sync::Arc;
 use support::{random_tensors, random_tokens, small_config, to_safetensors, write_folder};
@@ -128,6 +130,76 @@ fn a_fork_shares_the_cache_until_one_side_teaches_it() {
         .extend(&[12, 13, 14, 77].repeat(10))
         .unwrap();
     assert_eq!(predictor.distribution().unwrap().top().0, 77);
+}
+
+/// A file in which the same continuations come often and are broken now and then.
+fn broken_cycles(seed: u64) -> Vec<u32> {
+    let noise = random_tokens(&small_config(1), 400, seed);
+    let cycle = (0..400u32).map(|i| 10 + i % 12);
+    let broken = |(at, token): (usize, u32)| if noise[at] < 8 { noise[at] } else { token };
+    cycle.enumerate().map(broken).collect()
+}
+
+#[test]
+fn guessing_ahead_changes_no_bit_of_what_is_generated() {
+    let (mut profile, mut plain_profile) = (Profile::default(), Profile::default());
+    for (seed, precision) in [
+        (1, Precision::F32),
+        (2, Precision::Int8),
+        (3, Precision::Int8),
+    ] {
+        let model = Model::random_as(&small_config(3), seed, precision).unwrap();
+        for speed in [Speed::Fast, Speed::Balanced, Speed::Accurate] {
+            let mut cache = NestedCache::new(VOCAB, None).unwrap();
+            let text = broken_cycles(seed);
+            cache.file_mut().extend(&text).unwrap();
+            let gates = gates();
+            let mut predictor =
+                Predictor::with_cache(model.clone(), speed, cache, Some(&gates)).unwrap();
+            for start in [0, 100, 203] {
+                predictor.prefill(&text[start..start + 25]).unwrap();
+                let plain = GenerateRequest {
+                    max_tokens: 40,
+                    banned: &[13],
+                    ..GenerateRequest::default()
+                };
+                let expected = predictor
+                    .generate_timed(&plain, &mut plain_profile)
+                    .unwrap();
+                for guesses in [1, 4, 20] {
+                    let request = GenerateRequest { guesses, ..plain };
+                    let found = predictor.generate_timed(&request, &mut profile).unwrap();
+                    assert_eq!(found, expected);
+                }
+                // After guesses the document goes on as if there had been none.
+                let mut guessing = predictor.clone();
+                for token in expected.tokens() {
+                    guessing.accept_guessing(token, 3).unwrap();
+                }
+                guessing.accept_guessing(96, 3).unwrap();
+                guessing.prefill(&[11, 12]).unwrap();
+                let mut going_on = predictor.clone();
+                for token in expected.tokens() {
+                    going_on.accept(token).unwrap();
+                }
+                going_on.accept(96).unwrap();
+                going_on.prefill(&[11, 12]).unwrap();
+                assert_eq!(
+                    guessing.distribution().unwrap(),
+                    going_on.distribution().unwrap()
+                );
+                let values = going_on.session().state_values();
+                assert!(guessing.session().state_values().eq(values));
+                predictor.prefill(&[0]).unwrap();
+            }
+        }
+    }
+    // Some guesses were right, some wrong.
+    assert!(
+        profile.right > 100 && profile.guessed > profile.right + 100,
+        "{profile:?}"
+    );
+    assert_eq!(plain_profile.guessed, 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! the positions, oldest first, whatever the block; so positions together are positions alone, bit for bit. Blocks are shared by
 //! clones until one side writes: a snapshot copies a few pointers.
 
+use crate::matrix::{MatMut, MatRef};
 use crate::panels::{LINES, Line, PANEL, Tile};
 use crate::softmax::softmax_in_place;
 use std::collections::VecDeque;
@@ -82,8 +83,17 @@ impl KeyValues {
 
     /// Bytes of the blocks, shared with clones or not.
     pub fn bytes(&self) -> usize {
-        let lines = |block: &Arc<Block>| block.keys.len() + block.values.len();
-        self.blocks.iter().map(lines).sum::<usize>() * size_of::<Line>()
+        self.blocks.len() * self.block_bytes()
+    }
+
+    /// Bytes of the blocks that are full, which clones share as long as both have them.
+    pub fn whole_bytes(&self) -> usize {
+        let open = usize::from(!self.positions.is_multiple_of(PANEL));
+        self.blocks.len().saturating_sub(open) * self.block_bytes()
+    }
+
+    fn block_bytes(&self) -> usize {
+        (self.width + self.width.next_multiple_of(PANEL)) * LINES * size_of::<Line>()
     }
 
     /// Puts in the next position. What it cannot see any more stays until [`KeyValues::forget`].
@@ -115,72 +125,54 @@ impl KeyValues {
         }
     }
 
-    /// What the queries of the last positions read. `queries` is `[T, heads, width]` for the last T positions put in, already
-    /// scaled, its rows `stride` apart; so is `out`.
+    /// What the queries `[T, heads x width]` of the last T positions put in, already scaled, read into `out` of the same shape.
     ///
     /// # Panics
-    /// When the lengths do not fit together, or T positions were not put in since the last [`KeyValues::forget`].
+    /// When the shapes do not fit together, or T positions were not put in since the last [`KeyValues::forget`].
     pub fn attend(
         &self,
-        queries: &[f32],
-        query_stride: usize,
-        out: &mut [f32],
-        out_stride: usize,
-        heads: usize,
-        time: usize,
+        queries: MatRef<'_>,
+        out: &mut MatMut<'_>,
         scratch: &mut AttentionScratch,
     ) {
-        let row = heads * self.width;
-        let first = self.positions.wrapping_sub(time);
-        let oldest = (first.wrapping_add(1)).saturating_sub(self.window);
+        let time = queries.rows();
+        let heads = queries.columns() / self.width;
         assert!(
-            time <= self.positions && self.first_block * PANEL <= oldest,
+            time <= self.positions
+                && self.first_block * PANEL
+                    <= (self.positions - time + 1).saturating_sub(self.window),
             "{time} positions to attend from, {} put in",
             self.positions
         );
         assert!(
-            row <= query_stride
-                && row <= out_stride
-                && (time == 0
-                    || queries.len() >= (time - 1) * query_stride + row
-                        && out.len() >= (time - 1) * out_stride + row),
-            "attention of {time} x {heads} x {}: queries {}, result {}",
+            heads > 0
+                && heads * self.width == queries.columns()
+                && (out.rows(), out.columns()) == (time, queries.columns()),
+            "attention of {time} x {} with heads of {} into {} x {}",
+            queries.columns(),
             self.width,
-            queries.len(),
-            out.len()
+            out.rows(),
+            out.columns()
         );
         let together = (ROWS / heads).max(1);
         for t in (0..time).step_by(together) {
             let n = together.min(time - t);
-            self.attend_few(
-                &queries[t * query_stride..],
-                query_stride,
-                &mut out[t * out_stride..],
-                out_stride,
-                heads,
-                first + t,
-                n,
-                scratch,
-            );
+            let mut out = out.slice_rows(t, n);
+            let first = self.positions - time + t;
+            self.attend_few(queries.slice_rows(t, n), &mut out, heads, first, scratch);
         }
     }
 
-    /// The queries of `n` positions from `position` on.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one product, its operands and strides"
-    )]
+    /// The queries of a few positions from `position` on.
     fn attend_few(
         &self,
-        queries: &[f32],
-        query_stride: usize,
-        out: &mut [f32],
-        out_stride: usize,
+        queries: MatRef<'_>,
+        out: &mut MatMut<'_>,
         heads: usize,
         position: usize,
-        n: usize,
         scratch: &mut AttentionScratch,
     ) {
+        let n = queries.rows();
         let oldest = (position + 1).saturating_sub(self.window);
         let (from, to) = (oldest / PANEL, (position + n - 1) / PANEL);
         let seen = (to - from + 1) * PANEL;
@@ -190,7 +182,7 @@ impl KeyValues {
             for t in 0..n {
                 let tile = Tile {
                     inputs: self.width,
-                    x: queries[t * query_stride..].as_ptr(),
+                    x: queries.row(t).as_ptr(),
                     x_stride: self.width,
                     adds: false,
                     panel: block.keys.as_ptr().cast(),
@@ -198,8 +190,8 @@ impl KeyValues {
                     stride: seen,
                     columns: PANEL,
                 };
-                // SAFETY: `attend` checked that `heads` queries of `width` numbers stand there; the block holds `width` rows of 32
-                // keys; the scores have `heads` rows of `seen`, of which 32 columns from this block's place on are written.
+                // SAFETY: a row of the queries holds `heads` of `width` numbers, the block `width` rows of 32 keys; the scores have
+                // `heads` rows of `seen`, of which 32 columns from this block's place on are written.
                 unsafe { tile.multiply(heads) };
             }
         }
@@ -209,9 +201,8 @@ impl KeyValues {
             for row in scratch.scores[t * heads * seen..][..heads * seen].chunks_exact_mut(seen) {
                 softmax_in_place(&mut row[low..high]);
             }
-            for head in 0..heads {
-                out[t * out_stride + head * self.width..][..self.width].fill(0.0);
-            }
+            let out = out.row_mut(t);
+            out.fill(0.0);
             for number in from + low / PANEL..=from + (high - 1) / PANEL {
                 let at = (number - from) * PANEL;
                 let (start, end) = (low.max(at), high.min(at + PANEL));
@@ -225,12 +216,12 @@ impl KeyValues {
                         panel: block.values[(column + start - at) * LINES..]
                             .as_ptr()
                             .cast(),
-                        y: out[t * out_stride + column..].as_mut_ptr(),
+                        y: out[column..].as_mut_ptr(),
                         stride: self.width,
                         columns: PANEL.min(self.width - column),
                     };
                     // SAFETY: `heads` rows of `seen` scores stand there, of which those from `start` to `end` are read; the block
-                    // holds 32 positions for each 32 columns; `attend` checked that `heads` rows of `width` can be written.
+                    // holds 32 positions for each 32 columns; the row of the result holds `heads` of `width` numbers.
                     unsafe { tile.multiply(heads) };
                 }
             }
@@ -308,15 +299,8 @@ mod tests {
                 memory.push(&keys[t * width..][..width], &values[t * width..][..width]);
             }
             let mut read = vec![7.0; n * row];
-            memory.attend(
-                &queries[at * row..],
-                row,
-                &mut read,
-                row,
-                heads,
-                n,
-                &mut scratch,
-            );
+            let asked = MatRef::new(&queries[at * row..][..n * row], n, row);
+            memory.attend(asked, &mut MatMut::new(&mut read, n, row), &mut scratch);
             memory.forget();
             out.extend(read);
             at += n;

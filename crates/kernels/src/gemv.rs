@@ -170,7 +170,7 @@ fn check_lengths(inputs: usize, weights: usize, outputs: usize) {
 mod tests {
     use super::*;
     use crate::simd::TwoSteps;
-    use crate::simd::tests::{noise, relative_error};
+    use crate::simd::tests::noise;
     use proptest::prelude::*;
 
     proptest! {
@@ -181,9 +181,14 @@ mod tests {
             let w = noise(2, inputs * outputs);
             let mut plain = vec![0.0; outputs];
             gemv_reference(&x, &w, &mut plain);
+            // Terms cancel: a sum may be far smaller than what it was made of.
+            let close = |found: &[f32]| {
+                let bound = 2e-6 * (inputs as f32).sqrt().max(1.0);
+                found.iter().zip(&plain).all(|(a, b)| (a - b).abs() <= bound)
+            };
             let mut fast = vec![1.0; outputs];
             gemv(&x, &w, &mut fast);
-            prop_assert!(relative_error(&fast, &plain) < 2e-6);
+            prop_assert!(close(&fast));
 
             let mut turned = vec![0.0; inputs * outputs];
             for i in 0..inputs {
@@ -193,7 +198,7 @@ mod tests {
             }
             let mut by_rows = vec![1.0; outputs];
             dot_rows(&turned, inputs, &x, &mut by_rows);
-            prop_assert!(relative_error(&by_rows, &plain) < 2e-6);
+            prop_assert!(close(&by_rows));
             // Rows together are the rows alone, bit for bit.
             let others = [noise(3, inputs), x.clone()].concat();
             let mut both = vec![1.0; 2 * outputs];
@@ -201,9 +206,9 @@ mod tests {
             prop_assert_eq!(&both[outputs..], &by_rows);
 
             gemv_body::<TwoSteps>(&x, &w, &mut fast);
-            prop_assert!(relative_error(&fast, &plain) < 2e-6);
+            prop_assert!(close(&fast));
             dot_rows_body::<TwoSteps>(&turned, inputs, &x, &mut by_rows);
-            prop_assert!(relative_error(&by_rows, &plain) < 2e-6);
+            prop_assert!(close(&by_rows));
         }
     }
 

@@ -1,13 +1,14 @@
-//! `nestor bench`: `learn` in a module of its own, and `decode`: how long a completion takes at each speed.
+//! `nestor bench`: `learn` and `complete` in modules of their own, and `decode`: how long a completion takes at each speed.
 //!
-//! Every completion is cold: it reads its whole context, as no session is kept yet. What is timed is the request as an
+//! Every completion is cold: it reads its whole context, as of a document that was just opened. What is timed is the request as an
 //! editor would make it, from the text to the answer.
 
+mod complete;
 mod learn;
 mod serve;
 mod whole;
 
-use super::complete;
+use super::complete as command;
 use crate::failure::Outcome;
 use crate::home;
 use crate::learning;
@@ -34,6 +35,8 @@ pub struct Typed {
 enum Action {
     /// Times completions.
     Decode(DecodeTyped),
+    /// Measures completions in open documents under load.
+    Complete(complete::Typed),
     /// Measures what levels 2 and 3 cost and gain.
     Learn(learn::Typed),
     /// Measures completions over HTTP.
@@ -54,6 +57,7 @@ struct DecodeTyped {
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     match typed.command {
         Action::Decode(typed) => decode(&typed, terminal),
+        Action::Complete(typed) => complete::run(&typed, terminal),
         Action::Learn(typed) => learn::run(&typed, terminal),
         Action::Serve(typed) => serve::run(&typed, terminal),
     }
@@ -68,7 +72,7 @@ fn decode(typed: &DecodeTyped, terminal: &Terminal) -> Outcome {
         Some(source) => source.clone(),
         None => home::configuration(&home::find(messages)?),
     };
-    let mut assistant = complete::open(&typed.model, messages)?;
+    let mut assistant = command::open(&typed.model, messages)?;
     learning::learn(&mut assistant, &source, terminal)?;
     let files = learning::read_all(&source, terminal)?;
     let places = places(&files, typed.requests.max(1));

@@ -4,7 +4,7 @@
 
 use crate::NetworkConfig;
 use crate::weights::AttentionWeights;
-use nestor_kernels::{AttentionScratch, KeyValues, rms_norm};
+use nestor_kernels::{AttentionScratch, KeyValues, MatMut, MatRef, rms_norm};
 
 /// Positions that are put in before their queries are answered: more would keep more of the past in memory.
 const TOGETHER: usize = 64;
@@ -83,6 +83,10 @@ impl AttentionState {
         self.heads.iter().map(KeyValues::bytes).sum()
     }
 
+    pub fn shared_bytes(&self) -> usize {
+        self.heads.iter().map(KeyValues::whole_bytes).sum()
+    }
+
     /// `projected` is `[T, attention_columns]`; `out` receives `[T, query_heads head_dim]`.
     pub fn advance(
         &mut self,
@@ -108,15 +112,10 @@ impl AttentionState {
                     head.push(key, &value[..width]);
                 }
                 let first = kv * group * width;
-                head.attend(
-                    &projected[first..],
-                    columns,
-                    &mut out[first..],
-                    all,
-                    group,
-                    time,
-                    &mut scratch.kernel,
-                );
+                let queries =
+                    MatRef::with_row_stride(&projected[first..], time, group * width, columns);
+                let mut out = MatMut::with_row_stride(&mut out[first..], time, group * width, all);
+                head.attend(queries, &mut out, &mut scratch.kernel);
                 head.forget();
             }
         }

@@ -162,13 +162,18 @@ impl Session {
         self.states.iter().map(bytes).sum()
     }
 
-    /// Of these bytes those that snapshots share.
+    /// Of these bytes those that snapshots share for good: keys and values of whole blocks of positions.
     pub fn shared_bytes(&self) -> usize {
         let bytes = |state: &MixerState| match state {
             MixerState::Delta(_) => 0,
-            MixerState::Attention(state) => state.bytes(),
+            MixerState::Attention(state) => state.shared_bytes(),
         };
         self.states.iter().map(bytes).sum()
+    }
+
+    /// Gives back the buffers of the computation, a few megabytes after a long text; they are made anew when they are needed.
+    pub fn release_buffers(&mut self) {
+        self.scratch = Scratch::default();
     }
 
     /// The numbers of the state, block by block, for comparisons: the delta rule's memory

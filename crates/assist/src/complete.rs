@@ -205,6 +205,10 @@ impl Assistant {
             prepare: started.elapsed(),
             ..Timings::default()
         };
+        // Reading the context is the longest step that cannot be given up on the way.
+        if cancelled() {
+            return Ok(Completion::nothing(StopReason::Cancelled, timings));
+        }
 
         let started = Instant::now();
         predictor.prefill(&context)?;

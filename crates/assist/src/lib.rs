@@ -16,6 +16,7 @@ pub mod healing;
 pub mod lookahead;
 pub mod memory;
 pub mod mixture;
+pub mod paths;
 pub mod probe;
 pub mod project;
 pub mod stop;

@@ -230,6 +230,10 @@ impl Assistant {
             prefill: read_by_network,
             ..Timings::default()
         };
+        // Reading the context is the longest step that cannot be given up on the way.
+        if cancelled() {
+            return Ok(Completion::nothing(StopReason::Cancelled, timings));
+        }
 
         let started = Instant::now();
         let write = Writing {

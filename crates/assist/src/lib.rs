@@ -17,6 +17,7 @@ pub mod lookahead;
 pub mod memory;
 pub mod mixture;
 pub mod open;
+pub mod paths;
 pub mod probe;
 pub mod project;
 pub mod stop;

@@ -318,6 +318,33 @@ fn a_changed_configuration_is_taken_over_and_a_broken_one_is_not() {
 }
 
 #[test]
+fn a_changed_model_is_loaded_beside_the_old_one_and_a_broken_one_is_not() {
+    let nano = support::workspace().join("models").join("nano");
+    let served = serve(|dir| {
+        support::copy_folder(&nano, &dir.join("model"));
+        "model = \"model\"\n".to_owned()
+    });
+    let complete = || {
+        let body = json!({"model": "nestor-fast", "prompt": "А = Новый "});
+        served.json("POST", "/v1/completions", Some(&body))["choices"][0]["text"].clone()
+    };
+    let before = complete();
+    let reloads = |result: &str| {
+        served.metric(&format!(
+            "nestor_reloads_total{{what=\"model\",result=\"{result}\"}} "
+        ))
+    };
+    let gate = served.dir.path().join("model").join("gate.json");
+    let text = std::fs::read(&gate).unwrap();
+    std::fs::write(&gate, &text).unwrap();
+    until("the model is loaded anew", || reloads("ok") > 0.0);
+    assert_eq!(complete(), before);
+    std::fs::write(&gate, b"{").unwrap();
+    until("the broken model was seen", || reloads("failed") > 0.0);
+    assert_eq!(complete(), before);
+}
+
+#[test]
 fn wrong_use_is_named() {
     let refused = |arguments: &[&str], code: i32, says: &str| {
         let ran = support::nestor(arguments);

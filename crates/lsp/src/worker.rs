@@ -150,7 +150,7 @@ impl Worker {
                 .and_then(|store| {
                     let roots = store.roots();
                     self.roots = roots
-                        .map(|root| (root.name.clone(), root.location.replace('\\', "/")))
+                        .map(|root| (root.name.clone(), root.location.clone()))
                         .collect();
                     self.assistant.load_project(&store, 1, &mut |_| {})
                 }),
@@ -177,19 +177,16 @@ impl Worker {
     }
 
     /// The root that a path lies in, and the path inside it.
-    fn root_of<'a>(&'a self, path: &'a str) -> Option<(&'a str, &'a str)> {
-        let inside = self.roots.iter().filter_map(|(name, location)| {
-            let rest = path.strip_prefix(location.as_str())?.strip_prefix('/')?;
-            Some((location.len(), name.as_str(), rest))
-        });
-        let (_, name, rest) = inside.max_by_key(|one| one.0)?;
-        Some((name, rest))
+    fn root_of(&self, path: &str) -> Option<(&str, String)> {
+        let roots = self.roots.iter();
+        let roots = roots.map(|(name, folder)| (name.as_str(), folder.as_str()));
+        nestor_assist::paths::in_root(roots, path)
     }
 
     /// Learns a saved file: into the project on disk if it belongs to one, else for this session.
     fn saved(&mut self, path: String, text: String) -> Result<(), String> {
         let found = self.root_of(&path);
-        let found = found.map(|(root, rest)| (root.to_owned(), rest.to_owned()));
+        let found = found.map(|(root, rest)| (root.to_owned(), rest));
         let (Some(name), Some((root, rest))) = (self.opens.project.clone(), found) else {
             let file = LearnFile { path, text };
             let learned = self.assistant.learn_files([file], &mut |_| {});

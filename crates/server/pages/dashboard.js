@@ -97,7 +97,7 @@ function draw() {
   for (const figure of last().figures) {
     if (figure.name === "nestor_completions_total") outcomes.set(figure.labels.outcome, (outcomes.get(figure.labels.outcome) || 0) + figure.value);
   }
-  table(id("outcomes"), ["", "n"], [...outcomes].map(([outcome, n]) => [outcome, number(n)]));
+  table(id("outcomes"), ["", "n"], [...outcomes].map(([outcome, n]) => [t(outcome), number(n)]));
   const projects = last().figures.filter((figure) => figure.name === "nestor_project_tokens");
   table(id("projects"), ["", t("files"), t("pieces")], projects.map((figure) => [figure.labels.project, number(value(last(), "nestor_project_files", figure.labels)), number(figure.value)]));
 }

@@ -79,7 +79,7 @@ function show(answer, network) {
   id("used").textContent = t(answer.speed);
   id("context").textContent = number(answer.context_tokens);
   id("written").textContent = number(answer.tokens.length);
-  id("stop").textContent = answer.stop;
+  id("stop").textContent = t(answer.stop);
   const parts = [...answer.contributions].sort((a, b) => b.share - a.share);
   id("shares").replaceChildren(...parts.map((part) => {
     const span = make("span", { class: "part-" + part.part, title: t(part.part) });

@@ -9,6 +9,8 @@ const TEXTS = {
     learned: "выучено файлов", learning: "учу…", nothing: "нечего предложить", needKey: "Нужен ключ: впишите его сверху.",
     latencyBySpeed: "Время дополнения, мс", requests: "Дополнений в секунду", queue: "Очередь", running: "в работе", waiting: "ждут", accepted: "Принято", acceptedChars: "символов принято", ratio: "доля кода от дополнений",
     retained: "Осталось от принятого", online: "Точность на том, что печатают", memory: "Память", cpu: "Процессор", projects: "Проекты", files: "файлов", pieces: "фрагментов", training: "Обучение и изучение", outcomes: "Чем кончилось", errors: "Ошибки", loading: "жду данных…", perMinute: "за последнюю минуту", seconds: "с", tokens: "фрагментов", connections: "соединений", sharesOf: "Доли уровней и счётчиков", job: "задание", state: "состояние", progress: "ход", loss: "потери", noJobs: "заданий нет", levelAll: "все", level0: "счётчики",
+    answered: "предложено", empty: "нечего предложить", cancelled: "клиент ушёл", superseded: "сменилось новым", rejected: "очередь полна", late: "опоздало", failed: "сбой",
+    rule: "правило", end_of_text: "конец текста", max_tokens: "предел длины", deadline: "срок", prose: "текст для людей", nothing_fits: "ничего не подходит",
   },
   en: {
     playground: "Playground", dashboard: "Dashboard", docs: "API", theme: "Theme", language: "Русский", key: "Key",
@@ -19,6 +21,8 @@ const TEXTS = {
     learned: "files learned", learning: "learning…", nothing: "nothing to offer", needKey: "A key is needed: enter it above.",
     latencyBySpeed: "Time of a completion, ms", requests: "Completions a second", queue: "Queue", running: "running", waiting: "waiting", accepted: "Accepted", acceptedChars: "characters accepted", ratio: "share of code from completions",
     retained: "Left of what was accepted", online: "Accuracy on what users type", memory: "Memory", cpu: "Processor", projects: "Projects", files: "files", pieces: "pieces", training: "Training and learning", outcomes: "Outcomes", errors: "Errors", loading: "waiting for data…", perMinute: "over the last minute", seconds: "s", tokens: "pieces", connections: "connections", sharesOf: "Shares of levels and counts", job: "job", state: "state", progress: "progress", loss: "loss", noJobs: "no jobs", levelAll: "all", level0: "counts",
+    answered: "offered", empty: "nothing to offer", cancelled: "client went away", superseded: "replaced by a newer one", rejected: "queue full", late: "too late", failed: "failed",
+    rule: "rule", end_of_text: "end of text", max_tokens: "limit of length", deadline: "deadline", prose: "text for people", nothing_fits: "nothing fits",
   },
 };
 const store = {

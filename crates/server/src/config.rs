@@ -63,7 +63,7 @@ pub struct Limits {
     pub max_tokens: usize,
     /// Answers to one request (`n`).
     pub choices: usize,
-    /// Time in which the headers of a request must be there.
+    /// Time in which the headers of a request must be there; also how long a kept connection may be silent.
     pub header_timeout_ms: u64,
     /// Time in which its body must be there.
     pub body_timeout_ms: u64,
@@ -144,7 +144,7 @@ impl Default for Limits {
             text_bytes: 8 << 20,
             max_tokens: 512,
             choices: 8,
-            header_timeout_ms: 5_000,
+            header_timeout_ms: 15_000,
             body_timeout_ms: 10_000,
             connections: 2_048,
             requests_per_minute: 600,

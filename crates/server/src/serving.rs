@@ -96,12 +96,12 @@ impl ProjectLoaded {
         if memory.holds(&path) {
             return path;
         }
-        for (name, location) in self.roots.iter() {
-            let location = location.replace('\\', "/");
-            let inside = path.strip_prefix(&location);
-            if let Some(rest) = inside.and_then(|rest| rest.strip_prefix('/')) {
-                return format!("{name}/{rest}");
-            }
+        let roots = self.roots.iter();
+        // A root without a folder was taught by requests.
+        let roots = roots.filter(|(_, folder)| !folder.is_empty());
+        let roots = roots.map(|(name, folder)| (name.as_str(), folder.as_str()));
+        if let Some((name, rest)) = nestor_assist::paths::in_root(roots, &path) {
+            return format!("{name}/{rest}");
         }
         let in_root = |(name, _): &(String, String)| format!("{name}/{path}");
         let held = self.roots.iter().map(in_root);
@@ -486,7 +486,7 @@ impl Ended {
 
 impl Serving {
     /// Makes a completion on this thread. `grown` is told parts of the text that are certain to stay, in order, before the end;
-    /// it is not called where a second speed may still overrule the first.
+    /// where a second speed may still overrule the first, all of it at the end.
     ///
     /// # Errors
     /// Those of the assistant.
@@ -513,6 +513,9 @@ impl Serving {
             }
             best = self.complete_at(assistant, asked, speed, caller, None)?;
             break;
+        }
+        if !best.text.is_empty() {
+            grown(&best.text);
         }
         Ok(best)
     }

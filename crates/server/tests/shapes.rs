@@ -157,6 +157,26 @@ async fn a_stream_tells_the_same_text_in_parts_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_at_the_speed_auto_tells_the_text_that_won() {
+    let server = server(|config: &mut ServerConfig| config.defaults.auto_confidence = 1.0);
+    server.teach().await;
+    let body = asked(json!({"speed": "auto", "stream": true}));
+    let answer = server.post("/v1/completions", body).await;
+    let events: Vec<Value> = answer
+        .events()
+        .iter()
+        .filter_map(|event| serde_json::from_str(event).ok())
+        .collect();
+    let text: String = events
+        .iter()
+        .filter_map(|event| event["choices"][0]["text"].as_str())
+        .collect();
+    assert_eq!(text, EXPECTED);
+    let last = &events[events.len() - 1]["choices"][0]["nestor"];
+    assert_eq!(last["speed"], "accurate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn line_ends_of_the_document_are_kept_in_parts_too() {
     let server = server(|_| {});
     server.teach().await;

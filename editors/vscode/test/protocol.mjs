@@ -24,7 +24,7 @@ const text = "// Ёлка 🙂\nПроцедура Печать(Склад) Эк
 await connection.sendNotification(protocol.DidOpenTextDocumentNotification.type, { textDocument: { uri, languageId: "bsl", version: 1, text } });
 let character = 1;
 let version = 1;
-const ask = (token) => connection.sendRequest("textDocument/inlineCompletion", { textDocument: { uri }, position: { line: 3, character }, context: { triggerKind: 1 } }, token);
+const ask = (token) => connection.sendRequest("textDocument/inlineCompletion", { textDocument: { uri }, position: { line: 3, character }, context: { triggerKind: 1 } }, token ?? protocol.CancellationToken.None);
 for (const typed of "Запрос2 = Новый ") {
   version += 1;
   await connection.sendNotification(protocol.DidChangeTextDocumentNotification.type, { textDocument: { uri, version }, contentChanges: [{ range: { start: { line: 3, character }, end: { line: 3, character } }, text: typed }] });

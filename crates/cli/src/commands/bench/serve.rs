@@ -399,7 +399,7 @@ impl Client {
                 break;
             }
             let (name, value) = line.split_once(':').unwrap_or_default();
-            if name.eq_ignore_ascii_case("content-length") {
+            if name.eq_ignore_ascii_case("Content-Length") {
                 length = value.trim().parse().unwrap_or(0);
             }
         }

@@ -7,17 +7,22 @@
 
 pub mod assistant;
 pub mod canary;
+pub mod candidate_gates;
 pub mod complete;
 pub mod document;
 pub mod error;
 pub mod filter;
 pub mod gates;
+mod handlers;
 pub mod healing;
 pub mod lookahead;
+pub mod members;
 pub mod memory;
+pub mod metadata;
 pub mod mixture;
 pub mod probe;
 pub mod project;
+pub mod show;
 pub mod stop;
 pub mod stream;
 pub mod teach;
@@ -28,11 +33,13 @@ pub use complete::{CompleteRequest, Completion, PartShare, StopReason, Timings};
 pub use error::AssistError;
 pub use filter::{Reason, Teaches, Verdict};
 pub use memory::ProjectMemory;
+pub use metadata::{GrowingMetadata, MetadataFile, MetadataIndex};
 pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
 pub use nestor_engine::{
     LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling, Speed,
 };
 pub use probe::ExitLosses;
 pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport};
+pub use show::{ShowFeatures, ShowRule};
 pub use stop::StopRule;
 pub use teach::{TeachProgress, TeachReport};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use nestor_cache::{CorpusNgram, NestedCache};
 use nestor_engine::LevelMemories;
 use nestor_memory::ProjectCounts;
+use nestor_metadata::Metadata;
 
 use crate::document::module_folder;
 use crate::error::AssistError;
@@ -19,6 +20,7 @@ use crate::error::AssistError;
 pub struct ProjectMemory {
     counts: ProjectCounts,
     levels: Option<Arc<LevelMemories>>,
+    metadata: Option<Arc<Metadata>>,
 }
 
 impl From<ProjectCounts> for ProjectMemory {
@@ -27,6 +29,7 @@ impl From<ProjectCounts> for ProjectMemory {
         Self {
             counts,
             levels: None,
+            metadata: None,
         }
     }
 }
@@ -82,6 +85,17 @@ impl ProjectMemory {
     /// Puts the memories of levels 2 and 3 to work, or takes them away.
     pub fn set_levels(&mut self, levels: Option<LevelMemories>) {
         self.levels = levels.map(Arc::new);
+    }
+
+    /// What the project's configurations say, where it is known.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Arc<Metadata>> {
+        self.metadata.as_ref()
+    }
+
+    /// Puts what the project's configurations say to use, or takes it away.
+    pub fn set_metadata(&mut self, metadata: Option<Arc<Metadata>>) {
+        self.metadata = metadata;
     }
 
     /// Files learned.

@@ -21,6 +21,7 @@ use crate::error::AssistError;
 use crate::filter::copies::{self, Copies};
 use crate::filter::{Reason, Teaches, Verdict, judge_alone, judge_version};
 use crate::memory::ProjectMemory;
+use crate::metadata::MetadataIndex;
 use crate::teach::opening_and_text;
 
 /// Versions of a file within this time are counted together, in seconds: a day.
@@ -95,8 +96,10 @@ impl Assistant {
         let corpus = self.corpus().cloned();
         let counts = store.load_counts(corpus, &module_folder, threads, progress)?;
         let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
+        let metadata = MetadataIndex::open(store)?;
         let mut memory = ProjectMemory::from(counts);
         memory.set_levels(levels.map(|levels| levels.memories));
+        memory.set_metadata(metadata.map(|index| index.link().0));
         self.set_memory(memory);
         Ok(())
     }

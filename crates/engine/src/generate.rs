@@ -5,11 +5,15 @@
 use crate::mixture::{Contribution, Mixed};
 use crate::sampling::Sampling;
 use crate::{EngineError, Predictor};
+use nestor_cache::CandidatePlace;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 /// The tokens that may follow those generated so far; `None` where every token may.
 pub type Allowed<'a> = &'a dyn Fn(&[u32]) -> Option<Vec<u32>>;
+
+/// The names that metadata offers after the tokens generated so far.
+pub type Names<'a> = &'a dyn Fn(&[u32]) -> Option<CandidatePlace>;
 
 /// What to generate and where to end. Callbacks see the tokens generated so far.
 pub struct GenerateRequest<'a> {
@@ -21,6 +25,8 @@ pub struct GenerateRequest<'a> {
     pub banned: &'a [u32],
     /// Restricts the next token, for token healing.
     pub allowed: Option<Allowed<'a>>,
+    /// Asked before every token; without it the predictor's own candidates stand for the first token.
+    pub names: Option<Names<'a>>,
     /// Asked after every token: whether to end here. The last token is kept.
     pub stop: &'a dyn Fn(&[u32]) -> bool,
     /// Asked before every token: whether nobody waits for the answer any more.
@@ -35,6 +41,7 @@ impl Default for GenerateRequest<'_> {
             sampling: Sampling::Greedy,
             banned: &[],
             allowed: None,
+            names: None,
             stop: &|_| false,
             cancelled: &|| false,
         }
@@ -109,6 +116,11 @@ impl Predictor {
             }
             if tokens.len() >= request.max_tokens {
                 break Finish::MaxTokens;
+            }
+            if let Some(names) = request.names {
+                fork.set_candidates(names(&tokens));
+            } else if !tokens.is_empty() {
+                fork.set_candidates(None);
             }
             let mixed = fork.distribution()?;
             let allowed = request.allowed.and_then(|allowed| allowed(&tokens));

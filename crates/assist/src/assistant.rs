@@ -10,12 +10,15 @@ use nestor_cache::{CorpusNgram, GateSet};
 use nestor_engine::{
     LevelMemories, LevelMemoriesConfig, Mixture, Model, ModelFolder, Precision, Speed,
 };
+use nestor_metadata::Metadata;
 use rayon::prelude::*;
 
 use crate::document::file_pieces;
 use crate::error::AssistError;
+use crate::members::{MemberReader, ends_of_names};
 use crate::memory::ProjectMemory;
-use crate::mixture::{RowGate, SlotTable, rows_of_model};
+use crate::mixture::{RowGate, SlotTable, rows_of_model, with_candidate_gates};
+use crate::show::ShowRule;
 use crate::stream::Stream;
 
 /// A loaded model with a project.
@@ -24,9 +27,12 @@ pub struct Assistant {
     model: Arc<Model>,
     tokenizer: Arc<Tokenizer>,
     gates: Option<Arc<GateSet>>,
+    candidate_gates: Option<Arc<GateSet>>,
+    show_rule: Option<Arc<ShowRule>>,
     corpus: Option<Arc<CorpusNgram>>,
     train_methods: Arc<[u64]>,
     slots: Arc<SlotTable>,
+    ends_of_names: Arc<[f32]>,
     memory: ProjectMemory,
     threads: Option<usize>,
 }
@@ -118,13 +124,19 @@ impl Assistant {
                 ),
             });
         }
-        Self::from_parts(Parts {
+        let mut assistant = Self::from_parts(Parts {
             model: folder.model,
             tokenizer: Arc::new(tokenizer),
             gates: folder.gates,
             corpus: folder.corpus,
             train_methods: folder.method_hashes,
-        })
+        })?;
+        assistant.set_candidate_gates(folder.candidate_gates)?;
+        let path = model_dir.join("show.json");
+        if path.exists() {
+            assistant.set_show_rule(Some(ShowRule::load(&path)?));
+        }
+        Ok(assistant)
     }
 
     /// An assistant of parts that are loaded already, with an empty project.
@@ -141,6 +153,9 @@ impl Assistant {
         let memory = ProjectMemory::new(parts.model.config().vocab, parts.corpus.clone())?;
         Ok(Self {
             slots: Arc::new(SlotTable::new(&parts.tokenizer)),
+            ends_of_names: ends_of_names(&parts.tokenizer),
+            candidate_gates: None,
+            show_rule: None,
             model: parts.model,
             tokenizer: parts.tokenizer,
             gates: parts.gates,
@@ -245,6 +260,11 @@ impl Assistant {
         &mut self.memory
     }
 
+    /// Puts what the project's configurations say to use, or takes it away.
+    pub fn set_metadata(&mut self, metadata: Option<Arc<Metadata>>) {
+        self.memory.set_metadata(metadata);
+    }
+
     pub(crate) fn set_memory(&mut self, memory: ProjectMemory) {
         self.memory = memory;
     }
@@ -283,6 +303,51 @@ impl Assistant {
         Ok(())
     }
 
+    /// What weighs the names that metadata offers, by the names of the rows' gates.
+    #[must_use]
+    pub fn candidate_gates(&self) -> Option<&Arc<GateSet>> {
+        self.candidate_gates.as_ref()
+    }
+
+    /// Replaces them; without any, metadata is not heard.
+    ///
+    /// # Errors
+    /// When one was not fitted for candidates.
+    pub fn set_candidate_gates(&mut self, gates: Option<Arc<GateSet>>) -> Result<(), AssistError> {
+        with_candidate_gates(self.rows()?, gates.as_deref())?;
+        self.candidate_gates = gates;
+        Ok(())
+    }
+
+    /// What tells when a completion is worth showing, where the model folder has it.
+    #[must_use]
+    pub fn show_rule(&self) -> Option<&ShowRule> {
+        self.show_rule.as_deref()
+    }
+
+    /// Replaces it.
+    pub fn set_show_rule(&mut self, rule: Option<ShowRule>) {
+        self.show_rule = rule.map(Arc::new);
+    }
+
+    /// What finds the names that metadata offers in the document at `path`; `suffix` is the text behind all places, if it is to be
+    /// seen. `None` without metadata.
+    #[must_use]
+    pub fn members(
+        &self,
+        metadata: Option<&Arc<Metadata>>,
+        path: &str,
+        suffix: &str,
+    ) -> Option<MemberReader> {
+        MemberReader::new(
+            Arc::clone(metadata?),
+            Arc::clone(&self.tokenizer),
+            Arc::clone(&self.ends_of_names),
+            path,
+            suffix,
+        )
+    }
+
     /// Hashes of the methods that the model was trained on, rising.
     #[must_use]
     pub fn train_methods(&self) -> &Arc<[u64]> {
@@ -300,15 +365,18 @@ impl Assistant {
     /// # Errors
     /// Never for an assistant that could be opened.
     pub fn rows(&self) -> Result<Vec<RowGate>, AssistError> {
-        Ok(rows_of_model(
-            self.gates.as_deref(),
-            self.model.config().stages,
-        )?)
+        let rows = rows_of_model(self.gates.as_deref(), self.model.config().stages)?;
+        Ok(with_candidate_gates(rows, self.candidate_gates.as_deref())?)
     }
 
     pub(crate) fn mixture(&self, speed: Speed) -> Result<Mixture, AssistError> {
         let stages = self.model.config().stages;
         let mixture = Mixture::for_speed(speed, stages, self.gates.as_deref())?;
-        Ok(mixture.with_slots(self.slots.classes()))
+        let mixture = mixture.with_slots(self.slots.classes());
+        let gates = self.candidate_gates.as_ref();
+        match gates.and_then(|gates| gates.gates.get(speed.name())) {
+            Some(gate) => Ok(mixture.with_candidate_gate(Arc::new(gate.clone()))?),
+            None => Ok(mixture),
+        }
     }
 }

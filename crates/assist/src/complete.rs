@@ -4,6 +4,7 @@
 //! text from the anchor on, the last word is healed, and generation goes on to the end of the line. What the request's
 //! own file has taught the project is left out: its text before the cursor is learned as the open file instead.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,12 +12,17 @@ use std::time::{Duration, Instant};
 use nestor_bsl::LineEnd;
 use nestor_bsl::pieces::{EOF, EOM, FILE, PAD, PRE, SUF};
 use nestor_bsl::position::ByteOffset;
+use nestor_cache::CandidatePlace;
+use nestor_engine::Names;
 use nestor_engine::{Finish, GenerateRequest, LevelMemories, Profile, Sampling, Speed, Step};
 
 use crate::assistant::Assistant;
 use crate::error::AssistError;
+use crate::handlers::skeleton;
 use crate::healing::{allowed, unfinished_word};
+use crate::members::name_start;
 use crate::open::OpenDocument;
+use crate::show::ShowFeatures;
 use crate::stop::{StopRule, Verdict, inside_prose, judge, statement_context};
 
 /// Pieces a completion may have at most.
@@ -123,6 +129,8 @@ pub struct Completion {
     pub insert: String,
     /// Probability that all of it is right.
     pub confidence: f32,
+    /// How often completions like it are right, by the model's rule of showing; `None` without a rule, or for nothing.
+    pub worth: Option<f32>,
     /// What each part of the mixture added.
     pub contributions: Vec<PartShare>,
     /// The pieces, those of the healed word first.
@@ -144,6 +152,7 @@ impl Completion {
         Self {
             insert: String::new(),
             confidence: 0.0,
+            worth: None,
             contributions: Vec::new(),
             tokens: Vec::new(),
             n_healed: 0,
@@ -221,10 +230,14 @@ impl Assistant {
             };
             return Ok(Completion::nothing(StopReason::Prose, timings));
         }
+        if let Some(completion) = self.handler(request, prefix, suffix, document.crlf) {
+            return Ok(completion);
+        }
         let healed = unfinished_word(prefix);
         let read = &prefix[..prefix.len() - healed.len()];
         let (predictor, reused) = open.prepare(self, request, read, suffix)?;
         let read_by_network = predictor.take_profile().blocks;
+        let members = self.open_members(request, prefix, read, suffix);
         let mut timings = Timings {
             prepare: started.elapsed().saturating_sub(read_by_network),
             prefill: read_by_network,
@@ -248,6 +261,7 @@ impl Assistant {
             banned: &NEVER,
             guesses: GUESSES,
             allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
+            names: members.as_ref().map(|find| find as Names<'_>),
             stop: &|ids| {
                 write.verdict(ids).is_some()
                     || write.text(ids).get(healed.len()..).is_some_and(watch)
@@ -258,6 +272,11 @@ impl Assistant {
         timings.decode = started.elapsed();
         open.rest()?;
         let mut completion = write.completion(&generated.steps, generated.finish);
+        if let Some(rule) = self.show_rule().filter(|_| !completion.insert.is_empty()) {
+            let line = prefix.rfind('\n').map_or(prefix, |end| &prefix[end + 1..]);
+            let features = ShowFeatures::new(&completion, line);
+            completion.worth = Some(rule.probability(&features));
+        }
         if document.crlf {
             completion.insert = completion.insert.replace('\n', "\r\n");
         }
@@ -265,6 +284,84 @@ impl Assistant {
         completion.n_read = reused.read;
         completion.timings = timings;
         Ok(completion)
+    }
+
+    /// The skeleton of a handler that the form names and the module lacks, at a place where a method may begin.
+    fn handler(
+        &self,
+        request: &CompleteRequest,
+        prefix: &str,
+        suffix: &str,
+        crlf: bool,
+    ) -> Option<Completion> {
+        let metadata = self.memory().metadata()?;
+        let insert = skeleton(metadata, &request.path, prefix, suffix)?;
+        let insert = match request.stop {
+            StopRule::Block | StopRule::Text => insert,
+            // Asked for a line or a statement, the header is the answer.
+            StopRule::Line | StopRule::Statement => insert.lines().next()?.to_owned(),
+        };
+        let insert = if crlf {
+            insert.replace('\n', "\r\n")
+        } else {
+            insert
+        };
+        if insert.is_empty() {
+            return None;
+        }
+        Some(Completion {
+            insert,
+            confidence: 1.0,
+            worth: self.show_rule().map(|_| 1.0),
+            contributions: vec![PartShare {
+                part: "names".to_owned(),
+                share: 1.0,
+            }],
+            ..Completion::nothing(StopReason::Rule, Timings::default())
+        })
+    }
+
+    /// What finds the names that metadata offers after generated pieces, for a document whose network reads `read` of `prefix`.
+    fn open_members(
+        &self,
+        request: &CompleteRequest,
+        prefix: &str,
+        read: &str,
+        suffix: &str,
+    ) -> Option<impl Fn(&[u32]) -> Option<CandidatePlace>> {
+        let shown = if request.use_suffix { suffix } else { "" };
+        let members = self.members(self.memory().metadata(), &request.path, shown)?;
+        let tokenizer = self.tokenizer().clone();
+        let typed_start = name_start(prefix, prefix.len());
+        let typed = prefix[typed_start..].to_owned();
+        let n_read = read.len();
+        let state = RefCell::new((members, read.to_owned()));
+        Some(move |ids: &[u32]| {
+            let (members, text) = &mut *state.borrow_mut();
+            text.truncate(n_read);
+            let bytes = tokenizer.decode(ids);
+            // Half a character ends no name that could be followed.
+            text.push_str(std::str::from_utf8(&bytes).ok()?);
+            let start = name_start(text, text.len());
+            let typed = if start == typed_start {
+                typed.as_str()
+            } else {
+                ""
+            };
+            let member = members.member(text, text.len(), typed)?;
+            let mut pieces = Vec::new();
+            let mut at = n_read;
+            if start < n_read {
+                pieces = tokenizer.encode(&text[start..n_read]);
+            }
+            for &id in ids {
+                if at >= start {
+                    pieces.push(id);
+                }
+                at += tokenizer.piece(id).len();
+            }
+            CandidatePlace::new(&member.names, &pieces)
+        })
     }
 
     /// What the project has taught the exits, for a file.
@@ -391,6 +488,7 @@ impl Writing<'_> {
         Completion {
             insert: text[self.healed.len()..keep].to_owned(),
             confidence: steps.iter().map(|step| step.confidence).product(),
+            worth: None,
             contributions: contributions(steps),
             tokens: steps
                 .iter()

@@ -7,6 +7,7 @@ use nestor_bsl::pieces::TokenizerError;
 use nestor_cache::CacheError;
 use nestor_engine::EngineError;
 use nestor_memory::MemoryError;
+use nestor_metadata::IndexError;
 use thiserror::Error;
 
 /// An error of the assistant. Broken source code is none: it is completed as it stands.
@@ -22,6 +23,22 @@ pub enum AssistError {
     /// A project on disk that cannot be used.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// A project's metadata index that is damaged or of another format.
+    #[error("{path}: {source}")]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: IndexError,
+    },
+    /// A project's metadata index that the system does not let us read.
+    #[error("{path}: {source}")]
+    MetadataFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A `tokenizer.json` that cannot be used.
     #[error("{path}: {source}")]
     Tokenizer {

@@ -155,7 +155,7 @@ fn fit_all(
 }
 
 /// Names and exits of the gates to fit, one for each set of exits.
-fn wanted_gates(stages: usize) -> Vec<(&'static str, Vec<usize>)> {
+pub(crate) fn wanted_gates(stages: usize) -> Vec<(&'static str, Vec<usize>)> {
     let mut wanted: Vec<(&'static str, Vec<usize>)> = Vec::new();
     for (name, _) in GATE_SETS {
         if let Some(exits) = exits_of(name, stages)
@@ -291,7 +291,7 @@ fn collect_taught(
 }
 
 /// Places of code that the model was not trained on.
-fn own_places(assistant: &Assistant, stream: &FileStream) -> Vec<usize> {
+pub(crate) fn own_places(assistant: &Assistant, stream: &FileStream) -> Vec<usize> {
     let known: Vec<_> = methods(stream.text())
         .into_iter()
         .map(|method| method.span)

@@ -7,19 +7,24 @@
 
 pub mod assistant;
 pub mod canary;
+pub mod candidate_gates;
 pub mod complete;
 pub mod document;
 pub mod error;
 pub mod filter;
 pub mod gates;
+mod handlers;
 pub mod healing;
 pub mod lookahead;
+pub mod members;
 pub mod memory;
+pub mod metadata;
 pub mod mixture;
 pub mod open;
 pub mod paths;
 pub mod probe;
 pub mod project;
+pub mod show;
 pub mod stop;
 pub mod stream;
 pub mod teach;
@@ -32,6 +37,7 @@ pub use error::AssistError;
 pub use filter::{Reason, Teaches, Verdict};
 pub use memory::ProjectMemory;
 // What the servers need to name positions and projects; they use no crate below this one.
+pub use metadata::{GrowingMetadata, MetadataFile, MetadataIndex};
 pub use nestor_bsl::position::{ByteOffset, Line, LineIndex, Utf16Col};
 pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
 pub use nestor_engine::{
@@ -45,6 +51,7 @@ pub use nestor_memory::{
 pub use open::{OpenDocument, OpenDocuments};
 pub use probe::ExitLosses;
 pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport};
+pub use show::{ShowFeatures, ShowRule};
 pub use stop::StopRule;
 pub use teach::{TeachProgress, TeachReport};
 pub use typed::RowHits;

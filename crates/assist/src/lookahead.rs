@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use nestor_cache::NestPrediction;
+use nestor_cache::{CandidatePlace, NestPrediction};
 use nestor_engine::Session;
 use rayon::prelude::*;
 
 use crate::error::AssistError;
+use crate::members::Member;
 use crate::mixture::{Mixer, RowGate, Scene};
 use crate::stream::{Cursor, FileStream, Stream, View, ViewExits};
 
@@ -20,6 +21,8 @@ pub struct Lookahead<'a> {
     views: &'a [View],
     before: &'a [u32],
     base: &'a Cursor,
+    /// Names that the metadata offers at the place, by view.
+    members: Vec<Option<(Member, Option<CandidatePlace>)>>,
     nodes: HashMap<Vec<u32>, Node>,
 }
 
@@ -37,14 +40,22 @@ impl<'a> Lookahead<'a> {
         file: &'a FileStream,
         base: &'a Cursor,
         views: &'a [View],
+        members: Vec<Option<(Member, Option<CandidatePlace>)>>,
     ) -> Self {
         Self {
             stream,
             views,
             before: file.before(base.place),
             base,
+            members,
             nodes: HashMap::new(),
         }
+    }
+
+    /// The names that the metadata offers for the name around the place, in a view that knows it.
+    #[must_use]
+    pub fn member(&self, view_idx: usize) -> Option<&Member> {
+        self.members[view_idx].as_ref().map(|member| &member.0)
     }
 
     /// The mixture of a row (by index, for the memo) in a view after `pieces`.
@@ -70,11 +81,15 @@ impl<'a> Lookahead<'a> {
         let row = &rows[row_idx];
         let mut out = vec![0.0; node.exits.vocab()];
         let exits = node.exits.of(view_idx);
+        let candidates = self.members[view_idx]
+            .as_ref()
+            .and_then(|member| member.1.as_ref()?.after(pieces));
         let scene = Scene {
             exits: &exits.at(0),
             nearest: exits.nearest(0),
             nests: &node.nests[view_idx],
             slot,
+            candidates: candidates.as_ref(),
         };
         Mixer::default().mix(row, &scene, &mut out)?;
         let mixed: Arc<[f32]> = out.into();

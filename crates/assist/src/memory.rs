@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nestor_cache::{CorpusNgram, NestedCache};
 use nestor_engine::LevelMemories;
 use nestor_memory::{ProjectCounts, strand_of};
+use nestor_metadata::Metadata;
 
 use crate::document::module_folder;
 use crate::error::AssistError;
@@ -25,6 +26,7 @@ pub struct ProjectMemory {
     roots: BTreeSet<String>,
     /// Paths of a vendor's code.
     vendor: HashSet<String>,
+    metadata: Option<Arc<Metadata>>,
     revision: u64,
 }
 
@@ -44,6 +46,7 @@ impl From<ProjectCounts> for ProjectMemory {
             roots: BTreeSet::new(),
             vendor: HashSet::new(),
             revision: next_revision(),
+            metadata: None,
         }
     }
 }
@@ -125,6 +128,17 @@ impl ProjectMemory {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// What the project's configurations say, where it is known.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Arc<Metadata>> {
+        self.metadata.as_ref()
+    }
+
+    /// Puts what the project's configurations say to use, or takes it away.
+    pub fn set_metadata(&mut self, metadata: Option<Arc<Metadata>>) {
+        self.metadata = metadata;
     }
 
     /// Files learned.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use nestor_bsl::pieces::{Tokenizer, WhiteSpaceClass};
 use nestor_cache::{
-    CacheError, ExitDistribution, GATE_SETS, Gate, GateSet, MEMORY_GATE_SETS, NESTS, Nest,
-    NestPrediction, component_names, feature_count, gate_features, memory_component_names, mix,
+    CacheError, CandidateMixer, CandidatePlace, ExitDistribution, GATE_SETS, Gate, GateSet,
+    MEMORY_GATE_SETS, NESTS, Nest, NestPrediction, check_candidate_gate, component_names,
+    feature_count, gate_features, memory_component_names, mix,
 };
 use serde::{Deserialize, Serialize};
 
@@ -161,6 +162,8 @@ pub struct Scene<'a> {
     pub nests: &'a NestPrediction,
     /// What the gates are told about the place.
     pub slot: u8,
+    /// Names that the metadata offers here.
+    pub candidates: Option<&'a CandidatePlace>,
 }
 
 impl<'a> Scene<'a> {
@@ -180,6 +183,7 @@ impl<'a> Scene<'a> {
 pub struct Mixer {
     features: Vec<f32>,
     weights: Vec<f32>,
+    candidates: CandidateMixer,
 }
 
 impl Mixer {
@@ -217,6 +221,10 @@ impl Mixer {
             .chain(NESTS.iter().map(|nest| scene.nests.probabilities(*nest)))
             .collect();
         mix(&components, &self.weights, out);
+        if let (Some(place), Some(gate)) = (scene.candidates, &row.candidate_gate) {
+            self.candidates.read(place, out);
+            self.candidates.blend(gate, out)?;
+        }
         Ok(())
     }
 }
@@ -252,8 +260,29 @@ pub fn rows_of_model(gates: Option<&GateSet>, stages: usize) -> Result<Vec<RowGa
                 row,
                 gate: gate.cloned(),
                 memory_gate: memory_gate.cloned(),
+                candidate_gate: None,
                 exits,
             })
+        })
+        .collect()
+}
+
+/// Gives each row its gate of candidates, where the set has one.
+///
+/// # Errors
+/// [`CacheError::Gate`] naming a gate that was not fitted for candidates.
+pub fn with_candidate_gates(
+    rows: Vec<RowGate>,
+    gates: Option<&GateSet>,
+) -> Result<Vec<RowGate>, CacheError> {
+    rows.into_iter()
+        .map(|mut row| {
+            let name = row.row.gate_name();
+            row.candidate_gate = gates.and_then(|gates| gates.gates.get(name)).cloned();
+            if let Some(gate) = &row.candidate_gate {
+                check_candidate_gate(name, gate)?;
+            }
+            Ok(row)
         })
         .collect()
 }
@@ -283,6 +312,8 @@ pub struct RowGate {
     pub gate: Option<Gate>,
     /// Its gate where memories are at work, if it was fitted.
     pub memory_gate: Option<Gate>,
+    /// What weighs the names of the metadata against everything else; without it they are not heard.
+    pub candidate_gate: Option<Gate>,
     /// The exits it mixes, 1 is the first.
     pub exits: Vec<usize>,
 }

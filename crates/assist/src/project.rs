@@ -21,6 +21,7 @@ use crate::error::AssistError;
 use crate::filter::copies::{self, Copies};
 use crate::filter::{Reason, Teaches, Verdict, judge_alone, judge_version};
 use crate::memory::ProjectMemory;
+use crate::metadata::MetadataIndex;
 use crate::teach::opening_and_text;
 
 /// Versions of a file within this time are counted together, in seconds: a day.
@@ -95,6 +96,7 @@ impl Assistant {
         let corpus = self.corpus().cloned();
         let counts = store.load_counts(corpus, &module_folder, threads, progress)?;
         let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
+        let metadata = MetadataIndex::open(store)?;
         let mut memory = ProjectMemory::from(counts);
         memory.set_levels(levels.map(|levels| levels.memories));
         let vendor = store.files().filter(|(_, file)| file.vendor);
@@ -102,6 +104,7 @@ impl Assistant {
             store.roots().map(|root| root.name.clone()).collect(),
             vendor.map(|(path, _)| path.to_owned()).collect(),
         );
+        memory.set_metadata(metadata.map(|index| index.link().0));
         self.set_memory(memory);
         Ok(())
     }

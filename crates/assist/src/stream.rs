@@ -11,13 +11,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use nestor_bsl::pieces::Tokenizer;
-use nestor_cache::{ExitDistribution, NestPrediction, NestedCache, Summary, summarise};
+use nestor_cache::{
+    CandidatePlace, ExitDistribution, NestPrediction, NestedCache, Summary, summarise,
+};
 use nestor_engine::{DocumentReader, LevelMemories, Model, Session};
 use rayon::prelude::*;
 
 use crate::document::{Borders, MIN_CONTEXT, file_pieces, opening_pieces};
 use crate::error::AssistError;
 use crate::lookahead::Lookahead;
+use crate::members::{Member, MemberReader, name_start};
 use crate::mixture::{Scene, SlotTable};
 
 /// Places whose distributions are computed together.
@@ -96,6 +99,12 @@ impl FileStream {
         &self.tokens[..self.n_opening + place]
     }
 
+    /// The byte at which the piece of a place begins.
+    pub(crate) fn byte(&self, place: usize) -> usize {
+        let start = self.starts.get(place);
+        start.map_or(self.text.len(), |start| *start)
+    }
+
     /// The place where the context of `place` starts.
     fn anchor(&self, place: usize) -> usize {
         let cursor = self
@@ -116,6 +125,7 @@ pub struct View {
     learns_file: bool,
     n_learned: usize,
     pub(crate) levels: Option<Levels>,
+    members: Option<MemberReader>,
 }
 
 /// A project's memories, which the open file teaches chunk by chunk.
@@ -169,7 +179,33 @@ impl View {
             learns_file,
             n_learned: 0,
             levels: None,
+            members: None,
         }
+    }
+
+    /// The same view with the names that the metadata offers.
+    #[must_use]
+    pub fn with_members(mut self, members: Option<MemberReader>) -> Self {
+        self.members = members;
+        self
+    }
+
+    /// The names that can stand at a place, and the place in them.
+    pub(crate) fn member(
+        &mut self,
+        file: &FileStream,
+        place: usize,
+    ) -> Option<(Member, Option<CandidatePlace>)> {
+        let members = self.members.as_mut()?;
+        let at = file.byte(place);
+        let member = members.member(&file.text, at, "")?;
+        let first = file.starts.partition_point(|start| *start < member.start);
+        // The names begin where a piece does; else they cannot be followed piece by piece.
+        let begins = file.byte(first) == name_start(&file.text, at);
+        let found = begins
+            .then(|| CandidatePlace::new(&member.names, file.text_tokens(first..place)))
+            .flatten();
+        Some((member, found))
     }
 
     /// The same view with a fork of a project's memories, which the file teaches up to each place.
@@ -206,6 +242,10 @@ pub struct Moment<'a> {
     pub nests: &'a NestPrediction,
     /// What the gates are told about the place.
     pub slot: u8,
+    /// The names that the metadata offers for the name around the place, in a view that knows it.
+    pub member: Option<&'a Member>,
+    /// The place in them; `None` where no name begins as the text does.
+    pub candidates: Option<&'a CandidatePlace>,
 }
 
 impl Moment<'_> {
@@ -217,6 +257,7 @@ impl Moment<'_> {
             nearest: self.nearest,
             nests: self.nests,
             slot: self.slot,
+            candidates: self.candidates,
         }
     }
 }
@@ -271,7 +312,9 @@ impl<'a> Stream<'a> {
                     view.learn_to(file.before(place))?;
                 }
                 self.teach_levels(file, views, place)?;
-                let mut lookahead = Lookahead::new(self, file, &at, views);
+                let members = views.iter_mut().map(|view| view.member(file, place));
+                let members = members.collect();
+                let mut lookahead = Lookahead::new(self, file, &at, views, members);
                 walked.ranks.push(rank(place, &mut lookahead)?);
             }
             // A batch lies within a chunk of the memories: what they learn there is used from the next one on.
@@ -328,6 +371,10 @@ impl<'a> Stream<'a> {
         self.teach_levels(file, views, places[0])?;
         let rows = cursor.rows_of(file, places)?;
         let exits = ViewExits::new(&cursor.session, &rows, views)?;
+        let members: Vec<Vec<Option<(Member, Option<CandidatePlace>)>>> = views
+            .par_iter_mut()
+            .map(|view| places.iter().map(|at| view.member(file, *at)).collect())
+            .collect();
         let nests: Vec<Vec<NestPrediction>> = views
             .par_iter_mut()
             .map(|view| {
@@ -353,6 +400,7 @@ impl<'a> Stream<'a> {
                     .enumerate()
                     .map(|(view_idx, nests)| {
                         let exits = exits.of(view_idx);
+                        let member = members[view_idx][idx].as_ref();
                         visit(&Moment {
                             place: *place,
                             view_idx,
@@ -360,6 +408,8 @@ impl<'a> Stream<'a> {
                             nearest: exits.nearest(idx),
                             nests: &nests[idx],
                             slot: self.slots.after(last),
+                            member: member.map(|member| &member.0),
+                            candidates: member.and_then(|member| member.1.as_ref()),
                         })
                     })
                     .collect::<Result<_, AssistError>>()

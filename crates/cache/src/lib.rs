@@ -4,6 +4,7 @@
 //! each backing off into the next outer one. [`Gate`] turns [`features`] into weights, [`mix()`] mixes. Used by `engine`,
 //! `assist`, `eval` and `memory`; must not know text, tokenizers or networks.
 
+mod candidates;
 mod chain;
 pub mod corpus_build;
 mod corpus_format;
@@ -26,6 +27,10 @@ mod subtraction;
 mod summary;
 pub mod trie;
 
+pub use candidates::{
+    CANDIDATE_COMPONENTS, CANDIDATE_FEATURES, CandidateMixer, CandidateNames, CandidatePlace,
+    check_candidate_gate,
+};
 pub use corpus_build::{CorpusBuildOptions, CorpusBuilder};
 pub use corpus_ngram::{CorpusNgram, MAX_CORPUS_CONTEXT};
 pub use error::CacheError;

@@ -21,6 +21,8 @@ struct TrieNode {
     children: BTreeMap<u32, u32>,
     /// Weight of all candidates through this node, itself included.
     weight: f32,
+    /// Their number, equal ones each for itself.
+    count: usize,
 }
 
 impl CandidateTrie {
@@ -34,6 +36,7 @@ impl CandidateTrie {
             }
             let mut at = 0;
             nodes[at].weight += weight;
+            nodes[at].count += 1;
             for &piece in pieces {
                 let fresh = nodes.len() as u32;
                 let child = *nodes[at].children.entry(piece).or_insert(fresh);
@@ -42,6 +45,7 @@ impl CandidateTrie {
                 }
                 at = child as usize;
                 nodes[at].weight += weight;
+                nodes[at].count += 1;
             }
         }
         Self { nodes }
@@ -71,6 +75,11 @@ impl CandidateTrie {
         pieces
             .iter()
             .try_fold(self.root(), |node, &piece| self.child(node, piece))
+    }
+
+    /// How many candidates go through `node`.
+    pub fn count(&self, node: NodeId) -> usize {
+        self.nodes[node.0 as usize].count
     }
 
     /// Share of the candidates through `node` that end there: between 0 and 1, 1 in an empty trie.

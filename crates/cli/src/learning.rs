@@ -5,7 +5,7 @@
 use crate::explain;
 use crate::failure::Outcome;
 use crate::terminal::Terminal;
-use nestor_assist::{AssistError, Assistant, LearnFile};
+use nestor_assist::{AssistError, Assistant, LearnFile, MetadataFile, MetadataIndex};
 use nestor_corpus::{Source, source};
 use nestor_eval::own_code::ProjectFile;
 use serde::Serialize;
@@ -142,6 +142,41 @@ pub fn read_all(path: &Path, terminal: &Terminal) -> Outcome<Vec<ProjectFile>> {
         terminal.note(&messages.with("file-skipped", &values));
     }
     Ok(files)
+}
+
+/// What the XML of the source at `path` says, without its code; paths are those of [`read_all`].
+pub fn read_metadata(path: &Path, terminal: &Terminal) -> Outcome<MetadataIndex> {
+    let messages = &terminal.messages;
+    let source = open(path, terminal)?;
+    let listed = source.metadata_files();
+    let wanted: Vec<usize> = (0..listed.len())
+        .filter(|&file| !listed[file].is_module)
+        .collect();
+    let bar = terminal.bar(wanted.len() as u64, &messages.text("metadata-bar"));
+    let mut index = MetadataIndex::new();
+    let skipped = source.read_metadata(&wanted, &mut |batch| {
+        bar.inc(batch.len() as u64);
+        let files = batch.into_iter().map(|read| MetadataFile {
+            path: listed[read.file].path.to_owned(),
+            bytes: read.bytes,
+        });
+        index.read(&files.collect::<Vec<_>>());
+    });
+    bar.finish_and_clear();
+    let skipped = skipped.map_err(|error| explain::corpus(messages, &error))?;
+    note_skipped(&skipped, terminal);
+    Ok(index)
+}
+
+/// Tells which files were left out.
+pub fn note_skipped(skipped: &[source::Skipped], terminal: &Terminal) {
+    for skipped in skipped {
+        let values = [
+            ("path", skipped.path.as_str().into()),
+            ("reason", skipped.reason.as_str().into()),
+        ];
+        terminal.note(&terminal.messages.with("file-skipped", &values));
+    }
 }
 
 /// The sentence that tells what was learned.

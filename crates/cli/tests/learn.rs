@@ -370,3 +370,64 @@ fn a_repository_is_read_by_what_its_commits_change() {
     assert_eq!(place.learn(&[])["total_pieces"], pieces);
     assert_eq!(place.learned().len(), 4);
 }
+
+/// A catalog in Designer's XML.
+fn catalog(path: &'static str, name: &str, attribute: &str) -> TestFile {
+    let text = format!(
+        "<MetaDataObject xmlns=\"http://v8.1c.ru/8.3/MDClasses\" version=\"2.17\"><Catalog><Properties><Name>{name}</Name></Properties>\
+         <ChildObjects><Attribute><Properties><Name>{attribute}</Name></Properties></Attribute></ChildObjects></Catalog></MetaDataObject>"
+    );
+    (path, text)
+}
+
+fn metadata(report: &Value) -> [u64; 5] {
+    ["files", "read", "changed", "removed", "objects"]
+        .map(|field| report["metadata"][field].as_u64().unwrap())
+}
+
+#[test]
+fn metadata_is_kept_beside_the_code_and_only_what_changed_is_read_again() {
+    const GOODS: &str = "Catalogs/Товары.xml";
+    const SHELVES: &str = "Catalogs/Полки.xml";
+    let place = Place::new(&[
+        catalog(GOODS, "Товары", "Цвет"),
+        catalog(SHELVES, "Полки", "Ряд"),
+        module("CommonModules/МОбщий/Ext/Module.bsl"),
+    ]);
+    assert_eq!(metadata(&place.learn(&[])), [3, 3, 3, 0, 2]);
+    assert_eq!(metadata(&place.learn(&[])), [3, 0, 0, 0, 2]);
+    assert_eq!(metadata(&place.learn(&["--full"])), [3, 3, 0, 0, 2]);
+
+    place.write(&[catalog(GOODS, "Товары", "Размер")]);
+    assert_eq!(metadata(&place.learn(&[])), [3, 1, 1, 0, 2]);
+
+    std::fs::remove_file(place.source().join(SHELVES)).unwrap();
+    // The catalog was changed within the last seconds, so it is looked at once more.
+    place.set_age(GOODS, 50);
+    assert_eq!(metadata(&place.learn(&[])), [2, 1, 0, 1, 1]);
+
+    let index = place.memory().join("erp").join("metadata.bin");
+    let holds_goods = || {
+        let projects = Projects::at(place.memory());
+        let store = projects.open(&"erp".parse().unwrap()).unwrap();
+        let index = nestor_assist::MetadataIndex::open(&store).unwrap().unwrap();
+        index.holds("src/Catalogs/Товары.xml")
+    };
+    assert!(holds_goods());
+    let forget = ["project", "forget", "erp", "src/Catalogs", "--json"];
+    let ran = place.run(&forget);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.json()["forgotten"][0]["metadata"], 1);
+    assert!(!holds_goods());
+    // Nothing says in what state the rest was read, and the rest is the same.
+    assert_eq!(metadata(&place.learn(&[])), [2, 2, 1, 0, 1]);
+
+    let mut bytes = std::fs::read(&index).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&index, &bytes).unwrap();
+    let position = format!("{}:1:1", place.source().join(GOODS).display());
+    let ran = place.run(&["--lang=en", "complete", &position, "--project", "erp"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("metadata.bin"), "{}", ran.stderr);
+    assert_eq!(metadata(&place.learn(&[])), [2, 2, 2, 0, 1]);
+}

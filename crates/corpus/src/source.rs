@@ -25,14 +25,18 @@ mod folder;
 mod git;
 mod history;
 mod licence;
+mod metadata;
 mod objects;
 mod origin;
+mod replay;
 mod roots;
 mod support;
 
 pub use changes::{Dumped, FileState, Outcome, SourceState, SourceStates, Stamp};
 pub use container::{ContainerError, form_module};
+pub use metadata::{MetadataBytes, MetadataFile};
 pub use origin::{Origin, OriginReason};
+pub use replay::{Change, Replay, replay};
 pub use roots::{Layout, Root, RootRole};
 pub use support::{Support, SupportError, SupportRule, VendorConfiguration};
 
@@ -163,6 +167,15 @@ pub trait Source: Send + Sync {
     /// For each of some modules, when it was last changed, in seconds since 1970: by the commits of the git repository that it
     /// lies in, else by the file system.
     fn changed_at(&self, modules: &[usize]) -> Vec<Option<i64>>;
+    /// The files that may say something about metadata, modules among them, in the order of their paths' bytes.
+    fn metadata_files(&self) -> Vec<MetadataFile<'_>>;
+    /// Reads some of [`Source::metadata_files`], named by their indexes, some hundred at a time. Files that cannot be read are
+    /// reported.
+    fn read_metadata(
+        &self,
+        files: &[usize],
+        visit: &mut dyn FnMut(Vec<MetadataBytes>),
+    ) -> Result<Vec<Skipped>, CorpusError>;
 }
 
 /// Opens what lies at `path`.
@@ -459,6 +472,18 @@ impl<F: Files> Source for Tree<F> {
             by_git.or_else(by_disk)
         };
         modules.iter().map(of_module).collect()
+    }
+
+    fn metadata_files(&self) -> Vec<MetadataFile<'_>> {
+        metadata::list(&self.files)
+    }
+
+    fn read_metadata(
+        &self,
+        files: &[usize],
+        visit: &mut dyn FnMut(Vec<MetadataBytes>),
+    ) -> Result<Vec<Skipped>, CorpusError> {
+        metadata::read(&self.files, files, visit)
     }
 
     fn read_some(

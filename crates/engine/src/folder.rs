@@ -1,7 +1,7 @@
 //! All of a model folder: the model, the gates, the corpus' counts and the methods it was trained on.
 
 use crate::{EngineError, Model, Precision};
-use nestor_cache::{CorpusNgram, GateSet, LongContexts, NestedCache};
+use nestor_cache::{CorpusNgram, GateSet, LongContexts, NestedCache, check_candidate_gate};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ pub struct ModelFolder {
     pub model: Arc<Model>,
     /// `gate.json`
     pub gates: Option<Arc<GateSet>>,
+    /// `candidates.json`: what weighs the names that metadata offers, by the names of the gates of `gate.json`
+    pub candidate_gates: Option<Arc<GateSet>>,
     /// `ngram.bin`, with `contexts.bin` over it
     pub corpus: Option<Arc<CorpusNgram>>,
     /// `methods.bin`: hashes of the methods of the training rows, rising.
@@ -34,6 +36,13 @@ impl ModelFolder {
     pub fn open_as(dir: &Path, precision: Option<Precision>) -> Result<Self, EngineError> {
         let model = Model::load_as(dir, precision)?;
         let gates = present(dir, "gate.json", |path| Ok(GateSet::load(path)?))?;
+        let candidate_gates = present(dir, "candidates.json", |path| {
+            let gates = GateSet::load(path)?;
+            for (name, gate) in &gates.gates {
+                check_candidate_gate(name, gate)?;
+            }
+            Ok(gates)
+        })?;
         let vocab = model.config().vocab;
         let corpus = present(dir, "ngram.bin", |path| Ok(CorpusNgram::load(path)?))?;
         let long = present(dir, "contexts.bin", |path| Ok(LongContexts::load(path)?))?;
@@ -56,6 +65,7 @@ impl ModelFolder {
         Ok(Self {
             model,
             gates: gates.map(Arc::new),
+            candidate_gates: candidate_gates.map(Arc::new),
             corpus: corpus.map(Arc::new),
             method_hashes: method_hashes.into(),
         })

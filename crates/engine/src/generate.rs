@@ -6,12 +6,16 @@ use crate::mixture::{Contribution, Mixed};
 use crate::predictor::{Clock, Profile};
 use crate::sampling::Sampling;
 use crate::{EngineError, Predictor};
+use nestor_cache::CandidatePlace;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::time::Duration;
 
 /// The tokens that may follow those generated so far; `None` where every token may.
 pub type Allowed<'a> = &'a dyn Fn(&[u32]) -> Option<Vec<u32>>;
+
+/// The names that metadata offers after the tokens generated so far.
+pub type Names<'a> = &'a dyn Fn(&[u32]) -> Option<CandidatePlace>;
 
 /// What to generate and where to end. Callbacks see the tokens generated so far.
 #[derive(Clone, Copy)]
@@ -26,6 +30,8 @@ pub struct GenerateRequest<'a> {
     pub allowed: Option<Allowed<'a>>,
     /// Tokens that may be guessed from the counts and read ahead of each token; what is generated does not depend on it.
     pub guesses: usize,
+    /// Asked before every token; without it the predictor's own candidates stand for the first token.
+    pub names: Option<Names<'a>>,
     /// Asked after every token: whether to end here. The last token is kept.
     pub stop: &'a dyn Fn(&[u32]) -> bool,
     /// Asked before every token: whether nobody waits for the answer any more.
@@ -41,6 +47,7 @@ impl Default for GenerateRequest<'_> {
             banned: &[],
             allowed: None,
             guesses: 0,
+            names: None,
             stop: &|_| false,
             cancelled: &|| false,
         }
@@ -129,6 +136,11 @@ impl Predictor {
             }
             if tokens.len() >= request.max_tokens {
                 break Finish::MaxTokens;
+            }
+            if let Some(names) = request.names {
+                fork.set_candidates(names(&tokens));
+            } else if !tokens.is_empty() {
+                fork.set_candidates(None);
             }
             let mixed = fork.distribution()?;
             let mut clock = Clock::start();

@@ -21,7 +21,7 @@ pub use beam::{Beam, BeamRequest};
 pub use config::{FORMAT_VERSION, Manifest, NetworkConfig, Quantisation};
 pub use error::EngineError;
 pub use folder::ModelFolder;
-pub use generate::{Allowed, Finish, GenerateRequest, Generated, Step};
+pub use generate::{Allowed, Finish, GenerateRequest, Generated, Names, Step};
 pub use learn::{
     Band, DeltaRow, Document, DocumentReader, Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig,
     ExitMlpStep, Learned, LevelMemories, LevelMemoriesConfig, LevelsOutline, MemoryParts, MlpBatch,

@@ -1,7 +1,9 @@
 //! Which predictions are mixed, and what a mixture knows about its parts.
 
 use crate::EngineError;
-use nestor_cache::{Gate, GateSet, component_names, feature_count, memory_component_names};
+use nestor_cache::{
+    Gate, GateSet, check_candidate_gate, component_names, feature_count, memory_component_names,
+};
 use std::fmt;
 use std::sync::Arc;
 
@@ -69,6 +71,8 @@ pub enum Component {
     Project,
     /// Counts of the open file, backing off into its folder, the project and the corpus.
     File,
+    /// Names that the metadata offers.
+    Names,
 }
 
 impl fmt::Display for Component {
@@ -79,6 +83,7 @@ impl fmt::Display for Component {
             Self::Corpus => f.write_str("corpus"),
             Self::Project => f.write_str("project"),
             Self::File => f.write_str("file"),
+            Self::Names => f.write_str("names"),
         }
     }
 }
@@ -89,6 +94,7 @@ pub struct Mixture {
     levels: Vec<usize>,
     gate: Option<Arc<Gate>>,
     memory_gate: Option<Arc<Gate>>,
+    candidate_gate: Option<Arc<Gate>>,
     slots: Option<Arc<[u8]>>,
 }
 
@@ -114,6 +120,7 @@ impl Mixture {
             levels: levels.to_vec(),
             gate,
             memory_gate: None,
+            candidate_gate: None,
             slots: None,
         })
     }
@@ -133,6 +140,16 @@ impl Mixture {
             });
         }
         self.memory_gate = Some(gate);
+        Ok(self)
+    }
+
+    /// Adds what weighs the names that metadata offers against everything else; without it they are not heard.
+    ///
+    /// # Errors
+    /// [`EngineError::Cache`] for a gate that was not fitted for candidates.
+    pub fn with_candidate_gate(mut self, gate: Arc<Gate>) -> Result<Self, EngineError> {
+        check_candidate_gate("candidates", &gate)?;
+        self.candidate_gate = Some(gate);
         Ok(self)
     }
 
@@ -176,6 +193,10 @@ impl Mixture {
 
     pub(crate) fn gate(&self) -> Option<&Gate> {
         self.gate.as_deref()
+    }
+
+    pub(crate) fn candidate_gate(&self) -> Option<&Gate> {
+        self.candidate_gate.as_deref()
     }
 
     pub(crate) fn memory_gate(&self) -> Option<&Gate> {

@@ -6,8 +6,8 @@
 use crate::mixture::{Component, ExitSummary, Mixed, Mixture, Part, Speed};
 use crate::{EngineError, ExitStates, LevelMemories, Model, Session};
 use nestor_cache::{
-    ExitDistribution, Gate, GateSet, NESTS, Nest, NestPrediction, NestedCache, Summary,
-    gate_features, summarise,
+    CandidateMixer, CandidatePlace, ExitDistribution, Gate, GateSet, NESTS, Nest, NestPrediction,
+    NestedCache, Summary, gate_features, summarise,
 };
 use nestor_kernels::{add_scaled, softmax_in_place};
 use std::collections::VecDeque;
@@ -25,6 +25,8 @@ pub struct Predictor {
     mixture: Mixture,
     cache: Option<Arc<NestedCache>>,
     memories: Option<Arc<LevelMemories>>,
+    /// Names that can stand where the document ends.
+    candidates: Option<CandidatePlace>,
     /// All tokens seen; the cache looks back into them.
     context: Vec<u32>,
     /// The last token's row of every exit.
@@ -139,6 +141,7 @@ impl Predictor {
             mixture,
             cache: None,
             memories: None,
+            candidates: None,
             context: Vec::new(),
             rows: Vec::new(),
             recent: None,
@@ -264,6 +267,16 @@ impl Predictor {
         self.memories = memories;
         self.ready = None;
         self.mixed = None;
+    }
+
+    /// The names that can stand where the document ends, or nothing; they are heard where the mixture has a gate for them. Whoever
+    /// takes in a token says anew what can stand behind it.
+    pub fn set_candidates(&mut self, candidates: Option<CandidatePlace>) {
+        // Most places have none before and after.
+        if self.candidates.is_some() || candidates.is_some() {
+            self.candidates = candidates;
+            self.mixed = None;
+        }
     }
 
     /// The cache.
@@ -638,6 +651,9 @@ impl Predictor {
             add_scaled(&mut mixed.probs, weight, &part.probs);
         }
         clock.lap(&mut profile.gate);
+        if let (Some(place), Some(gate)) = (&self.candidates, self.mixture.candidate_gate()) {
+            add_names(place, gate, &mut mixed)?;
+        }
         Ok(mixed)
     }
 
@@ -750,6 +766,30 @@ impl Clock {
         *sum += now - self.0;
         self.0 = now;
     }
+}
+
+/// Mixes in the names of a place; what they add is one part more.
+fn add_names(place: &CandidatePlace, gate: &Gate, mixed: &mut Mixed) -> Result<(), EngineError> {
+    let mut mixer = CandidateMixer::default();
+    let base = mixed.probs.clone();
+    mixer.read(place, &base);
+    let [rest, ..] = mixer.blend(gate, &mut mixed.probs)?;
+    for part in &mut mixed.parts {
+        part.weight *= rest;
+    }
+    let names = 1.0 - rest;
+    let of_names = |(p, base): (&f32, &f32)| (p - rest * base).max(0.0) / names;
+    let probs = if names > 0.0 {
+        mixed.probs.iter().zip(&base).map(of_names).collect()
+    } else {
+        base
+    };
+    mixed.parts.push(Part {
+        component: Component::Names,
+        weight: names,
+        probs,
+    });
+    Ok(())
 }
 
 fn deepest_alone(exits: usize, parts: usize) -> Vec<f32> {

@@ -4,13 +4,16 @@
 //! within a file are answered in parallel.
 
 use nestor_assist::lookahead::Lookahead;
-use nestor_assist::mixture::{Mixer, RowGate};
+use nestor_assist::mixture::{LevelRow, Mixer, RowGate};
 use nestor_assist::stream::{FileStream, Moment, View};
-use nestor_assist::{AssistError, Assistant, ProjectMemory};
+use nestor_assist::{AssistError, Assistant, GrowingMetadata, MetadataIndex, ProjectMemory};
+use nestor_bsl::code_tokens::TokenClass;
+use nestor_bsl::lexer::is_name_char;
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use crate::beam::ranking;
+use crate::decode::{CodeNames, decoded};
 use crate::error::EvalError;
 use crate::evaluate::{EvalConfig, Source};
 use crate::own_code::{OwnCode, Plan, ProjectFile};
@@ -19,7 +22,7 @@ use crate::rounds::Round;
 use crate::strict::{
     Answer, Masks, Position, TokenQuestion, TokenText, answer, positions, questions, verdict,
 };
-use crate::tally::{Rank, Tally};
+use crate::tally::{Known, Rank, Spoken, Tally};
 
 /// Questions that are answered in one walk: bounds the memory for answers.
 const QUESTIONS_AT_ONCE: usize = 4096;
@@ -30,6 +33,7 @@ const FILES_AT_ONCE: usize = 256;
 /// The model, asked.
 pub(crate) struct Asked<'a> {
     pub(crate) assistant: &'a Assistant,
+    pub(crate) metadata: Option<&'a MetadataIndex>,
     pub(crate) rows: Vec<RowGate>,
     pub(crate) masks: Masks,
     pub(crate) config: &'a EvalConfig,
@@ -54,8 +58,17 @@ impl Asked<'_> {
             if let Some(config) = self.config.levels {
                 memory.set_levels(Some(self.assistant.empty_levels(config)?));
             }
+            let mut facts = self.metadata.filter(|_| learns).map(|index| Facts {
+                metadata: GrowingMetadata::new(index.clone()),
+                code: CodeNames::default(),
+            });
             if learns {
                 self.learn_files(source, &round.learn, &mut memory)?;
+                if let Some(facts) = &mut facts {
+                    for &file in &round.learn {
+                        facts.learn(&source.files[file]);
+                    }
+                }
             }
             for &file_idx in &round.score {
                 let file = &source.files[file_idx];
@@ -76,13 +89,14 @@ impl Asked<'_> {
                     stream.pieces(),
                     &self.masks,
                 );
+                let mut views = self.views(&file.path, &memory, facts.as_mut())?;
                 let exam = Exam {
                     stream: &stream,
                     code: &code,
                     asked: &asked,
                     n_before: n_scored,
+                    facts: facts.as_ref(),
                 };
-                let mut views = self.views(&file.path, &memory)?;
                 self.score_file(&exam, &mut views, &mut tallies[file_idx])?;
                 n_scored += n_tokens;
                 if learned_after {
@@ -93,6 +107,9 @@ impl Asked<'_> {
                         }
                     }
                     memory.learn(&file.path, stream.tokens())?;
+                    if let Some(facts) = &mut facts {
+                        facts.learn(file);
+                    }
                 }
                 step(n_tokens);
             }
@@ -135,31 +152,49 @@ impl Asked<'_> {
         tallies: &mut [Tally],
     ) -> Result<(), EvalError> {
         let every = self.config.rank_every;
+        let text = exam.stream.text();
         for (chunk_idx, chunk) in exam.asked.chunks(QUESTIONS_AT_ONCE).enumerate() {
             let first = exam.n_before + (chunk_idx * QUESTIONS_AT_ONCE) as u64;
-            let ranked: Vec<&TokenQuestion> = (first..)
+            let looks: Vec<Look<'_>> = (first..)
                 .zip(chunk)
-                .filter(|(idx, _)| every > 0 && idx % every == every / 2)
-                .map(|(_, question)| question)
+                .map(|(idx, question)| {
+                    let token = &exam.code.tokens[question.token_idx];
+                    Look {
+                        question,
+                        ranks: every > 0 && idx % every == every / 2,
+                        decodes: exam.facts.is_some()
+                            && token.class == TokenClass::Identifier
+                            && text[..token.scored.start].ends_with('.'),
+                    }
+                })
+                .filter(|look| look.ranks || look.decodes)
                 .collect();
-            let answers = self.ask(exam, views, chunk, &ranked)?;
+            let answers = self.ask(exam, views, chunk, &looks)?;
             for question in chunk {
-                let rank_idx = ranked
-                    .binary_search_by_key(&question.token_idx, |ranked| ranked.token_idx)
+                let look = looks
+                    .binary_search_by_key(&question.token_idx, |look| look.question.token_idx)
+                    .map(|idx| &answers.looked[idx])
                     .ok();
+                let known = answers.known(question.pieces.start);
                 let token = TokenText {
                     text: exam.stream.text(),
                     token: &exam.code.tokens[question.token_idx],
                     pieces: exam.stream.pieces(),
                 };
                 for (tally_idx, tally) in tallies.iter_mut().enumerate() {
-                    tally.add(&verdict(
+                    let mut verdict = verdict(
                         question,
                         token,
                         self.masks.tokenizer(),
                         |place| answers.at(place, tally_idx),
-                        rank_idx.map(|rank| answers.ranks[rank][tally_idx]),
-                    ));
+                        look.and_then(|look| look.ranks.get(tally_idx).copied()),
+                    );
+                    verdict.known = known;
+                    verdict.spoken = look
+                        .and_then(|look| look.spoken)
+                        .filter(|(of, _)| *of == tally_idx)
+                        .map(|(_, spoken)| spoken);
+                    tally.add(&verdict);
                 }
             }
             answers.count_pieces(tallies);
@@ -167,7 +202,13 @@ impl Asked<'_> {
         Ok(())
     }
 
-    fn views(&self, path: &str, memory: &ProjectMemory) -> Result<Vec<View>, AssistError> {
+    fn views(
+        &self,
+        path: &str,
+        memory: &ProjectMemory,
+        facts: Option<&mut Facts>,
+    ) -> Result<Vec<View>, AssistError> {
+        let metadata = facts.map(|facts| facts.metadata.current());
         self.config
             .adaptations
             .iter()
@@ -176,7 +217,8 @@ impl Asked<'_> {
                     Adaptation::None => View::new(memory.without_project()?, false),
                     Adaptation::File => View::new(memory.without_project()?, true),
                     Adaptation::Dynamic => {
-                        let view = View::new(memory.cache_for(path)?, true);
+                        let members = self.assistant.members(metadata, path, "");
+                        let view = View::new(memory.cache_for(path)?, true).with_members(members);
                         match memory.levels() {
                             Some(levels) => view.with_memories(levels.as_ref().clone()),
                             None => view,
@@ -192,34 +234,58 @@ impl Asked<'_> {
         exam: &Exam<'_>,
         views: &mut [View],
         asked: &[TokenQuestion],
-        ranked: &[&TokenQuestion],
+        looks: &[Look<'_>],
     ) -> Result<Answers, AssistError> {
         let positions = positions(asked, exam.stream.pieces());
         let places: Vec<usize> = positions.iter().map(|item| item.0).collect();
-        let ranked_places: Vec<usize> = ranked.iter().map(|q| q.pieces.start).collect();
+        let looked_places: Vec<usize> = looks
+            .iter()
+            .map(|look| look.question.pieces.start)
+            .collect();
         let n_views = views.len();
         let vocab = self.assistant.model().config().vocab;
-        let mut next_ranked = ranked.iter();
+        let mut next_look = looks.iter();
         let walked = self.assistant.stream().walk(
             exam.stream,
             views,
             &places,
-            &ranked_places,
-            |moment| self.answer(moment, &positions, vocab),
-            |_, lookahead| match next_ranked.next() {
-                Some(question) => self.rank(exam, question, n_views, lookahead),
-                None => Ok(Vec::new()),
+            &looked_places,
+            |moment| {
+                // The mark behind a name is at the name's place too.
+                let start = exam
+                    .stream
+                    .pieces()
+                    .get(moment.place)
+                    .map(|piece| piece.1.start);
+                let member = moment.member.filter(|member| Some(member.start) == start);
+                let known = member.map(|member| {
+                    let rest = &exam.stream.text()[member.start..];
+                    let len = rest.find(|c| !is_name_char(c)).unwrap_or(rest.len());
+                    Known {
+                        offers: member.offers(&rest[..len]),
+                        is_closed: !member.is_open(),
+                    }
+                });
+                Ok((self.answer(moment, &positions, vocab)?, known))
+            },
+            |_, lookahead| match next_look.next() {
+                Some(look) => self.look(exam, look, n_views, lookahead),
+                None => Ok(Looked::default()),
             },
         )?;
-        Ok(Answers {
+        let mut answers = Answers {
             positions,
-            answers: walked
-                .answers
-                .into_iter()
-                .map(|of_views| of_views.into_iter().flatten().collect())
-                .collect(),
-            ranks: walked.ranks,
-        })
+            answers: Vec::with_capacity(walked.answers.len()),
+            known: Vec::with_capacity(walked.answers.len()),
+            looked: walked.ranks,
+        };
+        for of_views in walked.answers {
+            let known = of_views.iter().find_map(|(_, known)| *known);
+            answers.known.push(known);
+            let of_views = of_views.into_iter().flat_map(|(answers, _)| answers);
+            answers.answers.push(of_views.collect());
+        }
+        Ok(answers)
     }
 
     /// The answers of all rows in one view.
@@ -239,6 +305,57 @@ impl Asked<'_> {
                 Ok(answer(&positions[at].1, &probs))
             })
             .collect()
+    }
+
+    /// What is asked of the pieces ahead.
+    fn look(
+        &self,
+        exam: &Exam<'_>,
+        look: &Look<'_>,
+        n_views: usize,
+        lookahead: &mut Lookahead<'_>,
+    ) -> Result<Looked, AssistError> {
+        let ranks = if look.ranks {
+            self.rank(exam, look.question, n_views, lookahead)?
+        } else {
+            Vec::new()
+        };
+        let spoken = match exam.facts.filter(|_| look.decodes) {
+            Some(facts) => self.speak(exam, facts, look.question, lookahead)?,
+            None => None,
+        };
+        Ok(Looked { ranks, spoken })
+    }
+
+    /// The name that the mixture of all exits writes where the metadata knows the receiver, judged; with the index of its tally.
+    fn speak(
+        &self,
+        exam: &Exam<'_>,
+        facts: &Facts,
+        question: &TokenQuestion,
+        lookahead: &mut Lookahead<'_>,
+    ) -> Result<Option<(usize, Spoken)>, AssistError> {
+        let views = &self.config.adaptations;
+        let view_idx = views.iter().position(|view| *view == Adaptation::Dynamic);
+        let row_idx = self.rows.iter().position(|row| row.row == LevelRow::All);
+        let (Some(view_idx), Some(row_idx)) = (view_idx, row_idx) else {
+            return Ok(None);
+        };
+        let Some(member) = lookahead.member(view_idx).cloned() else {
+            return Ok(None);
+        };
+        let name = decoded(&self.masks, &question.first, |pieces| {
+            lookahead.mixture(pieces, view_idx, &self.rows, row_idx)
+        })?;
+        let is_outside = !member.offers(&name);
+        let spoken = Spoken {
+            is_outside,
+            is_invented: is_outside
+                && !facts.metadata.has_name(&name)
+                && !facts.code.has(&name)
+                && !CodeNames::of(exam.stream.text()).has(&name),
+        };
+        Ok(Some((view_idx * self.rows.len() + row_idx, spoken)))
     }
 
     /// The ranks of the true token by view and row.
@@ -271,13 +388,43 @@ struct Exam<'a> {
     asked: &'a [TokenQuestion],
     /// Code tokens scored before this file: which tokens get a beam goes on over files.
     n_before: u64,
+    facts: Option<&'a Facts>,
+}
+
+/// What is known of the source beside the counts: the metadata, and the names in the code that was learned.
+struct Facts {
+    metadata: GrowingMetadata,
+    code: CodeNames,
+}
+
+impl Facts {
+    fn learn(&mut self, file: &ProjectFile) {
+        self.metadata.learn(&file.path, &file.text);
+        self.code.read(&file.text);
+    }
+}
+
+/// A question that needs a look at pieces ahead.
+struct Look<'a> {
+    question: &'a TokenQuestion,
+    ranks: bool,
+    decodes: bool,
+}
+
+/// What the look found: ranks by view and row, and the name that one of them writes.
+#[derive(Default)]
+struct Looked {
+    ranks: Vec<Rank>,
+    spoken: Option<(usize, Spoken)>,
 }
 
 /// Answers of a walk: by position, then by view and row.
 struct Answers {
     positions: Vec<(usize, Position)>,
     answers: Vec<Vec<Answer>>,
-    ranks: Vec<Vec<Rank>>,
+    /// What the metadata knows, by position.
+    known: Vec<Option<Known>>,
+    looked: Vec<Looked>,
 }
 
 impl Answers {
@@ -289,6 +436,11 @@ impl Answers {
                 }
             }
         }
+    }
+
+    fn known(&self, place: usize) -> Option<Known> {
+        let at = self.positions.partition_point(|item| item.0 < place);
+        self.known.get(at).copied().flatten()
     }
 
     fn at(&self, place: usize, tally_idx: usize) -> &Answer {

@@ -170,6 +170,8 @@ impl NgramBaseline {
             bits: -prediction.probability(truth, spelled).log2(),
             n_chars: question.text[token.scored.clone()].chars().count() as u64,
             rank: Some(Rank::of(&truth, &ranking)),
+            known: None,
+            spoken: None,
         }
     }
 }

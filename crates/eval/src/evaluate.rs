@@ -3,7 +3,7 @@
 //! Called by `nestor eval`, `quickstart` and the trainer's report. Both the model and the baseline answer the same
 //! positions and know the same files.
 
-use nestor_assist::{Assistant, LevelMemoriesConfig};
+use nestor_assist::{Assistant, LevelMemoriesConfig, MetadataIndex};
 use rustc_hash::FxHashSet;
 
 use crate::asked::Asked;
@@ -32,6 +32,17 @@ pub struct Contestants<'a> {
     pub assistant: Option<&'a Assistant>,
     /// The count-only baseline.
     pub baseline: Option<&'a mut NgramBaseline>,
+    /// What the source's configuration says.
+    pub metadata: Option<SourceMetadata<'a>>,
+}
+
+/// What the configuration of a source says. It is at work in the column "+ project".
+#[derive(Clone, Copy, Debug)]
+pub struct SourceMetadata<'a> {
+    /// The facts of its XML, no code among them: what modules export is known once they are learned.
+    pub index: &'a MetadataIndex,
+    /// Whether the names that it offers are mixed in. Without that it only tells which places it knows.
+    pub is_heard: bool,
 }
 
 /// How it is measured.
@@ -130,9 +141,17 @@ pub fn evaluate(
     };
     let mut results = Vec::new();
     if let Some(assistant) = contestants.assistant {
+        let mut rows = assistant.rows()?;
+        if contestants
+            .metadata
+            .is_none_or(|metadata| !metadata.is_heard)
+        {
+            rows.iter_mut().for_each(|row| row.candidate_gate = None);
+        }
         let asked = Asked {
             assistant,
-            rows: assistant.rows()?,
+            metadata: contestants.metadata.map(|metadata| metadata.index),
+            rows,
             masks: Masks::new(assistant.tokenizer().clone()),
             config,
         };

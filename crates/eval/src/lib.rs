@@ -7,7 +7,9 @@ mod asked;
 pub mod baseline;
 pub mod beam;
 pub mod bootstrap;
+pub mod commits;
 pub mod counts;
+pub mod decode;
 mod error;
 mod evaluate;
 pub mod ngram;
@@ -19,7 +21,7 @@ pub mod tally;
 
 pub use baseline::NgramBaseline;
 pub use error::EvalError;
-pub use evaluate::{Contestants, EvalConfig, EvalProgress, Source, evaluate};
+pub use evaluate::{Contestants, EvalConfig, EvalProgress, Source, SourceMetadata, evaluate};
 pub use own_code::ProjectFile;
 pub use results::{
     Adaptation, Evaluation, Level, LevelResult, Protocol, SlotResult, SourceSummary,

@@ -138,6 +138,9 @@ pub struct LevelResult {
     pub files: u64,
     /// Strict top-1 by slot; slots that did not occur are left out.
     pub slots: Vec<SlotResult>,
+    /// Names decoded by this row; left out where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoded_names: Option<DecodedNames>,
 }
 
 /// Strict accuracy in one slot.
@@ -149,6 +152,32 @@ pub struct SlotResult {
     pub strict_top1: f64,
     /// Code tokens scored.
     pub positions: u64,
+    /// The same at the places that the metadata knows, its receiver for instance; left out where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_top1: Option<f64>,
+    /// Such places.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub known_positions: u64,
+    /// Of these, the share where the metadata offers the true name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<f64>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Names that were decoded at places that the metadata knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecodedNames {
+    /// Names decoded.
+    pub positions: u64,
+    /// The share that neither the metadata nor the code has anywhere.
+    pub invented: f64,
+    /// Of the names decoded where the metadata says that the receiver has no others, the share that it does not have.
+    pub outside: Option<f64>,
+    /// Such places.
+    pub closed_positions: u64,
 }
 
 /// A whole evaluation.
@@ -239,9 +268,18 @@ pub fn level_result(label: RowLabel, files: &[Tally], seed: u64) -> LevelResult 
                     slot: SLOT_NAMES[slot_idx].to_owned(),
                     strict_top1: share.ratio()?,
                     positions: share.total,
+                    known_top1: total.known_slots[slot_idx].ratio(),
+                    known_positions: total.known_slots[slot_idx].total,
+                    offered: total.offered[slot_idx].ratio(),
                 })
             })
             .collect(),
+        decoded_names: total.invented.ratio().map(|invented| DecodedNames {
+            positions: total.invented.total,
+            invented,
+            outside: total.outside.ratio(),
+            closed_positions: total.outside.total,
+        }),
     }
 }
 
@@ -275,6 +313,8 @@ mod tests {
             bits: 3.0,
             n_chars: 6,
             rank: Some(Rank::At(2)),
+            known: None,
+            spoken: None,
         });
         tally.pieces.add(true);
         let label = RowLabel {

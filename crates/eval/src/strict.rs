@@ -264,7 +264,7 @@ pub struct TokenText<'a> {
     pub pieces: &'a [Piece],
 }
 
-/// The verdict on a token; `answer_at` gives the answer at a piece position.
+/// The verdict on a token, without what metadata knows of it; `answer_at` gives the answer at a piece position.
 pub fn verdict<'a>(
     question: &TokenQuestion,
     token: TokenText<'_>,
@@ -300,6 +300,8 @@ pub fn verdict<'a>(
         bits,
         n_chars: token.text[token.token.scored.clone()].chars().count() as u64,
         rank,
+        known: None,
+        spoken: None,
     }
 }
 

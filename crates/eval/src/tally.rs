@@ -25,6 +25,28 @@ pub struct Verdict {
     pub n_chars: u64,
     /// Place of the true token in the ranking of a beam of five (1 = first); `None` where no beam was run.
     pub rank: Option<Rank>,
+    /// What the metadata knows of the token's place; `None` where it knows nothing.
+    pub known: Option<Known>,
+    /// What was said there, where it was decoded.
+    pub spoken: Option<Spoken>,
+}
+
+/// What the metadata knows of a place where a name stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The true name is one of those that it offers.
+    pub offers: bool,
+    /// It claims that there are no others.
+    pub is_closed: bool,
+}
+
+/// A name that was decoded at a place that the metadata knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spoken {
+    /// Neither the metadata nor the code has such a name anywhere.
+    pub is_invented: bool,
+    /// The receiver does not have it, as far as the metadata knows.
+    pub is_outside: bool,
 }
 
 /// Where a ranking of five holds the true token.
@@ -96,6 +118,14 @@ pub struct Tally {
     pub identifiers: Share,
     /// Strict accuracy by slot.
     pub slots: [Share; N_SLOTS],
+    /// The same where the metadata knows the place.
+    pub known_slots: [Share; N_SLOTS],
+    /// The true name is offered, of those places, by slot.
+    pub offered: [Share; N_SLOTS],
+    /// Decoded names that nobody has, of those that were decoded.
+    pub invented: Share,
+    /// Decoded names that the receiver does not have, where it is known to have no others than the metadata says.
+    pub outside: Share,
     /// Token accuracy: the model's own pieces.
     pub pieces: Share,
     /// The true token among five.
@@ -120,6 +150,16 @@ impl Tally {
         if verdict.identifier {
             self.identifiers.add(verdict.strict);
         }
+        if let Some(known) = verdict.known {
+            self.known_slots[verdict.slot_idx].add(verdict.strict);
+            self.offered[verdict.slot_idx].add(known.offers);
+            if let Some(spoken) = verdict.spoken {
+                self.invented.add(spoken.is_invented);
+                if known.is_closed {
+                    self.outside.add(spoken.is_outside);
+                }
+            }
+        }
         if let Some(rank) = verdict.rank {
             self.top5.add(rank != Rank::Missed);
             let sums = [
@@ -143,9 +183,17 @@ impl Tally {
         self.folded.merge(other.folded);
         self.codexglue.merge(other.codexglue);
         self.identifiers.merge(other.identifiers);
-        for (slot, more) in self.slots.iter_mut().zip(&other.slots) {
-            slot.merge(*more);
+        for (slots, more) in [
+            (&mut self.slots, &other.slots),
+            (&mut self.known_slots, &other.known_slots),
+            (&mut self.offered, &other.offered),
+        ] {
+            for (slot, more) in slots.iter_mut().zip(more) {
+                slot.merge(*more);
+            }
         }
+        self.invented.merge(other.invented);
+        self.outside.merge(other.outside);
         self.pieces.merge(other.pieces);
         self.top5.merge(other.top5);
         self.reciprocal.0 += other.reciprocal.0;
@@ -181,6 +229,14 @@ mod tests {
             bits: 2.0,
             n_chars: 4,
             rank,
+            known: (slot_idx == 0).then_some(Known {
+                offers: !strict,
+                is_closed: strict,
+            }),
+            spoken: rank.map(|_| Spoken {
+                is_invented: strict,
+                is_outside: true,
+            }),
         }
     }
 
@@ -199,6 +255,11 @@ mod tests {
         assert_eq!(tally.reciprocal, (1.25, 3));
         assert_eq!(tally.reciprocal_identifiers, (1.25, 2));
         assert_eq!((tally.bits, tally.n_chars), (8.0, 16));
+        assert_eq!(tally.known_slots[0], Share { right: 1, total: 2 });
+        assert_eq!(tally.known_slots[3], Share::default());
+        assert_eq!(tally.offered[0], Share { right: 1, total: 2 });
+        assert_eq!(tally.invented, Share { right: 1, total: 2 });
+        assert_eq!(tally.outside, Share { right: 1, total: 1 });
     }
 
     #[test]

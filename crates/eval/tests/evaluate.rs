@@ -27,6 +27,7 @@ fn run(config: &EvalConfig) -> Evaluation {
     let contestants = Contestants {
         assistant: Some(&assistant(3, None)),
         baseline: Some(&mut baseline),
+        metadata: None,
     };
     let mut last = None;
     let evaluation = evaluate(&source(), contestants, config, &mut |progress| {
@@ -138,6 +139,7 @@ fn a_source_without_own_code_is_named() {
         let contestants = Contestants {
             assistant: None,
             baseline: Some(baseline),
+            metadata: None,
         };
         evaluate(
             source,

@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender};
 use nestor_assist::{
-    AssistError, Assistant, CompleteRequest, Completion, Counts, LearnFile, ProjectName, Projects,
-    WhenBusy,
+    AssistError, Assistant, CompleteRequest, Completion, Counts, LearnFile, OpenDocuments,
+    ProjectName, Projects, WhenBusy,
 };
 
 /// What the worker opens before anything else.
@@ -121,9 +121,14 @@ pub fn work(opens: Opens, receive: &Receiver<Work>, tell: &Sender<Told>) {
     }
 }
 
+/// Bytes that all open documents may hold for the next requests.
+const DOCUMENT_BYTES: usize = 256 << 20;
+
 struct Worker {
     opens: Opens,
     assistant: Assistant,
+    /// What earlier requests have read of their documents.
+    documents: OpenDocuments,
     /// Names of the project's roots and where they lie.
     roots: Vec<(String, String)>,
 }
@@ -132,6 +137,7 @@ impl Worker {
     fn open(opens: Opens) -> Result<Self, AssistError> {
         Ok(Self {
             assistant: Assistant::open(&opens.model)?,
+            documents: OpenDocuments::new(DOCUMENT_BYTES),
             opens,
             roots: Vec::new(),
         })
@@ -172,8 +178,10 @@ impl Worker {
         if let Some((root, rest)) = self.root_of(&request.path) {
             request.path = format!("{root}/{rest}");
         }
-        self.assistant
-            .complete_unless(&request, &|| cancel.is_cancelled())
+        let cancelled = || cancel.is_cancelled();
+        let watch = |_: &str| false;
+        self.documents
+            .complete(&self.assistant, "", &request, &cancelled, &watch)
     }
 
     /// The root that a path lies in, and the path inside it.

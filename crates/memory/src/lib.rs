@@ -40,4 +40,7 @@ pub use record::{Filtered, Operation, Record, Role, Root};
 pub use replay::{LearnedFile, strand_of};
 pub use segments::{MAX_PIECES, Place};
 pub use store::{Cut, LoadProgress, ProjectStore};
-pub use writer::{Change, FileToLearn, Forgotten, ProjectWriter, RolledBack, SOURCES_FILE};
+pub use writer::{
+    Change, FileToLearn, Forgotten, METADATA_FILE, METADATA_STATE_FILE, ProjectWriter, RolledBack,
+    SOURCES_FILE,
+};

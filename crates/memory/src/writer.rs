@@ -35,6 +35,12 @@ const MAX_PATH_LEN: usize = 4096;
 /// Name of the file in a project's folder that says in what state its sources were read; its content is the caller's.
 pub const SOURCES_FILE: &str = "sources.json";
 
+/// What the configurations of the sources say: an index of the crate `metadata`, which knows its format.
+pub const METADATA_FILE: &str = "metadata.bin";
+
+/// In what state the files were read that the index was made of; a hint, like [`SOURCES_FILE`].
+pub const METADATA_STATE_FILE: &str = "metadata.json";
+
 /// A project, opened to change; holds its lock.
 pub struct ProjectWriter {
     pub(crate) store: ProjectStore,
@@ -325,6 +331,17 @@ impl ProjectWriter {
         files::replace(&self.store.dir.join(SOURCES_FILE), bytes)
     }
 
+    /// Keeps the metadata index ([`METADATA_FILE`]) and what tells which files need not be read again. What is in them is the
+    /// caller's; each appears whole or not at all, the index first.
+    ///
+    /// # Errors
+    /// [`MemoryError::Io`], for instance when the disk is full; the earlier files then stay.
+    pub fn save_metadata(&mut self, index: &[u8], state: &[u8]) -> Result<(), MemoryError> {
+        self.check_usable()?;
+        files::replace(&self.store.dir.join(METADATA_FILE), index)?;
+        files::replace(&self.store.dir.join(METADATA_STATE_FILE), state)
+    }
+
     /// Takes a file out of what counts because its source no longer has it; rolling back can bring it back. Nothing happens if
     /// nothing counts there.
     ///
@@ -546,6 +563,8 @@ pub(crate) fn remove_leftovers(store: &ProjectStore) -> Result<(), MemoryError> 
         store.header.log_path(dir),
         store.segments_path(),
         dir.join(SOURCES_FILE),
+        dir.join(METADATA_FILE),
+        dir.join(METADATA_STATE_FILE),
         dir.join(QUARANTINE_FILE),
     ];
     for entry in std::fs::read_dir(dir).map_err(MemoryError::io(dir))? {
@@ -557,6 +576,7 @@ pub(crate) fn remove_leftovers(store: &ProjectStore) -> Result<(), MemoryError> 
             "segments.",
             "levels.",
             "sources.",
+            "metadata.",
             "quarantine.",
         ]
         .iter()

@@ -1,7 +1,7 @@
 //! Asks the resolver about every member access of a folder or bare git repository and prints how many receivers it knows, how
 //! often the name that stands there is among its candidates, and how long a question takes.
 //!
-//! `cargo run --release -p nestor-metadata --example resolve -- PATH [--misses] [--unknown]`
+//! `cargo run --release -p nestor-metadata --example resolve -- PATH [--misses] [--unknown] [--sample-every N]`
 
 #![allow(clippy::unwrap_used, reason = "an example stops where it fails")]
 
@@ -40,6 +40,11 @@ fn main() {
         }
     });
     let (metadata, _) = index.link();
+    let sample_every: Option<usize> = arguments
+        .iter()
+        .skip_while(|argument| *argument != "--sample-every")
+        .nth(1)
+        .map(|every| every.parse().unwrap());
     let (mut code, mut query) = (Counts::default(), Counts::default());
     let mut times_us: Vec<f64> = Vec::new();
     let mut misses: BTreeMap<String, usize> = BTreeMap::new();
@@ -63,6 +68,7 @@ fn main() {
                     &document.text()[offset..end]
                 );
             }
+            let code_and_query = if is_query { code.all } else { query.all };
             let counts = if is_query { &mut query } else { &mut code };
             counts.all += 1;
             let name = &document.text()[offset..end];
@@ -86,6 +92,18 @@ fn main() {
                 continue;
             };
             counts.known += 1;
+            if sample_every.is_some_and(|every| (code_and_query + counts.all) % every == 0) {
+                let other = found.candidates.iter().map(|one| one.russian.as_str());
+                println!(
+                    "{} | {context}>>{name} | {:?}{} | {} of {} | {}",
+                    path.rsplit('/').take(5).collect::<Vec<_>>().join("<"),
+                    found.receiver,
+                    if found.is_open { " open" } else { "" },
+                    if found.offers(name) { "in" } else { "NOT" },
+                    found.candidates.len(),
+                    other.take(6).collect::<Vec<_>>().join(" ")
+                );
+            }
             counts.candidates += found.candidates.len();
             counts.closed += usize::from(!found.is_open);
             if found.offers(name) {

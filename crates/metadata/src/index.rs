@@ -118,6 +118,11 @@ impl Index {
         self.files.get(path).is_some_and(|entry| entry.hash == hash)
     }
 
+    /// Whether a file was read under this path.
+    pub fn holds(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
     /// Forgets the file at `path`; says whether it was there.
     pub fn remove(&mut self, path: &str) -> bool {
         self.files.remove(path).is_some()

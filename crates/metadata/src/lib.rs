@@ -8,6 +8,7 @@
 pub mod doc;
 pub mod facts;
 pub mod fields;
+pub mod handlers;
 mod index;
 mod kinds;
 mod link;

@@ -9,8 +9,11 @@ mod support;
 
 use nestor_bsl::module_path::ModuleKind;
 use nestor_metadata::facts::{ExtensionKind, MemberKind, ObjectFlags};
+use nestor_metadata::handlers::missing_handlers;
 use nestor_metadata::{Index, ModulePlace, ObjectKind, RootRole, fields};
-use support::{Project, describe, designer, edt, goods_designer, goods_edt, part, view};
+use support::{
+    Project, describe, designer, designer_form, edt, goods_designer, goods_edt, part, view,
+};
 
 fn names<'a>(fields: &'a [fields::Field<'a>]) -> Vec<&'a str> {
     fields.iter().map(|field| &*field.russian).collect()
@@ -449,4 +452,56 @@ fn the_order_of_files_changes_nothing() {
         (describe(&metadata, view(&metadata, "cf/x")), problems)
     };
     assert_eq!(described(&forward), described(&backward));
+}
+
+#[test]
+fn handlers_that_the_form_names_and_the_module_lacks_are_listed_with_their_signatures() {
+    let form = designer_form(
+        "<Events><Event name=\"OnCreateAtServer\">ПриСозданииНаСервере</Event><Event name=\"OnOpen\">ПриОткрытии</Event>\
+         <Event name=\"SomethingNew\">Неведомое</Event></Events>\
+         <ChildItems><InputField name=\"Склад\" id=\"1\"><Events><Event name=\"OnChange\">СкладПриИзменении</Event></Events></InputField>\
+         <LabelDecoration name=\"Надпись\" id=\"2\"><Events><Event name=\"Click\">НадписьНажатие</Event></Events></LabelDecoration></ChildItems>\
+         <Commands><Command name=\"Заполнить\" id=\"1\"><Action>Заполнить</Action></Command></Commands>",
+    );
+    let project = Project::new()
+        .file(
+            "cf/Configuration.xml",
+            designer("Configuration", "<Name>База</Name>", ""),
+        )
+        .file(
+            "cf/Catalogs/Товары.xml",
+            designer("Catalog", "<Name>Товары</Name>", ""),
+        )
+        .file(
+            "cf/Catalogs/Товары/Forms/Ф.xml",
+            designer("Form", "<Name>Ф</Name>", ""),
+        )
+        .file("cf/Catalogs/Товары/Forms/Ф/Ext/Form.xml", form);
+    let (metadata, _) = project.link();
+    let path = "cf/Catalogs/Товары/Forms/Ф/Ext/Form/Module.bsl";
+    let methods = nestor_bsl::methods("&НаКлиенте\nПроцедура приоткрытии(Отказ)\nКонецПроцедуры\n");
+    let found = missing_handlers(view(&metadata, path), path, &methods);
+    let shown: Vec<String> = found
+        .iter()
+        .map(|handler| {
+            let params: Vec<&str> = handler.params.iter().map(|(russian, _)| *russian).collect();
+            let place = if handler.at_server {
+                "сервер"
+            } else {
+                "клиент"
+            };
+            format!("{place} {}({})", handler.name, params.join(", "))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "сервер ПриСозданииНаСервере(Отказ, СтандартнаяОбработка)",
+            "клиент СкладПриИзменении(Элемент)",
+            "клиент НадписьНажатие(Элемент)",
+            "клиент Заполнить(Команда)",
+        ]
+    );
+    let other = "cf/Catalogs/Товары/Ext/ObjectModule.bsl";
+    assert_eq!(missing_handlers(view(&metadata, other), other, &[]), []);
 }

@@ -10,14 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use nestor_assist::{
-    AssistError, Assistant, ByteOffset, CompleteRequest, Completion, MemoryError, ProjectName,
-    ProjectStore, Projects, Sampling, Speed, StopReason, StopRule,
+    AssistError, Assistant, ByteOffset, CompleteRequest, Completion, MemoryError, OpenDocuments,
+    ProjectName, ProjectStore, Projects, Sampling, Speed, StopReason, StopRule,
 };
 
 use crate::error::ServerError;
 use crate::metrics::SharedMetrics;
 use crate::scheduler::Caller;
 use crate::wire::SpeedName;
+
+/// Bytes that all open documents may hold for the next requests.
+const DOCUMENT_BYTES: usize = 512 << 20;
 
 /// How often a project's files are looked at for changes.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -138,6 +141,8 @@ pub struct Serving {
     /// Typical time of a completion at each speed, in microseconds.
     typical_us: [AtomicU64; 3],
     auto_confidence: AtomicU32,
+    /// What earlier requests have read of their documents.
+    documents: OpenDocuments,
 }
 
 impl Serving {
@@ -171,6 +176,7 @@ impl Serving {
             metrics,
             typical_us: [5_000, 10_000, 15_000].map(AtomicU64::new),
             auto_confidence: AtomicU32::new(0.6f32.to_bits()),
+            documents: OpenDocuments::new(DOCUMENT_BYTES),
         }
     }
 
@@ -434,11 +440,13 @@ impl Made {
             completion: Completion {
                 insert: String::new(),
                 confidence: 0.0,
+                worth: None,
                 contributions: Vec::new(),
                 tokens: Vec::new(),
                 n_healed: 0,
                 stop: StopReason::MaxTokens,
                 n_context: 0,
+                n_read: 0,
                 timings: nestor_assist::Timings::default(),
             },
             speed: Speed::Fast,
@@ -486,7 +494,8 @@ impl Ended {
 
 impl Serving {
     /// Makes a completion on this thread. `grown` is told parts of the text that are certain to stay, in order, before the end;
-    /// where a second speed may still overrule the first, all of it at the end.
+    /// where a second speed may still overrule the first, all of it at the end. What was read of a document serves the next request of
+    /// the same `owner` (a key and a project).
     ///
     /// # Errors
     /// Those of the assistant.
@@ -495,13 +504,14 @@ impl Serving {
         assistant: &Assistant,
         asked: &Asked,
         caller: &Caller,
+        owner: &str,
         grown: &mut dyn FnMut(&str),
     ) -> Result<Made, AssistError> {
         if let Some(speed) = asked.speed.fixed() {
-            return self.complete_at(assistant, asked, speed, caller, Some(grown));
+            return self.complete_at(assistant, asked, speed, caller, owner, Some(grown));
         }
         let enough = f32::from_bits(self.auto_confidence.load(Ordering::Relaxed));
-        let mut best = self.complete_at(assistant, asked, Speed::Fast, caller, None)?;
+        let mut best = self.complete_at(assistant, asked, Speed::Fast, caller, owner, None)?;
         for speed in [Speed::Accurate, Speed::Balanced] {
             let settled = best.completion.confidence >= enough && !best.text.is_empty();
             if settled || matches!(best.ended, Ended::Assistant(StopReason::Prose)) {
@@ -511,7 +521,7 @@ impl Serving {
             if caller.is_gone() || caller.left() < self.typical(speed) * 2 {
                 continue;
             }
-            best = self.complete_at(assistant, asked, speed, caller, None)?;
+            best = self.complete_at(assistant, asked, speed, caller, owner, None)?;
             break;
         }
         if !best.text.is_empty() {
@@ -532,6 +542,7 @@ impl Serving {
         asked: &Asked,
         speed: Speed,
         caller: &Caller,
+        owner: &str,
         grown: Option<&mut dyn FnMut(&str)>,
     ) -> Result<Made, AssistError> {
         let mut request = CompleteRequest::new(
@@ -555,9 +566,11 @@ impl Serving {
             writing_since: None,
             ended: None,
         });
-        let completion = assistant.complete_watched(&request, &|| caller.is_gone(), &|text| {
-            watcher.borrow_mut().sees(text)
-        })?;
+        let completion =
+            self.documents
+                .complete(assistant, owner, &request, &|| caller.is_gone(), &|text| {
+                    watcher.borrow_mut().sees(text)
+                })?;
         let watcher = watcher.into_inner();
         let mut text = completion.insert.clone();
         let mut ended = Ended::Assistant(completion.stop);

@@ -320,6 +320,8 @@ pub struct CompletionShown {
     pub text: String,
     /// Probability that all of it is right.
     pub confidence: f32,
+    /// How often completions like it are right, by the model's rule of showing; null where it has none.
+    pub worth: Option<f32>,
     /// What each part of the mixture added; sums to 1.
     pub contributions: Vec<ShareShown>,
     /// Why it ends.
@@ -354,6 +356,7 @@ impl CompletionShown {
             speed: speed.name(),
             text: completion.insert.clone(),
             confidence: completion.confidence,
+            worth: completion.worth,
             contributions: completion
                 .contributions
                 .iter()
@@ -434,6 +437,7 @@ pub fn parts(contributions: &[ShareShown], messages: &Messages) -> String {
             "project" => messages.text("part-project"),
             "file" => messages.text("part-file"),
             "nearest" => messages.text("part-nearest"),
+            "names" => messages.text("part-names"),
             other => {
                 let level = other.trim_start_matches("level").to_owned();
                 messages.with("part-level", &[("level", level.into())])

@@ -2,6 +2,8 @@
 //!
 //! The protocols and figures are `nestor-eval`'s; here sources are read, the baseline is taught and tables are printed.
 
+mod commits;
+
 use super::complete::{self, PrecisionTyped};
 use crate::accuracy;
 use crate::commands::corpus;
@@ -13,11 +15,11 @@ use crate::messages::Messages;
 use crate::sources::SourcesTyped;
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
-use nestor_assist::{Assistant, LevelMemoriesConfig, MemoryParts};
+use nestor_assist::{Assistant, LevelMemoriesConfig, MemoryParts, MetadataIndex};
 use nestor_corpus::{Corpus, Role, SourceSpec, manifest, sample};
 use nestor_eval::{
     Contestants, EvalConfig, EvalProgress, Evaluation, Level, NgramBaseline, ProjectFile, Protocol,
-    Source, evaluate,
+    Source, SourceMetadata, evaluate,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -41,6 +43,12 @@ pub struct Typed {
     max_bytes: Option<usize>,
     #[arg(long, value_enum, default_value = "off")]
     memories: MemoriesTyped,
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    commits: usize,
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    max_lines: usize,
+    #[arg(long, value_enum, default_value = "on")]
+    metadata: MetadataTyped,
     #[arg(long, value_name = "N", default_value_t = 10)]
     folds: usize,
     #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
@@ -60,11 +68,19 @@ enum ProtocolTyped {
     Project,
     Maintenance,
     Samples,
+    Commits,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum BaselineTyped {
     Ngram,
+}
+
+/// Whether the names that the metadata of a codebase offers are mixed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum MetadataTyped {
+    On,
+    Off,
 }
 
 /// Which memories of levels 2 and 3 learn with the project.
@@ -142,6 +158,9 @@ fn levels(text: &str) -> Result<LevelsTyped, String> {
 /// Runs the command.
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let messages = &terminal.messages;
+    if matches!(typed.protocol, ProtocolTyped::Commits) {
+        return commits::run(&typed, terminal);
+    }
     let config = resolve(&typed);
     let assistant = complete::open_as(&typed.model, typed.precision, messages)?;
     let mut specs = typed.sources.resolve(Role::Dev, messages)?;
@@ -154,7 +173,17 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
             if let Some(max_bytes) = typed.max_bytes {
                 learning::keep_first(&mut source.files, max_bytes);
             }
-            let one = measure(&source, &assistant, baseline.as_mut(), &config, terminal)?;
+            let index = metadata_of(spec, &typed, terminal)?;
+            let metadata = index.as_ref().map(|index| SourceMetadata {
+                index,
+                is_heard: typed.metadata == MetadataTyped::On,
+            });
+            let contestants = Contestants {
+                assistant: Some(&assistant),
+                baseline: baseline.as_mut(),
+                metadata,
+            };
+            let one = measure_all(&source, contestants, &config, terminal)?;
             evaluation.extend(one);
         }
     }
@@ -173,7 +202,8 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
 
 fn resolve(typed: &Typed) -> EvalConfig {
     let mut config = EvalConfig::new(match typed.protocol {
-        ProtocolTyped::Project => Protocol::Project,
+        // Commits are replayed, not scored token by token.
+        ProtocolTyped::Project | ProtocolTyped::Commits => Protocol::Project,
         ProtocolTyped::Maintenance => Protocol::Maintenance,
         ProtocolTyped::Samples => Protocol::Samples,
     });
@@ -193,12 +223,34 @@ pub fn measure(
     config: &EvalConfig,
     terminal: &Terminal,
 ) -> Outcome<Evaluation> {
-    let messages = &terminal.messages;
-    let bar = terminal.bar(0, &source.name);
     let contestants = Contestants {
         assistant: Some(assistant),
         baseline,
+        metadata: None,
     };
+    measure_all(source, contestants, config, terminal)
+}
+
+/// The metadata of a codebase; a corpus has none.
+fn metadata_of(
+    spec: &SourceSpec,
+    typed: &Typed,
+    terminal: &Terminal,
+) -> Outcome<Option<MetadataIndex>> {
+    if is_corpus(&spec.path) || matches!(typed.protocol, ProtocolTyped::Samples) {
+        return Ok(None);
+    }
+    learning::read_metadata(&spec.path, terminal).map(Some)
+}
+
+fn measure_all(
+    source: &Source,
+    contestants: Contestants<'_>,
+    config: &EvalConfig,
+    terminal: &Terminal,
+) -> Outcome<Evaluation> {
+    let messages = &terminal.messages;
+    let bar = terminal.bar(0, &source.name);
     let measured = evaluate(
         source,
         contestants,

@@ -4,6 +4,7 @@
 //! first. Code that may be a vendor's follows, a vendor's code is last. So a run that is broken off has learned what matters
 //! most. What has not changed since the last call is not read.
 
+mod metadata;
 mod plan;
 
 use crate::explain;
@@ -16,6 +17,7 @@ use crate::projects::{self, WriteTyped};
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
+use metadata::MetadataLearned;
 use nestor_assist::{
     AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport, Teaches,
 };
@@ -101,6 +103,9 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     }
     given.sort_by_key(Given::first_rank);
 
+    // Useful before the first module is learned.
+    let known = metadata::learn(&given, &mut writer, typed.full, read_ns, terminal)?;
+
     let bytes = given.iter().flat_map(|one| &one.plan);
     let bytes = bytes.map(|plan| plan.bytes_read).sum();
     let bar = terminal.bar(bytes, &messages.text("learning-bar"));
@@ -127,7 +132,7 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         .map_err(|error| explain::memory(messages, &error))?;
     let seconds = started.elapsed().as_secs_f64();
     let taught = teach(&assistant, &mut writer, typed.teach, terminal)?;
-    let report = Report::new(roots, seconds, taught, &writer);
+    let report = Report::new(roots, seconds, (taught, known), &writer);
     terminal.result(&report, || text(&report, messages))
 }
 
@@ -500,6 +505,7 @@ struct Report {
     change: usize,
     /// Levels 2 and 3.
     taught: Taught,
+    metadata: MetadataLearned,
     roots: Vec<RootReport>,
 }
 
@@ -580,7 +586,12 @@ impl RootReport {
 }
 
 impl Report {
-    fn new(roots: Vec<RootReport>, seconds: f64, taught: Taught, store: &ProjectStore) -> Self {
+    fn new(
+        roots: Vec<RootReport>,
+        seconds: f64,
+        (taught, metadata): (Taught, MetadataLearned),
+        store: &ProjectStore,
+    ) -> Self {
         let sum = |of: fn(&RootReport) -> usize| roots.iter().map(of).sum::<usize>();
         let pieces = sum(|root| root.pieces);
         let mut origins = Origins::default();
@@ -606,6 +617,7 @@ impl Report {
             total_pieces: store.n_pieces(),
             change: store.history().len(),
             taught,
+            metadata,
             roots,
         }
     }
@@ -651,6 +663,7 @@ fn text(report: &Report, messages: &Messages) -> String {
         ("unchanged", messages.bytes(report.bytes_unchanged).into()),
     ];
     text.push_str(&format!("{}\n", messages.with("learn-read", &values)));
+    text.push_str(&format!("{}\n", report.metadata.sentence(messages)));
     let values = [
         ("size", messages.bytes(report.bytes as u64).into()),
         ("pieces", messages.count(report.pieces as u64).into()),

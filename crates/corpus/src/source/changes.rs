@@ -35,6 +35,20 @@ pub enum Stamp {
     },
 }
 
+impl Stamp {
+    /// Whether a file that is listed as `now` is the one that was read as `self`, when its source was read at `read_ns`.
+    #[must_use]
+    pub fn vouches_for(&self, now: &Stamp, read_ns: i64) -> bool {
+        let is_old = match self {
+            Stamp::Blob(_) => true,
+            Stamp::Disk { modified_ns, .. } => {
+                modified_ns.is_some_and(|at| at.saturating_add(COARSE_CLOCK_NS) < read_ns)
+            }
+        };
+        is_old && self == now
+    }
+}
+
 /// What Designer's dump says of a file's object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dumped {

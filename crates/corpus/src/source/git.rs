@@ -15,6 +15,7 @@ const OBJECT_CACHE_BYTES: usize = 32 << 20;
 pub(super) struct Commit {
     path: PathBuf,
     repository: ThreadSafeRepository,
+    commit: ObjectId,
     revision: String,
     files: Vec<GitFile>,
 }
@@ -33,6 +34,11 @@ pub(super) fn is_repository(folder: &Path) -> bool {
 impl Commit {
     /// Opens the repository whose own files lie in `path` and lists the files of HEAD.
     pub(super) fn open(path: &Path) -> Result<Commit, CorpusError> {
+        Self::open_at(path, None)
+    }
+
+    /// The same at another commit.
+    pub(super) fn open_at(path: &Path, commit: Option<ObjectId>) -> Result<Commit, CorpusError> {
         let broken = |reason: String| CorpusError::Git {
             path: path.to_owned(),
             reason,
@@ -43,10 +49,13 @@ impl Commit {
         let shared = ThreadSafeRepository::open_opts(path, options)
             .map_err(|error| broken(describe(&error)))?;
         let repository = shared.to_thread_local();
-        let head = repository
-            .head_id()
-            .map_err(|error| broken(format!("HEAD names no commit: {}", describe(&error))))?
-            .detach();
+        let head = match commit {
+            Some(commit) => commit,
+            None => repository
+                .head_id()
+                .map_err(|error| broken(format!("HEAD names no commit: {}", describe(&error))))?
+                .detach(),
+        };
         let commit = repository
             .find_commit(head)
             .map_err(|error| broken(format!("commit {head}: {}", describe(&error))))?;
@@ -60,9 +69,22 @@ impl Commit {
         Ok(Commit {
             path: path.to_owned(),
             repository: shared,
+            commit: head,
             revision: head.to_string(),
             files,
         })
+    }
+
+    /// The commit.
+    pub(super) fn id(&self) -> ObjectId {
+        self.commit
+    }
+
+    /// The repository, for this thread.
+    pub(super) fn repository(&self) -> Repository {
+        let mut repository = self.repository.to_thread_local();
+        repository.object_cache_size_if_unset(OBJECT_CACHE_BYTES);
+        repository
     }
 }
 

@@ -10,7 +10,7 @@ use gix::revision::walk::Sorting;
 use gix::{ObjectId, Repository, ThreadSafeRepository};
 
 /// A commit that changes more modules than this is an update or an import.
-const BY_HAND_MODULES: usize = 100;
+pub(super) const BY_HAND_MODULES: usize = 100;
 /// Older commits are not looked at.
 const MAX_COMMITS: usize = 5_000;
 /// Trees kept while commits are compared.
@@ -132,7 +132,7 @@ impl History {
 }
 
 /// Collects the files that `new` has and `old` has not, or has with another content; `None` if a tree cannot be read.
-fn differing(
+pub(super) fn differing(
     repository: &Repository,
     old: Option<ObjectId>,
     new: Option<ObjectId>,

@@ -97,22 +97,19 @@ impl Run {
             None => Arc::clone(&app.serving.model().assistant),
         };
         let speed = order.asked.first().map_or("auto", |a| asked_name(a.speed));
+        let owner = format!("{}\0{}", who.name(), name.as_deref().unwrap_or(""));
         let ticket = Ticket {
             key: who.name().to_owned(),
-            document: order.document.map(|document| {
-                format!(
-                    "{}\0{}\0{document}",
-                    who.name(),
-                    name.as_deref().unwrap_or("")
-                )
-            }),
+            document: order
+                .document
+                .map(|document| format!("{owner}\0{document}")),
             deadline,
         };
         let (send, parts) = mpsc::unbounded_channel();
         let asked = in_project(order.asked, project.as_ref());
         let serving = Arc::clone(&app.serving);
         let work = move |caller: &crate::scheduler::Caller| {
-            make(&serving, &assistant, &asked, caller, &send)
+            make(&serving, &assistant, &asked, caller, &owner, &send)
         };
         let pending = app.scheduler.submit(ticket, work);
         let pending =
@@ -216,13 +213,14 @@ fn make(
     assistant: &Assistant,
     asked: &[Asked],
     caller: &crate::scheduler::Caller,
+    owner: &str,
     send: &mpsc::UnboundedSender<(usize, String)>,
 ) -> Result<Vec<Made>, ApiError> {
     let mut made = Vec::with_capacity(asked.len());
     for (idx, asked) in asked.iter().enumerate() {
         // Nobody reads the parts of an answer that is not streamed.
         let mut grown = |part: &str| drop(send.send((idx, part.to_owned())));
-        let one = serving.complete(assistant, asked, caller, &mut grown)?;
+        let one = serving.complete(assistant, asked, caller, owner, &mut grown)?;
         made.push(one);
     }
     Ok(made)

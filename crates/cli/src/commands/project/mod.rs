@@ -10,7 +10,7 @@ use crate::projects::{self, MemoryTyped, WriteTyped};
 use crate::terminal::Terminal;
 use clap::{Args, Subcommand};
 use nestor_engine::Manifest;
-use nestor_memory::{MemoryError, ModelIdentity};
+use nestor_memory::{Forgotten, MemoryError, ModelIdentity};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -132,6 +132,8 @@ struct ForgottenShown {
     path: String,
     files: usize,
     texts: usize,
+    /// Files whose facts were in the metadata.
+    metadata: usize,
 }
 
 #[derive(Serialize)]
@@ -148,13 +150,18 @@ fn forget(typed: &ForgetTyped, terminal: &Terminal) -> Outcome {
     let mut writer = typed.write.open(&name, terminal)?;
     let mut forgotten = Vec::with_capacity(typed.paths.len());
     for path in &typed.paths {
-        let told = writer
-            .forget(path)
-            .map_err(|error| explain::memory(messages, &error))?;
+        let facts = nestor_assist::metadata::forget(&mut writer, path)
+            .map_err(|error| explain::assist(messages, &error))?;
+        let told = match writer.forget(path) {
+            // A folder may hold nothing but metadata.
+            Err(MemoryError::NotLearned { .. }) if facts > 0 => Forgotten::default(),
+            told => told.map_err(|error| explain::memory(messages, &error))?,
+        };
         forgotten.push(ForgottenShown {
             path: path.clone(),
             files: told.files,
             texts: told.texts,
+            metadata: facts,
         });
     }
     let report = ForgetReport {

@@ -27,7 +27,7 @@ pub struct Finished {
     pub gates: Vec<FittedGate>,
 }
 
-/// How well a gate fits the withheld projects, in nats a piece.
+/// How well a gate fits the projects that it was fitted on, in nats a piece.
 #[derive(Debug, Serialize)]
 pub struct FittedGate {
     /// Its name.

@@ -1,0 +1,231 @@
+//! Which names the metadata offers at a place of a document, as pieces with weights.
+//!
+//! Behind a dot, in code and in query text, the resolver says what the receiver has; inside a method a few literals name what another
+//! place of the method names: parameters of a query, keys, handlers. Only the text that the caller shows is read, so
+//! evaluation shows what stands before a place and completion the whole document. Weights: every name counts once, and more
+//! for each time that the text so far uses it; the language and the spelling are those of the text. Called by completion and by
+//! the stream of the evaluation; it predicts nothing.
+
+mod links;
+mod uses;
+
+use std::sync::Arc;
+
+use nestor_bsl::keywords::fold;
+use nestor_bsl::lexer::is_name_char;
+use nestor_bsl::pieces::Tokenizer;
+use nestor_cache::{CandidateNames, CandidatePlace, CandidateTrie};
+use nestor_metadata::resolve::{Candidate, Document, Resolver};
+use nestor_metadata::{Metadata, View};
+use rustc_hash::FxHashSet;
+
+use uses::Uses;
+
+/// More names than this behind one dot are a list that nobody reads, and slow.
+const MOST_NAMES: usize = 20_000;
+
+/// How much a name of the other language counts.
+const OTHER_LANGUAGE: f32 = 0.03;
+
+/// What a link inside a method is as a kind of names.
+const LINK_KIND: u8 = 5;
+
+/// Pieces that begin another token after a name, 1 for each, `[V]`.
+#[must_use]
+pub fn ends_of_names(tokenizer: &Tokenizer) -> Arc<[f32]> {
+    let ids = 0..tokenizer.vocab_size() as u32;
+    ids.map(|id| f32::from(u8::from(tokenizer.starts_new_token('а', id))))
+        .collect()
+}
+
+/// The names that can stand at a place.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The byte at which the name begins.
+    pub start: usize,
+    /// The names, for the mixture.
+    pub names: Arc<CandidateNames>,
+    /// All of them folded, in both languages.
+    offered: Arc<FxHashSet<String>>,
+}
+
+impl Member {
+    /// Whether `name` is one of them, in either language and any case.
+    #[must_use]
+    pub fn offers(&self, name: &str) -> bool {
+        self.offered.contains(&fold(name))
+    }
+
+    /// The first of the names in the order of the alphabet that begin with `typed`, all of it folded: what a plain list would offer.
+    #[must_use]
+    pub fn first_in_list(&self, typed: &str) -> Option<&str> {
+        let fitting = self.offered.iter().filter(|name| name.starts_with(typed));
+        fitting.min().map(String::as_str)
+    }
+
+    /// Whether other names may stand there too.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.names.is_open()
+    }
+}
+
+/// Finds the names at places of one document, best in rising order.
+#[derive(Clone, Debug)]
+pub struct MemberReader {
+    metadata: Arc<Metadata>,
+    tokenizer: Arc<Tokenizer>,
+    ends: Arc<[f32]>,
+    /// What stands before the last place, then `suffix`.
+    document: Document,
+    n_suffix: usize,
+    uses: Uses,
+    last: Option<(usize, Option<Member>)>,
+}
+
+impl MemberReader {
+    /// A reader of the document at `path` inside the project; `suffix` is what stands behind all places, if it is to be seen.
+    /// `None` when the metadata has no root at all.
+    #[must_use]
+    pub fn new(
+        metadata: Arc<Metadata>,
+        tokenizer: Arc<Tokenizer>,
+        ends: Arc<[f32]>,
+        path: &str,
+        suffix: &str,
+    ) -> Option<Self> {
+        let _: View<'_> = metadata.view_of_path(path)?;
+        Some(Self {
+            metadata,
+            tokenizer,
+            ends,
+            document: Document::new(path, suffix.to_owned()),
+            n_suffix: suffix.len(),
+            uses: Uses::default(),
+            last: None,
+        })
+    }
+
+    /// The names that can stand at the byte `at` of `text`, which begins as the text of the last call did; only what stands before `at` is
+    /// read. `typed` begins a name that was typed in any case.
+    pub fn member(&mut self, text: &str, at: usize, typed: &str) -> Option<Member> {
+        let start = name_start(text, at);
+        let before = &text[..start];
+        if !before.ends_with(['.', '"', '&']) {
+            return None;
+        }
+        if let Some((known, member)) = &self.last
+            && *known == start
+        {
+            return member.clone();
+        }
+        self.read_to(before);
+        let found = self.find(start, typed);
+        self.last = Some((start, found.clone()));
+        found
+    }
+
+    /// The place in names at the byte `at` of `text`, of which `read` are the pieces since the name began.
+    pub fn place(&mut self, text: &str, at: usize, read: &[u32]) -> Option<CandidatePlace> {
+        CandidatePlace::new(&self.member(text, at, "")?.names, read)
+    }
+
+    /// Makes the document end, before its suffix, as `before` does.
+    fn read_to(&mut self, before: &str) {
+        let known = self.document.text().len() - self.n_suffix;
+        if before.len() < known || !before.is_char_boundary(known) {
+            // The caller went back: everything is read anew.
+            self.document.edit(0..known, before);
+            self.uses = Uses::default();
+            self.uses.read(before);
+        } else if before.len() > known {
+            self.document.edit(known..known, &before[known..]);
+            self.uses.read(&before[known..]);
+        }
+    }
+
+    fn find(&self, start: usize, typed: &str) -> Option<Member> {
+        let resolver = Resolver::new(&self.metadata, &self.document)?;
+        let before = &self.document.text()[..start];
+        let (candidates, kind, is_open) = if before.ends_with('.') {
+            let found = resolver.at(start)?;
+            (found.candidates, kind_of(&found.receiver), found.is_open)
+        } else {
+            (
+                links::names(&resolver, &self.document, start)?,
+                LINK_KIND,
+                true,
+            )
+        };
+        if candidates.len() > MOST_NAMES {
+            return None;
+        }
+        let mut offered = FxHashSet::default();
+        for candidate in &candidates {
+            offered.insert(fold(&candidate.russian));
+            offered.insert(fold(&candidate.english));
+        }
+        let named = self.spelled(&candidates, typed, start);
+        let pieces: Vec<(Vec<u32>, f32)> = named
+            .into_iter()
+            .map(|(name, weight)| (self.tokenizer.encode(&name), weight))
+            .collect();
+        let trie = CandidateTrie::new(
+            pieces
+                .iter()
+                .map(|(pieces, weight)| (pieces.as_slice(), *weight)),
+        );
+        let names = CandidateNames::new(trie, Arc::clone(&self.ends), kind, is_open);
+        Some(Member {
+            start,
+            names: Arc::new(names),
+            offered: Arc::new(offered),
+        })
+    }
+
+    /// The names as the text would spell them, with their weights.
+    fn spelled(&self, candidates: &[Candidate], typed: &str, at: usize) -> Vec<(String, f32)> {
+        let typed_folded = fold(typed);
+        let mut names = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            let is_same = candidate.russian == candidate.english;
+            let languages = [(&candidate.russian, false), (&candidate.english, true)];
+            for (name, is_english) in languages.into_iter().take(if is_same { 1 } else { 2 }) {
+                let folded = fold(name);
+                if !folded.starts_with(&typed_folded) {
+                    continue;
+                }
+                let used = self.uses.of(&folded, at);
+                let other = !is_same && is_english != self.uses.is_english();
+                let weight = if other { OTHER_LANGUAGE } else { 1.0 };
+                let mut name = used.spelling.map_or_else(|| name.clone(), str::to_owned);
+                if !typed.is_empty() && name.is_char_boundary(typed.len()) {
+                    name.replace_range(..typed.len(), typed);
+                }
+                names.push((name, weight * used.factor));
+            }
+        }
+        names
+    }
+}
+
+/// Where the name that ends at `at`, or is empty there, begins.
+#[must_use]
+pub fn name_start(text: &str, at: usize) -> usize {
+    let before = &text[..text.floor_char_boundary(at)];
+    before.trim_end_matches(is_name_char).len()
+}
+
+/// What sort of receiver has the names.
+fn kind_of(receiver: &[String]) -> u8 {
+    let Some(first) = receiver.first() else {
+        return LINK_KIND + 1;
+    };
+    match first.as_str() {
+        "query" => 0,
+        name if name.starts_with("CommonModule.") => 1,
+        name if name.starts_with("Form") => 2,
+        name if name.contains('.') => 3,
+        _ => 4,
+    }
+}

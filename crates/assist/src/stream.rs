@@ -118,6 +118,9 @@ impl FileStream {
     }
 }
 
+/// What metadata offers at a place, and its names where they can go on from there.
+pub(crate) type Offered = (Member, Option<CandidatePlace>);
+
 /// One state of the cache, and of the memories if there are any, that the file is scored with.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -191,11 +194,7 @@ impl View {
     }
 
     /// The names that can stand at a place, and the place in them.
-    pub(crate) fn member(
-        &mut self,
-        file: &FileStream,
-        place: usize,
-    ) -> Option<(Member, Option<CandidatePlace>)> {
+    pub(crate) fn member(&mut self, file: &FileStream, place: usize) -> Option<Offered> {
         let members = self.members.as_mut()?;
         let at = file.byte(place);
         let member = members.member(&file.text, at, "")?;
@@ -371,7 +370,7 @@ impl<'a> Stream<'a> {
         self.teach_levels(file, views, places[0])?;
         let rows = cursor.rows_of(file, places)?;
         let exits = ViewExits::new(&cursor.session, &rows, views)?;
-        let members: Vec<Vec<Option<(Member, Option<CandidatePlace>)>>> = views
+        let members: Vec<Vec<Option<Offered>>> = views
             .par_iter_mut()
             .map(|view| places.iter().map(|at| view.member(file, *at)).collect())
             .collect();

@@ -134,6 +134,7 @@ mod tests {
         Completion {
             insert: whole[n_healed..].to_owned(),
             confidence: pieces.iter().map(|piece| piece.1).product(),
+            worth: None,
             contributions: Vec::new(),
             tokens: pieces
                 .iter()
@@ -146,6 +147,7 @@ mod tests {
             n_healed,
             stop: StopReason::Rule,
             n_context: 0,
+            n_read: 0,
             timings: Timings::default(),
         }
     }

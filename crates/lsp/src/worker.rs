@@ -80,7 +80,7 @@ pub enum Told {
         /// The caller's number.
         ticket: u64,
         /// It, or what was wrong.
-        answer: Result<Completion, AssistError>,
+        answer: Result<Box<Completion>, AssistError>,
     },
     /// A saved file was not learned, with the reason.
     NotLearned(String),
@@ -105,7 +105,7 @@ pub fn work(opens: Opens, receive: &Receiver<Work>, tell: &Sender<Told>) {
                 cancel,
             } => Some(Told::Completed {
                 ticket,
-                answer: worker.complete(*request, &cancel),
+                answer: worker.complete(*request, &cancel).map(Box::new),
             }),
             Work::Saved { path, text } => worker.saved(path, text).err().map(Told::NotLearned),
             Work::Load(project) => {

@@ -268,7 +268,7 @@ impl Playing<'_> {
         let mut request = CompleteRequest::new(&file.path, text, ByteOffset(offset));
         request.speed = speed;
         self.next += 1;
-        assistant.complete_in(&mut self.open, &request, &|| false)
+        assistant.complete_in(&mut self.open, &request, &|| false, &|_| false)
     }
 }
 

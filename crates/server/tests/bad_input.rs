@@ -245,6 +245,16 @@ async fn unknown_paths_and_methods_have_the_same_shape() {
         (answer.status, answer.code().as_str()),
         (StatusCode::NOT_FOUND, "job_not_found")
     );
+    let answer = server.ask("GET", "/v1/train/train-9?stream=1.1").await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (StatusCode::BAD_REQUEST, "invalid_query")
+    );
+    let answer = server.ask("GET", "/v1/projects/%FF").await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (StatusCode::BAD_REQUEST, "invalid_path")
+    );
     let answer = server.ask("GET", "/v1/models/gpt-4o").await;
     assert_eq!(answer.code(), "model_not_found");
 }

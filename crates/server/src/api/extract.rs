@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::to_bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -66,6 +66,39 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for ApiJson<T> {
             Ok(Ok(bytes)) => bytes,
         };
         parse(&bytes).map(Self)
+    }
+}
+
+/// A part of the path, refused in the same shape as a body.
+#[derive(Clone, Debug)]
+pub struct ApiPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for ApiPath<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let found = Path::from_request_parts(parts, app).await;
+        let Path(value) = found.map_err(|error| {
+            let message = format!("the path cannot be read: {}", error.body_text());
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_path", message)
+        })?;
+        Ok(Self(value))
+    }
+}
+
+/// What stands behind `?`, refused in the same shape as a body.
+#[derive(Clone, Debug)]
+pub struct ApiQuery<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for ApiQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let found = Query::from_request_parts(parts, app).await;
+        let Query(value) = found.map_err(|error| {
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text())
+        })?;
+        Ok(Self(value))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use nestor_assist::ProjectName;
 use serde::Deserialize;
 
 use crate::api::projects::outside;
-use crate::api::{ApiError, ApiJson, App, Who};
+use crate::api::{ApiError, ApiJson, ApiPath, ApiQuery, App, Who};
 use crate::jobs::{JobKind, NewJob};
 use crate::keys::Right;
 use crate::wire::{JobShown, TrainRequest};
@@ -124,8 +124,8 @@ fn find(app: &App, who: &Who, id: &str) -> Result<JobShown, ApiError> {
 pub async fn get(
     State(app): State<Arc<App>>,
     who: Who,
-    Path(id): Path<String>,
-    Query(watch): Query<Watch>,
+    ApiPath(id): ApiPath<String>,
+    ApiQuery(watch): ApiQuery<Watch>,
 ) -> Result<Response, ApiError> {
     let job = find(&app, &who, &id)?;
     if !watch.stream {
@@ -161,7 +161,7 @@ pub async fn get(
 pub async fn cancel(
     State(app): State<Arc<App>>,
     who: Who,
-    Path(id): Path<String>,
+    ApiPath(id): ApiPath<String>,
 ) -> Result<StatusCode, ApiError> {
     find(&app, &who, &id)?;
     if app.jobs.cancel(&id) {

@@ -27,7 +27,7 @@ use nestor_assist::{Assistant, Projects};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use error::ApiError;
-pub use extract::{ApiJson, Who};
+pub use extract::{ApiJson, ApiPath, ApiQuery, Who};
 
 use crate::config::ServerConfig;
 use crate::error::ServerError;

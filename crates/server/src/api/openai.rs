@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nestor_assist::{Speed, StopRule};
 
 use crate::api::run::{Answers, Order, Run, choices, logprobs, max_tokens, sampling, stops};
 use crate::api::sse::{self, Events};
-use crate::api::{ApiError, ApiJson, App, Who, now};
+use crate::api::{ApiError, ApiJson, ApiPath, App, Who, now};
 use crate::keys::Right;
 use crate::serving::Asked;
 use crate::wire::{
@@ -429,7 +429,7 @@ pub async fn models(State(app): State<Arc<App>>, _who: Who) -> Json<ModelsShown>
 pub async fn model(
     State(app): State<Arc<App>>,
     _who: Who,
-    Path(name): Path<String>,
+    ApiPath(name): ApiPath<String>,
 ) -> Result<Json<ModelShown>, ApiError> {
     speed_of_model(&name)?;
     let shown = models_shown(&app)

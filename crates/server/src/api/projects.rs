@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nestor_assist::{Counts, LearnFile, ProjectName, Projects, Root, WhenBusy};
 
-use crate::api::{ApiError, ApiJson, App, Who, blocking, now};
+use crate::api::{ApiError, ApiJson, ApiPath, App, Who, blocking, now};
 use crate::jobs::{JobKind, NewJob};
 use crate::keys::Right;
 use crate::wire::{
@@ -63,7 +63,7 @@ pub async fn list(State(app): State<Arc<App>>, who: Who) -> Result<Json<Projects
 pub async fn get(
     State(app): State<Arc<App>>,
     who: Who,
-    Path(name): Path<String>,
+    ApiPath(name): ApiPath<String>,
 ) -> Result<Json<ProjectShown>, ApiError> {
     let name = parse_name(&name, &who, &app)?;
     blocking(move || show(app.serving.projects(), &name, app.serving.is_loaded(&name)).map(Json))
@@ -76,7 +76,7 @@ pub async fn get(
 pub async fn delete(
     State(app): State<Arc<App>>,
     who: Who,
-    Path(name): Path<String>,
+    ApiPath(name): ApiPath<String>,
 ) -> Result<StatusCode, ApiError> {
     who.need(Right::Learn, &app)?;
     let name = parse_name(&name, &who, &app)?;
@@ -95,7 +95,7 @@ pub async fn delete(
 pub async fn learn(
     State(app): State<Arc<App>>,
     who: Who,
-    Path(name): Path<String>,
+    ApiPath(name): ApiPath<String>,
     ApiJson(request): ApiJson<LearnRequest>,
 ) -> Result<Response, ApiError> {
     who.need(Right::Learn, &app)?;

@@ -35,6 +35,8 @@ pub struct Predictor {
     recent: Option<Vec<Vec<f32>>>,
     /// What was read ahead of the context on a guess.
     ahead: Option<Box<Ahead>>,
+    /// Guesses that the next pass may hold, by how many of the last ones came.
+    most_guesses: usize,
     /// Parts of the mixture for the current context that are known already.
     ready: Option<Box<Ready>>,
     spare: Spare,
@@ -79,6 +81,9 @@ impl Clone for Spare {
 
 /// A guess is made where the counts of the file give one token at least this probability.
 const WORTH_A_GUESS: f32 = 0.6;
+
+/// Guesses of a first pass. Of a later one: twice as many as of the last if all of those came, else one more than came.
+const FIRST_GUESSES: usize = 4;
 
 /// Tokens that a session may lag behind before it reads them without guesses.
 const MOST_UNREAD: usize = 12;
@@ -146,6 +151,7 @@ impl Predictor {
             rows: Vec::new(),
             recent: None,
             ahead: None,
+            most_guesses: FIRST_GUESSES,
             ready: None,
             spare: Spare::default(),
             mixed: None,
@@ -429,6 +435,11 @@ impl Predictor {
                 self.ahead = Some(ahead);
                 return Ok(());
             }
+            self.most_guesses = if ahead.come == ahead.tokens.len() {
+                2 * ahead.come
+            } else {
+                ahead.come + 1
+            };
             if ahead.come < ahead.tokens.len() {
                 // A wrong guess: the session goes back, and what has come since is read with the next guesses.
                 self.session = ahead.before;
@@ -438,7 +449,7 @@ impl Predictor {
             }
         }
         let mut clock = Clock::start();
-        let guessed = self.guess(guesses)?;
+        let guessed = self.guess(guesses.min(self.most_guesses))?;
         clock.lap(&mut self.profile.counts);
         let tokens: Vec<u32> = guessed.iter().filter_map(|(_, token)| *token).collect();
         self.profile.passes += 1;

@@ -40,6 +40,6 @@ pub use nestor_engine::{
 };
 pub use probe::ExitLosses;
 pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport};
-pub use show::{ShowFeatures, ShowRule};
+pub use show::ShowFeatures;
 pub use stop::StopRule;
 pub use teach::{TeachProgress, TeachReport};

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use nestor_cache::{CandidatePlace, NestPrediction};
+use nestor_cache::NestPrediction;
 use nestor_engine::Session;
 use rayon::prelude::*;
 
 use crate::error::AssistError;
-use crate::members::Member;
+use crate::members::{Member, MemberPlace};
 use crate::mixture::{Mixer, RowGate, Scene};
 use crate::stream::{Cursor, FileStream, Stream, View, ViewExits};
 
@@ -22,7 +22,7 @@ pub struct Lookahead<'a> {
     before: &'a [u32],
     base: &'a Cursor,
     /// Names that the metadata offers at the place, by view.
-    members: Vec<Option<(Member, Option<CandidatePlace>)>>,
+    members: Vec<Option<MemberPlace>>,
     nodes: HashMap<Vec<u32>, Node>,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Lookahead<'a> {
         file: &'a FileStream,
         base: &'a Cursor,
         views: &'a [View],
-        members: Vec<Option<(Member, Option<CandidatePlace>)>>,
+        members: Vec<Option<MemberPlace>>,
     ) -> Self {
         Self {
             stream,

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use crate::document::{Borders, MIN_CONTEXT, file_pieces, opening_pieces};
 use crate::error::AssistError;
 use crate::lookahead::Lookahead;
-use crate::members::{Member, MemberReader, name_start};
+use crate::members::{Member, MemberPlace, MemberReader, name_start};
 use crate::mixture::{Scene, SlotTable};
 
 /// Places whose distributions are computed together.
@@ -191,11 +191,7 @@ impl View {
     }
 
     /// The names that can stand at a place, and the place in them.
-    pub(crate) fn member(
-        &mut self,
-        file: &FileStream,
-        place: usize,
-    ) -> Option<(Member, Option<CandidatePlace>)> {
+    pub(crate) fn member(&mut self, file: &FileStream, place: usize) -> Option<MemberPlace> {
         let members = self.members.as_mut()?;
         let at = file.byte(place);
         let member = members.member(&file.text, at, "")?;
@@ -371,7 +367,7 @@ impl<'a> Stream<'a> {
         self.teach_levels(file, views, places[0])?;
         let rows = cursor.rows_of(file, places)?;
         let exits = ViewExits::new(&cursor.session, &rows, views)?;
-        let members: Vec<Vec<Option<(Member, Option<CandidatePlace>)>>> = views
+        let members: Vec<Vec<Option<MemberPlace>>> = views
             .par_iter_mut()
             .map(|view| places.iter().map(|at| view.member(file, *at)).collect())
             .collect();

@@ -386,7 +386,7 @@ mod tests {
         let file = ChangedFile {
             path: "м.bsl".into(),
             text: "\tА.Код = 1;".into(),
-            added: vec![0..15],
+            added: std::iter::once(0..15).collect(),
         };
         let lines = chosen(std::slice::from_ref(&file), 10);
         let line = &lines[0];

@@ -18,7 +18,6 @@ use crate::error::AssistError;
 use crate::members::{MemberReader, ends_of_names};
 use crate::memory::ProjectMemory;
 use crate::mixture::{RowGate, SlotTable, rows_of_model, with_candidate_gates};
-use crate::show::ShowRule;
 use crate::stream::Stream;
 
 /// A loaded model with a project.
@@ -28,7 +27,6 @@ pub struct Assistant {
     tokenizer: Arc<Tokenizer>,
     gates: Option<Arc<GateSet>>,
     candidate_gates: Option<Arc<GateSet>>,
-    show_rule: Option<Arc<ShowRule>>,
     corpus: Option<Arc<CorpusNgram>>,
     train_methods: Arc<[u64]>,
     slots: Arc<SlotTable>,
@@ -132,10 +130,6 @@ impl Assistant {
             train_methods: folder.method_hashes,
         })?;
         assistant.set_candidate_gates(folder.candidate_gates)?;
-        let path = model_dir.join("show.json");
-        if path.exists() {
-            assistant.set_show_rule(Some(ShowRule::load(&path)?));
-        }
         Ok(assistant)
     }
 
@@ -155,7 +149,6 @@ impl Assistant {
             slots: Arc::new(SlotTable::new(&parts.tokenizer)),
             ends_of_names: ends_of_names(&parts.tokenizer),
             candidate_gates: None,
-            show_rule: None,
             model: parts.model,
             tokenizer: parts.tokenizer,
             gates: parts.gates,
@@ -317,17 +310,6 @@ impl Assistant {
         with_candidate_gates(self.rows()?, gates.as_deref())?;
         self.candidate_gates = gates;
         Ok(())
-    }
-
-    /// What tells when a completion is worth showing, where the model folder has it.
-    #[must_use]
-    pub fn show_rule(&self) -> Option<&ShowRule> {
-        self.show_rule.as_deref()
-    }
-
-    /// Replaces it.
-    pub fn set_show_rule(&mut self, rule: Option<ShowRule>) {
-        self.show_rule = rule.map(Arc::new);
     }
 
     /// What finds the names that metadata offers in the document at `path`; `suffix` is the text behind all places, if it is to be

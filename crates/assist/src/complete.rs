@@ -22,7 +22,6 @@ use crate::handlers::skeleton;
 use crate::healing::{allowed, unfinished_word};
 use crate::members::name_start;
 use crate::open::OpenDocument;
-use crate::show::ShowFeatures;
 use crate::stop::{StopRule, Verdict, inside_prose, judge, statement_context};
 
 /// Pieces a completion may have at most.
@@ -129,8 +128,6 @@ pub struct Completion {
     pub insert: String,
     /// Probability that all of it is right.
     pub confidence: f32,
-    /// How often completions like it are right, by the model's rule of showing; `None` without a rule, or for nothing.
-    pub worth: Option<f32>,
     /// What each part of the mixture added.
     pub contributions: Vec<PartShare>,
     /// The pieces, those of the healed word first.
@@ -152,7 +149,6 @@ impl Completion {
         Self {
             insert: String::new(),
             confidence: 0.0,
-            worth: None,
             contributions: Vec::new(),
             tokens: Vec::new(),
             n_healed: 0,
@@ -272,11 +268,6 @@ impl Assistant {
         timings.decode = started.elapsed();
         open.rest()?;
         let mut completion = write.completion(&generated.steps, generated.finish);
-        if let Some(rule) = self.show_rule().filter(|_| !completion.insert.is_empty()) {
-            let line = prefix.rfind('\n').map_or(prefix, |end| &prefix[end + 1..]);
-            let features = ShowFeatures::new(&completion, line);
-            completion.worth = Some(rule.probability(&features));
-        }
         if document.crlf {
             completion.insert = completion.insert.replace('\n', "\r\n");
         }
@@ -312,7 +303,6 @@ impl Assistant {
         Some(Completion {
             insert,
             confidence: 1.0,
-            worth: self.show_rule().map(|_| 1.0),
             contributions: vec![PartShare {
                 part: "names".to_owned(),
                 share: 1.0,
@@ -488,7 +478,6 @@ impl Writing<'_> {
         Completion {
             insert: text[self.healed.len()..keep].to_owned(),
             confidence: steps.iter().map(|step| step.confidence).product(),
-            worth: None,
             contributions: contributions(steps),
             tokens: steps
                 .iter()

@@ -51,7 +51,7 @@ pub use nestor_memory::{
 pub use open::{OpenDocument, OpenDocuments};
 pub use probe::ExitLosses;
 pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport};
-pub use show::{ShowFeatures, ShowRule};
+pub use show::ShowFeatures;
 pub use stop::StopRule;
 pub use teach::{TeachProgress, TeachReport};
 pub use typed::RowHits;

@@ -11,9 +11,9 @@ use nestor_engine::Session;
 use rayon::prelude::*;
 
 use crate::error::AssistError;
-use crate::members::Member;
+use crate::members::{Member, MemberPlace};
 use crate::mixture::{Mixer, RowGate, Scene};
-use crate::stream::{Cursor, FileStream, Offered, Stream, View, ViewExits};
+use crate::stream::{Cursor, FileStream, Stream, View, ViewExits};
 
 /// Looks at what would be predicted after pieces that the file does not have. Nothing is learned from them.
 pub struct Lookahead<'a> {
@@ -22,7 +22,7 @@ pub struct Lookahead<'a> {
     before: &'a [u32],
     base: &'a Cursor,
     /// Names that the metadata offers at the place, by view.
-    members: Vec<Option<Offered>>,
+    members: Vec<Option<MemberPlace>>,
     nodes: HashMap<Vec<u32>, Node>,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Lookahead<'a> {
         file: &'a FileStream,
         base: &'a Cursor,
         views: &'a [View],
-        members: Vec<Option<Offered>>,
+        members: Vec<Option<MemberPlace>>,
     ) -> Self {
         Self {
             stream,

@@ -70,6 +70,9 @@ impl Member {
     }
 }
 
+/// The names around a place, and the place in them; none where no name begins as the text does.
+pub(crate) type MemberPlace = (Member, Option<CandidatePlace>);
+
 /// Finds the names at places of one document, best in rising order.
 #[derive(Clone, Debug)]
 pub struct MemberReader {

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use crate::document::{Borders, MIN_CONTEXT, file_pieces, opening_pieces};
 use crate::error::AssistError;
 use crate::lookahead::Lookahead;
-use crate::members::{Member, MemberReader, name_start};
+use crate::members::{Member, MemberPlace, MemberReader, name_start};
 use crate::mixture::{Scene, SlotTable};
 
 /// Places whose distributions are computed together.
@@ -118,9 +118,6 @@ impl FileStream {
     }
 }
 
-/// What metadata offers at a place, and its names where they can go on from there.
-pub(crate) type Offered = (Member, Option<CandidatePlace>);
-
 /// One state of the cache, and of the memories if there are any, that the file is scored with.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -194,7 +191,7 @@ impl View {
     }
 
     /// The names that can stand at a place, and the place in them.
-    pub(crate) fn member(&mut self, file: &FileStream, place: usize) -> Option<Offered> {
+    pub(crate) fn member(&mut self, file: &FileStream, place: usize) -> Option<MemberPlace> {
         let members = self.members.as_mut()?;
         let at = file.byte(place);
         let member = members.member(&file.text, at, "")?;
@@ -370,7 +367,7 @@ impl<'a> Stream<'a> {
         self.teach_levels(file, views, places[0])?;
         let rows = cursor.rows_of(file, places)?;
         let exits = ViewExits::new(&cursor.session, &rows, views)?;
-        let members: Vec<Vec<Option<Offered>>> = views
+        let members: Vec<Vec<Option<MemberPlace>>> = views
             .par_iter_mut()
             .map(|view| places.iter().map(|at| view.member(file, *at)).collect())
             .collect();

@@ -53,8 +53,6 @@ pub struct CurvePoint {
     pub shown: f64,
     /// The share that is right, the surest by the mixture's probability shown first.
     pub by_confidence: Option<f64>,
-    /// The same by the model's rule of showing, where it has one.
-    pub by_rule: Option<f64>,
 }
 
 /// What writing lines again gave.
@@ -169,20 +167,15 @@ pub fn write_again(
     result.list_saved /= chars;
     result.asked = result.log.len();
     let by_confidence = order(&result.log, |asked| asked.features.confidence);
-    let by_rule = assistant
-        .show_rule()
-        .map(|rule| order(&result.log, |asked| rule.probability(&asked.features)));
     result.precision = precision(&by_confidence, 1.0, result.asked);
     result.precision_at_30 = precision(&by_confidence, 0.3, result.asked);
     let last = by_confidence[..by_confidence.len().min(n_shown(0.3, result.asked))].last();
     result.threshold_at_30 = last.map_or(0.0, |asked| asked.features.confidence);
     let curve = (1..=10).map(|tenth| {
         let shown = f64::from(tenth) / 10.0;
-        let of_rule = by_rule.as_ref();
         CurvePoint {
             shown,
             by_confidence: precision(&by_confidence, shown, result.asked),
-            by_rule: of_rule.and_then(|order| precision(order, shown, result.asked)),
         }
     });
     result.curve = curve.collect();
@@ -393,7 +386,7 @@ mod tests {
         let file = ChangedFile {
             path: "м.bsl".into(),
             text: "\tА.Код = 1;".into(),
-            added: vec![0..15],
+            added: std::iter::once(0..15).collect(),
         };
         let lines = chosen(std::slice::from_ref(&file), 10);
         let line = &lines[0];

@@ -134,7 +134,6 @@ mod tests {
         Completion {
             insert: whole[n_healed..].to_owned(),
             confidence: pieces.iter().map(|piece| piece.1).product(),
-            worth: None,
             contributions: Vec::new(),
             tokens: pieces
                 .iter()

@@ -440,7 +440,6 @@ impl Made {
             completion: Completion {
                 insert: String::new(),
                 confidence: 0.0,
-                worth: None,
                 contributions: Vec::new(),
                 tokens: Vec::new(),
                 n_healed: 0,

@@ -320,8 +320,6 @@ pub struct CompletionShown {
     pub text: String,
     /// Probability that all of it is right.
     pub confidence: f32,
-    /// How often completions like it are right, by the model's rule of showing; null where it has none.
-    pub worth: Option<f32>,
     /// What each part of the mixture added; sums to 1.
     pub contributions: Vec<ShareShown>,
     /// Why it ends.
@@ -356,7 +354,6 @@ impl CompletionShown {
             speed: speed.name(),
             text: completion.insert.clone(),
             confidence: completion.confidence,
-            worth: completion.worth,
             contributions: completion
                 .contributions
                 .iter()

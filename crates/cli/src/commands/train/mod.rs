@@ -8,7 +8,6 @@ mod counts;
 mod finish;
 mod names;
 mod record;
-mod show;
 mod view;
 
 use crate::explain;
@@ -51,8 +50,6 @@ pub struct Typed {
     finish: bool,
     #[arg(long, value_name = "SRC", num_args = 1.., requires = "finish")]
     only_names: Vec<String>,
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "finish", conflicts_with = "only_names")]
-    only_show: Vec<PathBuf>,
     #[arg(long, value_name = "N")]
     seq_len: Option<usize>,
     #[arg(long, value_name = "N")]
@@ -78,9 +75,6 @@ enum DeviceTyped {
 
 /// Runs the command.
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
-    if !typed.only_show.is_empty() {
-        return show::fit(&typed.out, &typed.only_show, terminal);
-    }
     if !typed.only_names.is_empty() {
         return names::fit(&typed.out, &typed.only_names, terminal);
     }

@@ -39,6 +39,13 @@ const COMMANDS: &[&[&str]] = &[
     &["models", "show"],
     &["bench"],
     &["bench", "decode"],
+    &["bench", "serve"],
+    &["serve"],
+    &["keys"],
+    &["keys", "add"],
+    &["keys", "list"],
+    &["keys", "revoke"],
+    &["lsp"],
 ];
 
 #[test]

@@ -114,7 +114,7 @@ fn compare(
         Model::load_as(dir, Some(precision)).map_err(|error| explain::engine(messages, &error))
     };
     let (floats, codes) = (load(Precision::F32)?, load(Precision::Int8)?);
-    let tokenizer = Tokenizer::from_file(&dir.join("tokenizer.json"))
+    let tokenizer = Tokenizer::from_file(dir.join("tokenizer.json"))
         .map_err(|error| Failure::about_input(error.to_string()))?;
     let mut left = max_bytes;
     let mut documents = Vec::new();

@@ -39,6 +39,8 @@ const COMMANDS: &[&[&str]] = &[
     &["models", "show"],
     &["bench"],
     &["bench", "decode"],
+    &["bench", "complete"],
+    &["quantize"],
 ];
 
 #[test]

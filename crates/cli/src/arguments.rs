@@ -223,6 +223,7 @@ mod tests {
             "help-every-memory".to_owned(),
             "help-every-no-wait".to_owned(),
             "help-every-project".to_owned(),
+            "help-every-precision".to_owned(),
         ];
         walk(&command(&messages), "help", &mut |command, key| {
             known.push(key.to_owned());

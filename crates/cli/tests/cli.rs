@@ -46,6 +46,8 @@ const COMMANDS: &[&[&str]] = &[
     &["keys", "list"],
     &["keys", "revoke"],
     &["lsp"],
+    &["bench", "complete"],
+    &["quantize"],
 ];
 
 #[test]

@@ -4,10 +4,12 @@
 mod fixture;
 
 use fixture::{MODULE, assistant};
+use nestor_assist::{GateSet, MetadataFile, MetadataIndex};
 use nestor_bsl::methods::{method_hash, methods};
+use nestor_cache::{CANDIDATE_COMPONENTS, CANDIDATE_FEATURES, GATE_SETS, Gate};
 use nestor_eval::{
     Adaptation, Contestants, EvalConfig, EvalError, Evaluation, Level, NgramBaseline, ProjectFile,
-    Protocol, Source, evaluate,
+    Protocol, Source, SourceMetadata, evaluate,
 };
 
 fn source() -> Source {
@@ -153,4 +155,70 @@ fn a_source_without_own_code_is_named() {
     assert!(error.to_string().contains("проект"));
     source.files.clear();
     assert!(ask(&source, &mut baseline).is_err());
+}
+
+/// What the XML of [`source`] says.
+fn metadata() -> MetadataIndex {
+    let object = |tag: &str, name: &str, children: &str| {
+        format!(
+            "<MetaDataObject xmlns=\"http://v8.1c.ru/8.3/MDClasses\" version=\"2.17\"><{tag}><Properties><Name>{name}</Name></Properties>\
+             <ChildObjects>{children}</ChildObjects></{tag}></MetaDataObject>"
+        )
+    };
+    let file = |path: &str, text: String| MetadataFile {
+        path: path.to_owned(),
+        bytes: text.into_bytes(),
+    };
+    let mut index = MetadataIndex::new();
+    index.read(&[
+        file("Configuration.xml", object("Configuration", "База", "")),
+        file("Catalogs/Товары.xml", object("Catalog", "Товары", "")),
+    ]);
+    index
+}
+
+#[test]
+fn metadata_changes_the_column_of_the_project_and_only_when_it_is_heard() {
+    let gate = Gate::uniform(&CANDIDATE_COMPONENTS.map(str::to_owned), CANDIDATE_FEATURES);
+    let gate = gate.expect("a handful of components");
+    let mut gates = GateSet::default();
+    for (name, _) in GATE_SETS {
+        gates.gates.insert(name.to_owned(), gate.clone());
+    }
+    let mut assistant = assistant(3, None);
+    let told = assistant.set_candidate_gates(Some(std::sync::Arc::new(gates)));
+    told.expect("gates of candidates");
+    let index = metadata();
+    let run = |is_heard: Option<bool>| {
+        let contestants = Contestants {
+            assistant: Some(&assistant),
+            baseline: None,
+            metadata: is_heard.map(|is_heard| SourceMetadata {
+                index: &index,
+                is_heard,
+            }),
+        };
+        let config = config(Protocol::Project);
+        evaluate(&source(), contestants, &config, &mut |_| {}).expect("an evaluation")
+    };
+    let bits = |evaluation: &Evaluation, adaptation: Adaptation| {
+        let row = evaluation.row("проект", Level::All, adaptation);
+        row.expect("a row").bits_per_char.expect("measured")
+    };
+    let (none, off, on) = (run(None), run(Some(false)), run(Some(true)));
+    for adaptation in Adaptation::ALL {
+        // Places where names are decoded cut batches of matrix products, which rounds otherwise.
+        assert!((bits(&none, adaptation) - bits(&off, adaptation)).abs() < 1e-5);
+        let is_same = bits(&off, adaptation) == bits(&on, adaptation);
+        assert_eq!(is_same, adaptation != Adaptation::Dynamic, "{adaptation:?}");
+    }
+    let known = |evaluation: &Evaluation| {
+        let row = evaluation.row("проект", Level::All, Adaptation::Dynamic);
+        let row = row.expect("a row");
+        let slots = row.slots.iter().map(|slot| slot.known_positions);
+        (slots.sum::<u64>(), row.decoded_names.is_some())
+    };
+    assert_eq!(known(&none), (0, false));
+    assert_eq!(known(&off), known(&on));
+    assert!(known(&on).0 > 10 && known(&on).1, "{:?}", known(&on));
 }

@@ -296,7 +296,7 @@ pub fn tensor_shapes(config: &NetworkConfig) -> Vec<(String, Vec<usize>)> {
                 shapes.push((format!("stages.{s}.blocks.{b}.{name}"), shape.to_vec()));
             };
             add("mixer_norm", &[d]);
-            if b + 1 == config.blocks_per_stage {
+            if config.attends(b) {
                 add("mixer.qkv", &[d, config.attention_columns()]);
                 add("mixer.q_norm", &[config.head_dim]);
                 add("mixer.k_norm", &[config.head_dim]);

@@ -5,7 +5,7 @@
 //! count as before, but teach these levels nothing until their text changes. Where a stretch ends depends on the texts alone, so the
 //! same lessons give the same memories. Called by `project`; it must not know where files come from.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use nestor_bsl::pieces::{EOF, PRE};
@@ -387,14 +387,13 @@ impl Teacher<'_> {
         let mut documents = Vec::new();
         let mut pieces = 0;
         let next = next.iter().map(|file| (file.seq, file.strand.clone()));
-        let files: HashMap<u64, String> = self
-            .writer
-            .files()
-            .map(|(_, file)| (file.seq, file.strand()))
-            .collect();
         let last = before.seen.iter().rev();
-        // A text that was replaced has no strand; another will do.
-        let last = last.filter_map(|seq| Some((*seq, files.get(seq)?.clone())));
+        // A text that was replaced has no strand; another will do. Mostly the next texts are enough, and none is looked up.
+        let last = last.filter_map(|seq| {
+            let mut files = self.writer.files();
+            let (_, file) = files.find(|(_, file)| file.seq == *seq)?;
+            Some((*seq, file.strand()))
+        });
         for (seq, strand) in next.chain(last) {
             if pieces >= self.config.own_pieces {
                 break;

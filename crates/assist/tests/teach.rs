@@ -320,6 +320,28 @@ fn snapshots_are_few_and_a_damaged_one_gives_way_to_another() {
     assert!(levels(&assistant, &dir) == expected);
 }
 
+/// What an older or newer program has learned is not looked into: it is made again.
+#[test]
+fn memories_of_another_format_version_are_made_again_and_break_nothing() {
+    let dir = TempDir::new().unwrap();
+    let assistant = assistant(3, None);
+    let mut writer = writer(&assistant, &dir);
+    learn(&assistant, &mut writer, &[good(0), good(1)]);
+    teach(&assistant, &mut writer);
+    let expected = levels(&assistant, &dir);
+    assert!(expected.is_some());
+    for path in level_files(&dir) {
+        let mut bytes = std::fs::read(&path).unwrap();
+        // The version stands behind the magic bytes; the rest need not make sense in another one.
+        bytes[8] -= 1;
+        bytes.truncate(100);
+        std::fs::write(&path, bytes).unwrap();
+    }
+    assert_eq!(levels(&assistant, &dir), None);
+    assert_eq!(teach(&assistant, &mut writer).files, 2);
+    assert!(levels(&assistant, &dir) == expected);
+}
+
 /// A path that cannot be created stands for a full disk.
 #[test]
 fn what_cannot_be_saved_leaves_what_was_there() {

@@ -7,6 +7,7 @@
 //!
 //! Letters: n rows, I inputs, O outputs.
 
+use crate::panels::in_parts;
 use crate::simd::Proof;
 use std::sync::OnceLock;
 
@@ -357,7 +358,7 @@ fn multiply(x: &CodeRows, w: &Int8Panels, y: &mut [f32], threads: usize, set: In
     };
     let work = x.rows * w.inputs * w.outputs;
     let threads = threads.min(panels).min(work / WORTH_A_THREAD + 1);
-    job.run(0, panels, threads);
+    in_parts(0, panels, threads, &|start, end| job.panels(start, end));
 }
 
 fn check_shapes(x: &CodeRows, w: &Int8Panels, y: &[f32]) {
@@ -477,20 +478,6 @@ unsafe impl Sync for Job {}
 unsafe impl Send for Job {}
 
 impl Job {
-    /// The panels `start..end`, in parts on other threads.
-    fn run(&self, start: usize, end: usize, threads: usize) {
-        if threads <= 1 || end - start <= 1 {
-            self.panels(start, end);
-            return;
-        }
-        let half = threads / 2;
-        let middle = start + (end - start) * half / threads;
-        rayon::join(
-            || self.run(start, middle, half),
-            || self.run(middle, end, threads - half),
-        );
-    }
-
     fn panels(&self, start: usize, end: usize) {
         // SAFETY: `multiply` checked the shapes, so every element that a tile reads or writes exists; the variants of the
         // instruction set exist only after their features were detected.

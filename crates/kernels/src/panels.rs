@@ -156,7 +156,7 @@ pub fn matmul_panels(x: &[f32], w: &Panels, y: &mut [f32], threads: usize) {
     };
     let work = n * w.inputs * w.outputs;
     let threads = threads.min(panels).min(work / WORTH_A_THREAD + 1);
-    job.run(0, panels, threads);
+    in_parts(0, panels, threads, &|start, end| job.panels(start, end));
 }
 
 fn check_shapes(x: &[f32], w: &Panels, y: &[f32]) -> usize {
@@ -205,21 +205,26 @@ unsafe impl Sync for Job {}
 // SAFETY: as above; nothing belongs to a thread.
 unsafe impl Send for Job {}
 
-impl Job {
-    /// The panels `start..end`, in halves on other threads.
-    fn run(&self, start: usize, end: usize, threads: usize) {
-        if threads <= 1 || end - start <= 1 {
-            self.panels(start, end);
-            return;
-        }
-        let half = threads / 2;
-        let middle = start + (end - start) * half / threads;
-        rayon::join(
-            || self.run(start, middle, half),
-            || self.run(middle, end, threads - half),
-        );
+/// Calls `work` with the parts of `start..end`, each on a thread of its own.
+pub(crate) fn in_parts(
+    start: usize,
+    end: usize,
+    threads: usize,
+    work: &(impl Fn(usize, usize) + Sync),
+) {
+    if threads <= 1 || end - start <= 1 {
+        work(start, end);
+        return;
     }
+    let half = threads / 2;
+    let middle = start + (end - start) * half / threads;
+    rayon::join(
+        || in_parts(start, middle, half, work),
+        || in_parts(middle, end, threads - half, work),
+    );
+}
 
+impl Job {
     fn panels(&self, start: usize, end: usize) {
         // SAFETY: `matmul_panels` checked the lengths against the shapes, so every element that a tile reads or writes
         // exists: rows `0..n` of `x` and `y`, panels under `ceil(out / 32)` of the weights, columns under `out` of `y`. The

@@ -25,7 +25,7 @@ use crate::writer::ProjectWriter;
 /// Magic 8, version 4, length of the state 4, SHA-256 of the state 32.
 const HEADER_LEN: usize = 48;
 const MAGIC: &[u8; 8] = b"NestorPL";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// No state of ours is longer; more is not read.
 const MAX_STATE_LEN: u64 = 1 << 26;
 /// No project has more texts.

@@ -2,10 +2,10 @@
 # Gathers what a machine with a GPU needs, but no Rust and no network, in gpu/pack (git-ignored):
 # the stripped and gzipped binary with the feature `cuda` (45 MB, 12 MB packed), and the corpus as it lies
 # on disk (zstd shards).
-# Usage: gpu/pack.sh [CORPUS]          default: data/corpus8k
+# Usage: gpu/pack.sh [CORPUS]          default: data/corpus
 set -euo pipefail
 cd "$(dirname "$0")/.."
-corpus=${1:-data/corpus8k}
+corpus=${1:-data/corpus}
 limit=$((60 * 1000 * 1000))
 pack=gpu/pack
 test -f "$corpus/manifest.json" || { echo "$corpus: no corpus (build one with: nestor corpus build)" >&2; exit 3; }

@@ -41,6 +41,25 @@ pub trait HostOp<const N: usize>: Clone + Debug + Send + Sync + 'static {
     fn backward(&self, inputs: [&[f32]; N], saved: &Self::Saved, grad: &[f32]) -> [Vec<f32>; N];
 }
 
+/// An operation computed on the device by tensor operations, with a hand-written backward.
+pub trait DeviceOp<const N: usize>: Clone + Debug + Send + Sync + 'static {
+    /// The output, and what the backward pass needs beside the inputs. `tracked` is false when no gradient
+    /// is wanted.
+    fn forward<B: Backend>(
+        &self,
+        inputs: [FloatTensor<B>; N],
+        tracked: bool,
+    ) -> (FloatTensor<B>, Vec<FloatTensor<B>>);
+
+    /// The gradient of every input, from the gradient of the output.
+    fn backward<B: Backend>(
+        &self,
+        inputs: [FloatTensor<B>; N],
+        saved: Vec<FloatTensor<B>>,
+        grad: FloatTensor<B>,
+    ) -> [FloatTensor<B>; N];
+}
+
 /// A back end that a network can run on.
 pub trait NestorBackend: Backend {
     /// Whether fused host operations are the fast path (CPU) or tensor operations are (GPU).
@@ -60,6 +79,14 @@ pub trait NestorBackend: Backend {
         let device = Self::float_device(&inputs[0]);
         let (values, _) = Self::read(inputs, |slices| op.forward(slices, false));
         Self::float_from_data(TensorData::new(values, op.output_shape()), &device)
+    }
+
+    /// Runs a device operation on tensors, as one node of the gradient graph where there is one.
+    fn device_op<O: DeviceOp<N>, const N: usize>(
+        op: O,
+        inputs: [FloatTensor<Self>; N],
+    ) -> FloatTensor<Self> {
+        op.forward::<Self>(inputs, false).0
     }
 }
 
@@ -138,6 +165,49 @@ impl<B: NestorBackend, C: CheckpointStrategy> NestorBackend for Autodiff<B, C> {
             }
         }
     }
+
+    fn device_op<O: DeviceOp<N>, const N: usize>(
+        op: O,
+        inputs: [FloatTensor<Self>; N],
+    ) -> FloatTensor<Self> {
+        let nodes = std::array::from_fn(|i| inputs[i].node.clone());
+        let values = inputs.map(|tensor| tensor.primitive);
+        match DeviceBackward(op.clone())
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let (out, saved) = op.forward::<B>(values.clone(), true);
+                prep.finish((values, saved), out)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(op.forward::<B>(values, false).0),
+        }
+    }
+}
+
+/// The backward node of a device operation.
+#[derive(Debug)]
+struct DeviceBackward<O>(O);
+
+impl<B: Backend, O: DeviceOp<N>, const N: usize> Backward<B, N> for DeviceBackward<O> {
+    type State = ([FloatTensor<B>; N], Vec<FloatTensor<B>>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, N>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (inputs, saved) = ops.state;
+        let gradients = self.0.backward::<B>(inputs, saved, grad);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = parent {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
 }
 
 /// The backward node of a host operation.
@@ -171,6 +241,14 @@ impl<B: NestorBackend, O: HostOp<N>, const N: usize> Backward<B, N> for HostBack
             }
         }
     }
+}
+
+/// [`NestorBackend::device_op`] over tensors instead of primitives.
+pub(crate) fn apply_on_device<B: NestorBackend, O: DeviceOp<N>, const N: usize, const D: usize>(
+    op: O,
+    inputs: [FloatTensor<B>; N],
+) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(B::device_op(op, inputs)))
 }
 
 /// [`NestorBackend::host_op`] over tensors instead of primitives.

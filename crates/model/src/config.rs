@@ -171,6 +171,13 @@ impl NetworkConfig {
                 });
             }
         }
+        if self.stages > 3 {
+            return Err(ModelError::Config {
+                field: "stages",
+                value: self.stages,
+                reason: "must be at most 3",
+            });
+        }
         if !self.query_heads.is_multiple_of(self.kv_heads) {
             return Err(ModelError::Config {
                 field: "query_heads",

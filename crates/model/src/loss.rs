@@ -1,14 +1,12 @@
 //! The training loss over all exits.
 
-use crate::backend::apply;
+use crate::backend::{apply, apply_on_device};
+use crate::fused::ExitsLoss;
 use crate::host::exits::{ExitsOp, ExitsShape};
-use crate::{ModelError, NestorBackend, Network, tensor_form};
+use crate::{ModelError, NestorBackend, Network};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor, TensorData};
 use std::sync::Arc;
-
-/// Rows of logits that exist at once in the tensor form.
-const TENSOR_ROWS: usize = 4096;
 
 /// Token windows and what is to be learned from them; every vector has `batch * time` entries.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,8 +92,10 @@ impl<B: NestorBackend> Network<B> {
         Ok(match (B::HOST, states.len()) {
             (true, 1) => self.host_loss::<2>(shape, states),
             (true, 2) => self.host_loss::<3>(shape, states),
-            (true, 3) => self.host_loss::<4>(shape, states),
-            _ => self.tensor_loss(&shape, states),
+            (true, _) => self.host_loss::<4>(shape, states),
+            (false, 1) => self.device_loss::<2>(shape, states),
+            (false, 2) => self.device_loss::<3>(shape, states),
+            (false, _) => self.device_loss::<4>(shape, states),
         })
     }
 
@@ -151,19 +151,7 @@ impl<B: NestorBackend> Network<B> {
         shape: ExitsShape,
         states: Vec<Tensor<B, 2>>,
     ) -> LossOutput<B> {
-        let mut inputs: Vec<FloatTensor<B>> = vec![self.embedding.val().into_primitive().tensor()];
-        inputs.extend(
-            states
-                .into_iter()
-                .map(|state| state.into_primitive().tensor()),
-        );
-        let mut inputs = inputs.into_iter();
-        let inputs: [FloatTensor<B>; N] = std::array::from_fn(|_| {
-            inputs
-                .next()
-                .expect("the caller matched N to the number of exits")
-        });
-        let out: Tensor<B, 1> = apply::<B, _, N, 1>(ExitsOp(shape), inputs);
+        let out: Tensor<B, 1> = apply::<B, _, N, 1>(ExitsOp(shape), self.with_embedding(states));
         let values: Vec<f32> = out
             .clone()
             .into_data()
@@ -183,17 +171,66 @@ impl<B: NestorBackend> Network<B> {
         }
     }
 
-    /// The same loss by tensor operations.
-    pub(crate) fn tensor_loss(
+    /// The same loss on the device.
+    fn device_loss<const N: usize>(
         &self,
+        shape: ExitsShape,
+        states: Vec<Tensor<B, 2>>,
+    ) -> LossOutput<B> {
+        let exits = states.len();
+        let op = ExitsLoss {
+            shape,
+            products: self.products(),
+        };
+        let out: Tensor<B, 1> =
+            apply_on_device::<B, _, N, 1>(op.clone(), self.with_embedding(states));
+        let values: Vec<f32> = out
+            .clone()
+            .into_data()
+            .into_vec()
+            .expect("the back end's float type is f32");
+        let level = |(exit, score): (usize, &[f32])| LevelMetrics {
+            nll: f64::from(score[0]),
+            top1: f64::from(score[1]),
+            positions: op.positions(exit, exits),
+        };
+        LossOutput {
+            loss: out.narrow(0, 0, 1),
+            levels: values[1..].chunks_exact(2).enumerate().map(level).collect(),
+        }
+    }
+
+    /// The embedding, then the rows of every exit.
+    fn with_embedding<const N: usize>(&self, states: Vec<Tensor<B, 2>>) -> [FloatTensor<B>; N] {
+        let mut inputs = std::iter::once(self.embedding.val()).chain(states);
+        std::array::from_fn(|_| {
+            let tensor = inputs
+                .next()
+                .expect("the caller matched N to the number of exits");
+            tensor.into_primitive().tensor()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NetworkConfig, TrainCpu};
+
+    /// Rows of logits that exist at once in the plain form.
+    const TENSOR_ROWS: usize = 4096;
+
+    /// The loss by plain tensor operations, differentiated by Burn: what both fused forms are compared with.
+    fn plain_loss<B: NestorBackend>(
+        network: &Network<B>,
         shape: &ExitsShape,
         states: Vec<Tensor<B, 2>>,
     ) -> LossOutput<B> {
-        let device = self.embedding.device();
+        let device = network.embedding.device();
         let deepest = states.len() - 1;
         let mut loss = Tensor::<B, 1>::zeros([1], &device);
         let mut levels = Vec::new();
-        let embedding = self.embedding.val();
+        let embedding = network.embedding.val();
         for (exit, state) in states.iter().enumerate() {
             let rows: Vec<usize> = (0..shape.targets.len())
                 .filter(|row| shape.weights[*row] > 0.0)
@@ -218,7 +255,7 @@ impl<B: NestorBackend> Network<B> {
                 let index = Tensor::<B, 1, Int>::from_data(index.as_slice(), &device);
                 let targets = Tensor::<B, 1, Int>::from_data(targets.as_slice(), &device);
                 let weights = Tensor::<B, 1>::from_data(weights.as_slice(), &device);
-                let (nll, log_p) = tensor_form::log_likelihood(
+                let (nll, log_p) = log_likelihood(
                     state.clone().select(0, index.clone()),
                     embedding.clone(),
                     targets.clone(),
@@ -249,20 +286,25 @@ impl<B: NestorBackend> Network<B> {
         }
         LossOutput { loss, levels }
     }
-}
 
-fn scalar<B: NestorBackend>(value: Tensor<B, 1>) -> f64 {
-    use burn::tensor::ElementConversion;
-    value.into_scalar().elem::<f64>()
-}
+    /// Negative log-likelihood `[M]` and logits' row-wise log-probabilities `[M, V]`.
+    fn log_likelihood<B: NestorBackend>(
+        states: Tensor<B, 2>,
+        embedding: Tensor<B, 2>,
+        targets: Tensor<B, 1, Int>,
+    ) -> (Tensor<B, 1>, Tensor<B, 2>) {
+        let log_p = burn::tensor::activation::log_softmax(states.matmul(embedding.transpose()), 1);
+        let nll = log_p.clone().gather(1, targets.unsqueeze_dim::<2>(1)).neg();
+        (nll.squeeze_dim::<1>(1), log_p)
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{NetworkConfig, TrainCpu};
+    fn scalar<B: NestorBackend>(value: Tensor<B, 1>) -> f64 {
+        use burn::tensor::ElementConversion;
+        value.into_scalar().elem::<f64>()
+    }
 
     #[test]
-    fn host_loss_equals_tensor_loss_with_its_gradients() {
+    fn both_fused_losses_equal_the_plain_one_with_its_gradients() {
         let config = NetworkConfig {
             width: 16,
             vocab: 37,
@@ -296,21 +338,27 @@ mod tests {
             all.push(network.embedding.val().grad(&grads).unwrap());
             (output.levels, output.loss.into_scalar(), all)
         };
-        let (host, host_loss, host_grads) =
-            gradients(network.host_loss::<4>(shape.clone(), states.clone()));
         let (plain, plain_loss, plain_grads) =
-            gradients(network.tensor_loss(&shape, states.clone()));
-        for (a, b) in host.iter().zip(&plain) {
-            assert!((a.nll - b.nll).abs() < 1e-4, "{a:?} {b:?}");
-            assert!((a.top1 - b.top1).abs() < 1e-5, "{a:?} {b:?}");
-            assert_eq!(a.positions, b.positions);
-        }
-        assert!(
-            (host_loss - plain_loss).abs() < 1e-4,
-            "{host_loss} {plain_loss}"
-        );
-        for (host, plain) in host_grads.into_iter().zip(plain_grads) {
-            assert!((host - plain).abs().max().into_scalar() < 1e-5);
+            gradients(plain_loss(&network, &shape, states.clone()));
+        for name in ["host", "device"] {
+            let fused = match name {
+                "host" => network.host_loss::<4>(shape.clone(), states.clone()),
+                _ => network.device_loss::<4>(shape.clone(), states.clone()),
+            };
+            let (levels, loss, grads) = gradients(fused);
+            for (a, b) in levels.iter().zip(&plain) {
+                assert!((a.nll - b.nll).abs() < 1e-4, "{name}: {a:?} {b:?}");
+                assert!((a.top1 - b.top1).abs() < 1e-5, "{name}: {a:?} {b:?}");
+                assert_eq!(a.positions, b.positions, "{name}");
+            }
+            assert!(
+                (loss - plain_loss).abs() < 1e-4,
+                "{name}: {loss} {plain_loss}"
+            );
+            for (fused, plain) in grads.into_iter().zip(&plain_grads) {
+                let difference = (fused - plain.clone()).abs().max().into_scalar();
+                assert!(difference < 1e-5, "{name}: {difference}");
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Letters: B batch, T time, d width, V vocabulary. Weights lie as `[in, out]`, `y = x W`.
 
-use crate::backend::apply;
+use crate::backend::{apply, apply_on_device};
+use crate::fused::{Lookup, product};
 use crate::host::attention::{AttentionOp, AttentionShape};
 use crate::host::delta::{DeltaOp, DeltaShape};
 use crate::host::norm::{RmsNorm, SwiGlu};
@@ -11,6 +12,7 @@ use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 /// The whole network.
 #[derive(Module, Debug)]
@@ -23,6 +25,19 @@ pub struct Network<B: NestorBackend> {
     pub exits: Vec<Exit<B>>,
     #[module(skip)]
     config: NetworkConfig,
+    #[module(skip)]
+    products: Products,
+}
+
+/// How the factors of products with weights are rounded on the way to a GPU's matrix units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Products {
+    /// Not at all.
+    #[default]
+    F32,
+    /// To bfloat16; sums stay f32 inside the product.
+    Bf16,
 }
 
 /// A run of blocks that ends in an exit.
@@ -129,7 +144,20 @@ impl<B: NestorBackend> Network<B> {
             stages,
             exits,
             config: config.clone(),
+            products: Products::default(),
         }
+    }
+
+    /// The same network with products rounded otherwise. Fused host operations ignore it.
+    #[must_use]
+    pub fn with_products(mut self, products: Products) -> Self {
+        self.products = products;
+        self
+    }
+
+    /// How products with weights are rounded.
+    pub fn products(&self) -> Products {
+        self.products
     }
 
     /// The network's sizes.
@@ -144,18 +172,22 @@ impl<B: NestorBackend> Network<B> {
         let [batch, time] = tokens.dims();
         let device = tokens.device();
         let flat = tokens.reshape([batch * time]);
-        let x = self
-            .embedding
-            .val()
-            .select(0, flat)
-            .reshape([batch, time, config.width]);
+        let table = self.embedding.val();
+        let x = if B::HOST {
+            table.select(0, flat)
+        } else {
+            let rows = flat.float().into_primitive().tensor();
+            let table = table.into_primitive().tensor();
+            apply_on_device::<B, _, 2, 2>(Lookup(self.products), [table, rows])
+        };
+        let x = x.reshape([batch, time, config.width]);
         let mut x = rms_norm(x, Tensor::ones([config.width], &device), config.norm_eps);
         let mut states = Vec::with_capacity(self.stages.len());
         for (stage, exit) in self.stages.iter().zip(&self.exits) {
             for block in &stage.blocks {
-                x = block.forward(x, config);
+                x = block.forward(x, config, self.products);
             }
-            states.push(exit.forward(x.clone(), config));
+            states.push(exit.forward(x.clone(), config, self.products));
         }
         states
     }
@@ -242,19 +274,20 @@ impl<B: NestorBackend> Block<B> {
         }
     }
 
-    fn forward(&self, x: Tensor<B, 3>, config: &NetworkConfig) -> Tensor<B, 3> {
+    fn forward(&self, x: Tensor<B, 3>, config: &NetworkConfig, products: Products) -> Tensor<B, 3> {
         let u = rms_norm(x.clone(), self.mixer_norm.val(), config.norm_eps);
         let x = x + match &self.mixer {
-            Mixer::Delta(mixer) => mixer.forward(u, config),
-            Mixer::Attention(mixer) => mixer.forward(u, config),
+            Mixer::Delta(mixer) => mixer.forward(u, config, products),
+            Mixer::Attention(mixer) => mixer.forward(u, config, products),
         };
         let u = rms_norm(x.clone(), self.ffn_norm.val(), config.norm_eps);
-        x + linear(swiglu(linear(u, &self.gate_up), config.ffn), &self.down)
+        let inner = swiglu(linear(u, &self.gate_up, products), config.ffn);
+        x + linear(inner, &self.down, products)
     }
 }
 
 impl<B: NestorBackend> DeltaMixer<B> {
-    fn forward(&self, u: Tensor<B, 3>, config: &NetworkConfig) -> Tensor<B, 3> {
+    fn forward(&self, u: Tensor<B, 3>, config: &NetworkConfig, products: Products) -> Tensor<B, 3> {
         let [batch, time, _] = u.dims();
         let shape = DeltaShape {
             batch,
@@ -265,7 +298,7 @@ impl<B: NestorBackend> DeltaMixer<B> {
             conv: config.conv,
             eps: config.norm_eps,
         };
-        let projected = linear(u, &self.in_proj);
+        let projected = linear(u, &self.in_proj, products);
         let mixed = if B::HOST {
             let inputs = [
                 projected.into_primitive().tensor(),
@@ -284,12 +317,12 @@ impl<B: NestorBackend> DeltaMixer<B> {
             };
             tensor_form::delta_mixer(shape, projected, parameters)
         };
-        linear(mixed, &self.out_proj)
+        linear(mixed, &self.out_proj, products)
     }
 }
 
 impl<B: NestorBackend> AttentionMixer<B> {
-    fn forward(&self, u: Tensor<B, 3>, config: &NetworkConfig) -> Tensor<B, 3> {
+    fn forward(&self, u: Tensor<B, 3>, config: &NetworkConfig, products: Products) -> Tensor<B, 3> {
         let [batch, time, _] = u.dims();
         let shape = AttentionShape {
             batch,
@@ -301,7 +334,7 @@ impl<B: NestorBackend> AttentionMixer<B> {
             rope_theta: config.rope_theta,
             eps: config.norm_eps,
         };
-        let qkv = linear(u, &self.qkv);
+        let qkv = linear(u, &self.qkv, products);
         let mixed = if B::HOST {
             let inputs = [
                 qkv.into_primitive().tensor(),
@@ -312,24 +345,31 @@ impl<B: NestorBackend> AttentionMixer<B> {
         } else {
             tensor_form::attention(shape, qkv, self.q_norm.val(), self.k_norm.val())
         };
-        linear(mixed, &self.out_proj)
+        linear(mixed, &self.out_proj, products)
     }
 }
 
 impl<B: NestorBackend> Exit<B> {
-    fn forward(&self, x: Tensor<B, 3>, config: &NetworkConfig) -> Tensor<B, 3> {
+    fn forward(&self, x: Tensor<B, 3>, config: &NetworkConfig, products: Products) -> Tensor<B, 3> {
         let e = rms_norm(x, self.norm.val(), config.norm_eps);
-        let adapted = linear(linear(e.clone(), &self.down), &self.up);
+        let adapted = linear(linear(e.clone(), &self.down, products), &self.up, products);
         e + adapted
     }
 }
 
-fn linear<B: NestorBackend>(x: Tensor<B, 3>, weight: &Param<Tensor<B, 2>>) -> Tensor<B, 3> {
+fn linear<B: NestorBackend>(
+    x: Tensor<B, 3>,
+    weight: &Param<Tensor<B, 2>>,
+    products: Products,
+) -> Tensor<B, 3> {
     let [batch, time, width] = x.dims();
     let out = weight.dims()[1];
-    x.reshape([batch * time, width])
-        .matmul(weight.val())
-        .reshape([batch, time, out])
+    product(
+        x.reshape([batch * time, width]),
+        weight.val(),
+        if B::HOST { Products::F32 } else { products },
+    )
+    .reshape([batch, time, out])
 }
 
 fn rms_norm<B: NestorBackend>(x: Tensor<B, 3>, gain: Tensor<B, 1>, eps: f64) -> Tensor<B, 3> {

@@ -3,9 +3,12 @@
 //!
 //! Letters: B batch, T time, H heads, K key width, D value width, C tokens of a chunk, N chunks.
 
+use crate::NestorBackend;
+use crate::backend::apply_on_device;
+use crate::fused::{ChunkScan, UnitLowerInverse, triangle};
 use crate::host::attention::{AttentionShape, rotary};
 use crate::host::delta::DeltaShape;
-use burn::tensor::activation::{log_softmax, sigmoid, silu, softmax};
+use burn::tensor::activation::{sigmoid, silu, softmax};
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 
 /// Tokens that one step of the chunked delta rule takes.
@@ -47,7 +50,7 @@ pub struct DeltaParameters<B: Backend> {
 }
 
 /// The delta mixer in chunks (WY form, reference/arXiv 2412.06464): `[B, T, P] -> [B, T, H D]`.
-pub fn delta_mixer<B: Backend>(
+pub fn delta_mixer<B: NestorBackend>(
     shape: DeltaShape,
     projected: Tensor<B, 3>,
     parameters: DeltaParameters<B>,
@@ -154,7 +157,7 @@ fn recurrent_scan<B: Backend>(parts: DeltaParts<B>) -> Tensor<B, 4> {
     Tensor::cat(outputs, 2)
 }
 
-fn chunked_scan<B: Backend>(parts: DeltaParts<B>) -> Tensor<B, 4> {
+fn chunked_scan<B: NestorBackend>(parts: DeltaParts<B>) -> Tensor<B, 4> {
     let [batch, heads, time, key_dim] = parts.k.dims();
     let value_dim = parts.v.dims()[3];
     let device = parts.k.device();
@@ -186,7 +189,7 @@ fn chunked_scan<B: Backend>(parts: DeltaParts<B>) -> Tensor<B, 4> {
 
     let overlap = k.clone().matmul(k.clone().swap_dims(2, 3)) * decay.clone();
     let a = overlap * beta.clone() * strict.unsqueeze::<4>();
-    let inverse = unit_lower_inverse(a, chunk);
+    let inverse = apply_on_device::<B, _, 1, 4>(UnitLowerInverse, [a.into_primitive().tensor()]);
     let gamma = g.clone().exp();
     let u = inverse.clone().matmul(v * beta.clone());
     let w = inverse.matmul(k.clone() * beta * gamma.clone());
@@ -196,49 +199,10 @@ fn chunked_scan<B: Backend>(parts: DeltaParts<B>) -> Tensor<B, 4> {
     let carried = k * (last.clone() - g).exp();
     let keep = last.exp();
 
-    let part = |x: &Tensor<B, 4>, index: usize| x.clone().narrow(1, index, 1);
-    let mut state = Tensor::zeros([batch * heads, 1, key_dim, value_dim], &device);
-    let mut outputs = Vec::with_capacity(chunks);
-    for index in 0..chunks {
-        let write = part(&u, index) - part(&w, index).matmul(state.clone());
-        let o = part(&q, index).matmul(state.clone()) + part(&inner, index).matmul(write.clone());
-        state = state * part(&keep, index) + part(&carried, index).swap_dims(2, 3).matmul(write);
-        outputs.push(o);
-    }
-    Tensor::cat(outputs, 1)
+    let inputs = [u, w, q, inner, carried, keep].map(|x| x.into_primitive().tensor());
+    apply_on_device::<B, _, 6, 4>(ChunkScan, inputs)
         .reshape([batch, heads, chunks * chunk, value_dim])
         .narrow(2, 0, time)
-}
-
-/// `(I + A)^-1` for strictly lower triangular `A`, by blocked forward substitution: inverses of
-/// diagonal blocks of size s give those of size 2 s. Doubling a Neumann series instead loses all
-/// digits when keys repeat, as they do in code.
-fn unit_lower_inverse<B: Backend>(a: Tensor<B, 4>, chunk: usize) -> Tensor<B, 4> {
-    let device = a.device();
-    let mut inverse = triangle::<B>(chunk, &device, |row, col| row == col)
-        .unsqueeze::<4>()
-        .expand(a.dims());
-    let mut size = 1;
-    while size < chunk {
-        let below = triangle::<B>(chunk, &device, |row, col| {
-            row / (2 * size) == col / (2 * size) && row / size % 2 == 1 && col / size % 2 == 0
-        });
-        let block = a.clone() * below.unsqueeze::<4>();
-        inverse = inverse.clone() - inverse.clone().matmul(block).matmul(inverse);
-        size *= 2;
-    }
-    inverse
-}
-
-fn triangle<B: Backend>(
-    size: usize,
-    device: &B::Device,
-    keep: impl Fn(usize, usize) -> bool,
-) -> Tensor<B, 2> {
-    let values: Vec<f32> = (0..size * size)
-        .map(|i| f32::from(u8::from(keep(i / size, i % size))))
-        .collect();
-    Tensor::from_data(TensorData::new(values, [size, size]), device)
 }
 
 /// Sliding-window attention between its projections: `[B, T, columns] -> [B, T, H D]`.
@@ -290,23 +254,14 @@ pub fn attention<B: Backend>(
     let q = turn(split(0, query_heads), q_norm);
     let k = repeat(turn(split(query_heads, kv_heads), k_norm));
     let v = repeat(split(query_heads + kv_heads, kv_heads));
-    let seen = triangle::<B>(time, &device, |row, col| col <= row && row < col + window);
-    let hidden = (seen - 1.0) * 1e30;
+    let at = Tensor::<B, 1, Int>::arange(0..time as i64, &device).float();
+    let behind = at.clone().unsqueeze_dim::<2>(1) - at.unsqueeze_dim::<2>(0);
+    let hidden = behind.clone().lower_elem(0.0).float() * -1e30
+        + behind.greater_equal_elem(window as f64).float() * -1e30;
     let scores = q.matmul(k.swap_dims(2, 3)) / (head_dim as f64).sqrt();
     let weights = softmax(scores + hidden.unsqueeze::<4>(), 3);
     weights
         .matmul(v)
         .swap_dims(1, 2)
         .reshape([batch, time, query_heads * head_dim])
-}
-
-/// Negative log-likelihood `[M]` and logits' row-wise log-probabilities `[M, V]`.
-pub fn log_likelihood<B: Backend>(
-    states: Tensor<B, 2>,
-    embedding: Tensor<B, 2>,
-    targets: Tensor<B, 1, Int>,
-) -> (Tensor<B, 1>, Tensor<B, 2>) {
-    let log_p = log_softmax(states.matmul(embedding.transpose()), 1);
-    let nll = log_p.clone().gather(1, targets.unsqueeze_dim::<2>(1)).neg();
-    (nll.squeeze_dim::<1>(1), log_p)
 }

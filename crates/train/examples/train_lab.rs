@@ -1,14 +1,18 @@
 //! Training without the command line's comfort, for measurements and for the scripts in `gpu/`:
 //!
 //! `cargo run --release -p nestor-train --example train_lab -- train CORPUS OUT [key=value ...]`,
-//! `... -- bench [key=value ...]`, `... -- parity [key=value ...]`, `... -- loader CORPUS [key=value ...]`.
+//! `... -- bench [key=value ...]`, `... -- parity [key=value ...]`, `... -- loader CORPUS [key=value ...]`;
+//! for another program's training `... -- batches CORPUS [key=value ...]` writes batches to standard output, and
+//! `... -- adopt CORPUS OUT weights=FILE steps=N tokens=N elapsed_s=N by=TEXT [key=value ...]` makes a model folder of its weights.
 //!
 //! Prints JSON: the run record's lines, or one report. `call_minutes` ends one call of a longer run, which
 //! `resume=1` continues.
 
 use nestor_train::{
-    Control, Device, Event, Size, TrainConfig, bench_loader, bench_step, parity, run,
+    Control, Device, Event, Size, TrainConfig, TrainedElsewhere, adopt, bench_loader, bench_step,
+    parity, run, write_batches,
 };
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -21,15 +25,16 @@ struct Request {
     call_minutes: f64,
     steps: usize,
     vocab: usize,
+    trained: TrainedElsewhere,
 }
 
 fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1);
     let mut next = |name: &str| args.next().ok_or(format!("{name} is missing"));
-    let command = next("train, bench, parity or loader")?;
+    let command = next("train, bench, parity, loader, batches or adopt")?;
     let (corpus, out) = match command.as_str() {
-        "train" => (next("CORPUS")?, next("OUT")?),
-        "loader" => (next("CORPUS")?, "out".to_string()),
+        "train" | "adopt" => (next("CORPUS")?, next("OUT")?),
+        "loader" | "batches" => (next("CORPUS")?, "out".to_string()),
         _ => ("corpus".to_string(), "out".to_string()),
     };
     let config = TrainConfig::new(corpus.into(), Size::Nano, 3, out.into());
@@ -39,6 +44,13 @@ fn main() -> Result<(), Failure> {
         call_minutes: f64::INFINITY,
         steps: 7,
         vocab: 8192,
+        trained: TrainedElsewhere {
+            weights: PathBuf::new(),
+            steps: 0,
+            tokens: 0,
+            elapsed_s: 0.0,
+            by: "another program".into(),
+        },
     };
     for arg in args {
         let (key, value) = arg
@@ -64,7 +76,19 @@ fn main() -> Result<(), Failure> {
             "{:.0} tokens/s",
             bench_loader(&request.config, request.steps)?
         )),
-        other => Err(format!("{other}: train, bench, parity or loader is expected").into()),
+        "batches" => {
+            let steps = request.config.budget.steps.unwrap_or(u64::MAX);
+            write_batches(&request.config, steps, std::io::stdout().lock())?;
+            Ok(())
+        }
+        "adopt" => {
+            request.trained.steps = request.config.budget.steps.unwrap_or(0);
+            print(&adopt(&request.config, &request.trained)?)
+        }
+        other => Err(format!(
+            "{other}: train, bench, parity, loader, batches or adopt is expected"
+        )
+        .into()),
     }
 }
 
@@ -74,6 +98,7 @@ impl Request {
         match key {
             "size" => config.size = serde_json::from_value(value.into())?,
             "device" => config.device = serde_json::from_value::<Device>(value.into())?,
+            "products" => config.products = serde_json::from_value(value.into())?,
             "levels" => config.levels = value.parse()?,
             "samples" => *config = config.clone().with_samples(value.parse()?),
             "minutes" => config.budget.minutes = Some(value.parse()?),
@@ -101,6 +126,10 @@ impl Request {
             "checkpoint" => config.intervals.checkpoint_steps = value.parse()?,
             "resume" => self.resume = value == "1",
             "call_minutes" => self.call_minutes = value.parse()?,
+            "weights" => self.trained.weights = value.into(),
+            "tokens" => self.trained.tokens = value.parse()?,
+            "elapsed_s" => self.trained.elapsed_s = value.parse()?,
+            "by" => self.trained.by = value.into(),
             "vocab" => self.vocab = value.parse()?,
             _ => return Err("not a setting".into()),
         }

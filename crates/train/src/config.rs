@@ -5,7 +5,7 @@
 
 use crate::TrainError;
 use crate::schedule::{Budget, Schedule, Shape};
-use nestor_model::NetworkConfig;
+use nestor_model::{NetworkConfig, Products};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -118,6 +118,9 @@ pub struct TrainConfig {
     pub levels: usize,
     /// Where to compute.
     pub device: Device,
+    /// How the factors of products are rounded on a GPU; the processor computes in f32.
+    #[serde(default)]
+    pub products: Products,
     /// Model folder whose weights the run starts from, instead of random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
@@ -168,6 +171,7 @@ impl TrainConfig {
             size,
             levels,
             device: Device::Cpu,
+            products: Products::F32,
             start: None,
             samples: None,
             budget: Budget::default(),
@@ -227,6 +231,7 @@ impl TrainConfig {
             ("model", self.size != other.size),
             ("levels", self.levels != other.levels),
             ("samples", self.samples != other.samples),
+            ("products", self.products != other.products),
             ("start", self.start != other.start),
             ("loader", self.loader != other.loader),
             ("optimiser", self.optimiser != other.optimiser),
@@ -261,6 +266,9 @@ impl TrainConfig {
                 &"none",
                 "give a number of steps, epochs or minutes",
             );
+        }
+        if self.products == Products::Bf16 && self.device == Device::Cpu {
+            return wrong("products", &"bf16", "the processor computes in f32");
         }
         for (field, value, low) in [
             ("batch", self.loader.batch, 1),

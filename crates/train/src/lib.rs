@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod device;
 mod error;
+mod exchange;
 mod export;
 mod loader;
 mod optimise;
@@ -24,6 +25,7 @@ pub use checkpoint::{Checkpoint, NamedTensor, RunState};
 pub use config::{Device, Intervals, LoaderConfig, OptimiserConfig, Size, TrainConfig};
 pub use device::{bench_step, parity};
 pub use error::TrainError;
+pub use exchange::{TrainedElsewhere, adopt, write_batches};
 pub use record::{
     Event, Header, LevelScore, Record, Step, Summary, resident_bytes, resident_bytes_of,
 };

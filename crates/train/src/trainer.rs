@@ -7,7 +7,7 @@ use crate::optimise::{Optimiser, TrainBackend};
 use crate::record::LevelScore;
 use crate::{TrainConfig, TrainError};
 use burn::tensor::ElementConversion;
-use nestor_model::{LevelMetrics, LossBatch, LossOptions, Network, NetworkConfig};
+use nestor_model::{LevelMetrics, LossBatch, LossOptions, NestorBackend, Network, NetworkConfig};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -55,6 +55,7 @@ impl<B: TrainBackend> Trainer<B> {
     ) -> Result<Self, TrainError> {
         network.validate()?;
         let network = Network::<B>::new(network, config.loader.seed, device);
+        let network = network.with_products(config.products);
         Ok(Self {
             optimiser: Optimiser::new(&network, &config.optimiser),
             network,
@@ -70,7 +71,7 @@ impl<B: TrainBackend> Trainer<B> {
     /// Goes on from the weights of `network`, with fresh optimisers.
     pub fn start_from(&mut self, network: Network<B>, config: &TrainConfig) {
         self.optimiser = Optimiser::new(&network, &config.optimiser);
-        self.network = network;
+        self.network = network.with_products(config.products);
     }
 
     /// Learns from a batch. `step` counts from 0, `factor` multiplies the learning rates.
@@ -118,18 +119,7 @@ impl<B: TrainBackend> Trainer<B> {
     /// # Errors
     /// [`TrainError::Model`] if a batch does not fit the network.
     pub fn score(&self, batches: &[LossBatch]) -> Result<Vec<LevelScore>, TrainError> {
-        let network = self.averaged();
-        let options = LossOptions {
-            distill: 0.0,
-            early_exit_stride: 1,
-            step: 0,
-            ..self.options.clone()
-        };
-        let mut mean = ScoreMean::default();
-        for batch in batches {
-            mean.add(&scores(&network.loss(batch, &options)?.levels));
-        }
-        Ok(mean.finish())
+        score_of(&self.averaged(), &self.options.level_weights, batches)
     }
 
     /// The network that is released: the average over the last steps.
@@ -149,6 +139,28 @@ impl<B: TrainBackend> Trainer<B> {
     pub fn import(&mut self, tensors: &[NamedTensor]) -> Result<(), String> {
         self.optimiser.import(&mut self.network, tensors)
     }
+}
+
+/// Scores of a network over batches, every position of every level.
+///
+/// # Errors
+/// [`TrainError::Model`] if a batch does not fit the network.
+pub(crate) fn score_of<I: NestorBackend>(
+    network: &Network<I>,
+    level_weights: &[f32],
+    batches: &[LossBatch],
+) -> Result<Vec<LevelScore>, TrainError> {
+    let options = LossOptions {
+        level_weights: level_weights.to_vec(),
+        distill: 0.0,
+        early_exit_stride: 1,
+        step: 0,
+    };
+    let mut mean = ScoreMean::default();
+    for batch in batches {
+        mean.add(&scores(&network.loss(batch, &options)?.levels));
+    }
+    Ok(mean.finish())
 }
 
 fn scores(levels: &[LevelMetrics]) -> Vec<LevelScore> {

@@ -61,6 +61,7 @@ help-train-from = Start from the weights of this model folder instead of random 
 help-train-finish = Do not train: make the folder of a run that was stopped whole (counts, mixture, card)
 help-train-max-tokens = End after this many tokens
 help-train-only-names = With --finish: fit only what weighs the names that metadata offers, on these codebases
+help-train-only-gates = With --finish: keep the folder's counts as they are, fit only the mixture
 help-train-seq-len = Tokens in a window
 help-train-batch = Windows in a batch
 help-train-seed = Seed of every random choice
@@ -108,12 +109,14 @@ help-models-show = Show one model and check its files
 help-models-show-example = {"  "}nestor models show nano
 help-models-show-model = Name of a bundled model, or a model folder
 
-help-quantize = Write a model folder whose matrices are 8-bit codes
+help-quantize = Write a model folder whose matrices are codes of at most 8 bits
 help-quantize-example = {"  "}nestor quantize nano --out models/nano-int8 --check src/cf
 help-quantize-model = Name of a bundled model, or a model folder
 help-quantize-out = Folder to make; it must not exist
 help-quantize-check = Compare both models on this codebase: how often each exit says the same token
 help-quantize-max-bytes = Read only the first files, up to this many bytes
+help-quantize-bits = Bits of a code, 4 to 8: fewer pack smaller and cost accuracy, not speed
+help-quantize-pack = Compress the weights (weights.safetensors.zst)
 help-serve = Serve editors over HTTP: OpenAI, llama.cpp and editor endpoints, playground, dashboard, metrics
 help-serve-example =
     {"  "}nestor serve

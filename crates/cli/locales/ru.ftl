@@ -61,6 +61,7 @@ help-train-from = Начать с весов этой папки модели, �
 help-train-finish = Не учить, а доделать папку остановленного обучения (счётчики, смесь, карточка)
 help-train-max-tokens = Закончить после стольких токенов
 help-train-only-names = Вместе с --finish: подобрать только вес имён, которые предлагают метаданные, на этих исходниках
+help-train-only-gates = Вместе с --finish: счётчики папки не трогать, подобрать только смесь
 help-train-seq-len = Токенов в окне
 help-train-batch = Окон в пакете
 help-train-seed = Зерно всех случайных выборов
@@ -108,12 +109,14 @@ help-models-show = Показать одну модель и проверить 
 help-models-show-example = {"  "}nestor models show nano
 help-models-show-model = Имя вложенной модели или папка модели
 
-help-quantize = Записать папку модели, матрицы которой — 8-битные коды
+help-quantize = Записать папку модели, матрицы которой — коды не более 8 бит
 help-quantize-example = {"  "}nestor quantize nano --out models/nano-int8 --check src/cf
 help-quantize-model = Имя вложенной модели или папка модели
 help-quantize-out = Создаваемая папка; её не должно быть
 help-quantize-check = Сравнить обе модели на этой кодовой базе: как часто каждый выход называет тот же токен
 help-quantize-max-bytes = Читать только первые файлы, не больше стольких байт
+help-quantize-bits = Бит на код, от 4 до 8: меньше бит — меньше файл и точность, скорость та же
+help-quantize-pack = Сжать веса (weights.safetensors.zst)
 help-serve = Обслуживать редакторы по HTTP: точки OpenAI, llama.cpp и для редакторов, песочница, показатели, метрики
 help-serve-example =
     {"  "}nestor serve

@@ -16,6 +16,7 @@ mod quantise;
 mod sampling;
 mod session;
 mod weights;
+mod weights_file;
 
 pub use beam::{Beam, BeamRequest};
 pub use config::{FORMAT_VERSION, Manifest, NetworkConfig, Quantisation};
@@ -30,7 +31,8 @@ pub use learn::{
 pub use mixture::{Component, Contribution, ExitSummary, Mixed, Mixture, Part, Speed};
 pub use model::{Model, sha256_hex};
 pub use predictor::{Predictor, Profile};
-pub use quantise::{Agreement, agreement, int8_safetensors};
+pub use quantise::{Agreement, CODE_BITS, agreement, int8_safetensors};
 pub use sampling::Sampling;
 pub use session::{ExitStates, Session};
 pub use weights::{Precision, tensor_shapes};
+pub use weights_file::{PACKED_WEIGHTS, PLAIN_WEIGHTS, pack_weights, read_weights_file};

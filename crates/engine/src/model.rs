@@ -5,6 +5,7 @@
 
 use crate::config::Manifest;
 use crate::weights::{Tensor, Weights, is_matrix, tensor_shapes};
+use crate::weights_file::read_weights_file;
 use crate::{EngineError, NetworkConfig, Precision, Quantisation};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -26,7 +27,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads `model.json`, checks the hashes of `weights.safetensors` and `tokenizer.json`, and
+    /// Loads `model.json`, checks the hashes of the weights ([`read_weights_file`]) and `tokenizer.json`, and
     /// loads the weights: codes as codes, floats as 32-bit floats.
     ///
     /// # Errors
@@ -49,8 +50,7 @@ impl Model {
             "tokenizer_sha256",
             &manifest.tokenizer_sha256,
         )?;
-        let weights_path = dir.join("weights.safetensors");
-        let bytes = read(&weights_path)?;
+        let (weights_path, bytes) = read_weights_file(dir)?;
         check_hash(
             &weights_path,
             &bytes,

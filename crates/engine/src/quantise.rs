@@ -1,4 +1,4 @@
-//! Weights as 8-bit codes in a file, and how often a model of codes says what the model of floats says.
+//! Weights as codes of at most 8 bits in a file, and how often a model of codes says what the model of floats says.
 //!
 //! Called by whoever writes model folders; it must not know about folders. A tensor of codes stands under the matrix's name, the
 //! scales of its columns (of the embedding: of its rows) under that name with `.scale`.
@@ -6,23 +6,40 @@
 use crate::model::{read_tensor_file, scale_name};
 use crate::weights::{Tensor, is_matrix};
 use crate::{EngineError, Model, NetworkConfig, Session, tensor_shapes};
-use nestor_kernels::{Int8Panels, argmax, log_sum_exp};
+use nestor_kernels::{argmax, log_sum_exp};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The bytes of a `weights.safetensors` with its matrices as codes; what is codes already stays.
+/// Fewest and most bits of a code.
+pub const CODE_BITS: std::ops::RangeInclusive<u8> = 4..=8;
+
+/// The bytes of a `weights.safetensors` with its matrices as codes of `bits` bits, [`CODE_BITS`]; what is codes already
+/// stays.
+///
+/// A code lies in a byte whatever its bits, so fewer bits cost nothing while serving; a compressed file is smaller.
 ///
 /// # Errors
 /// [`EngineError`] that names the field or tensor that is wrong.
-pub fn int8_safetensors(config: &NetworkConfig, bytes: &[u8]) -> Result<Vec<u8>, EngineError> {
+pub fn int8_safetensors(
+    config: &NetworkConfig,
+    bytes: &[u8],
+    bits: u8,
+) -> Result<Vec<u8>, EngineError> {
     config.validate()?;
+    if !CODE_BITS.contains(&bits) {
+        return Err(EngineError::Config {
+            field: "bits",
+            value: f64::from(bits),
+            reason: "must lie between 4 and 8".into(),
+        });
+    }
     let mut read = read_tensor_file(Path::new("weights.safetensors"), bytes, config)?;
     let mut stored: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
     for (name, shape) in tensor_shapes(config) {
         let tensor = match read(&name, &shape)? {
-            Tensor::F32(values) if is_matrix(&name, &shape) => encode(&name, &shape, &values),
+            Tensor::F32(values) if is_matrix(&name, &shape) => encode(&name, &shape, &values, bits),
             tensor => tensor,
         };
         match tensor {
@@ -48,27 +65,41 @@ pub fn int8_safetensors(config: &NetworkConfig, bytes: &[u8]) -> Result<Vec<u8>,
     })
 }
 
-/// Codes of a matrix, in its order.
-fn encode(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
+/// Codes of a matrix, in its order: each output's weights to the nearest of evenly spaced numbers, the largest of which
+/// is its largest weight. 8 bits are the codes that `nestor_kernels::Int8Panels` makes of floats (tested).
+fn encode(name: &str, shape: &[usize], values: &[f32], bits: u8) -> Tensor {
+    let largest = ((1_i32 << (bits - 1)) - 1) as f32;
     let by_rows = name == "embedding";
-    let inputs = if by_rows { shape[1] } else { shape[0] };
-    let panels = if by_rows {
-        Int8Panels::from_rows(values, inputs)
+    let (inputs, outputs) = if by_rows {
+        (shape[1], shape[0])
     } else {
-        Int8Panels::from_columns(values, inputs)
+        (shape[0], shape[1])
     };
-    let outputs = panels.outputs();
+    let at = |i: usize, j: usize| {
+        if by_rows {
+            j * inputs + i
+        } else {
+            i * outputs + j
+        }
+    };
     let (mut codes, mut scales) = (vec![0; values.len()], vec![0.0; outputs]);
     for (j, scale) in scales.iter_mut().enumerate() {
-        let (of_column, column) = panels.column(j);
-        *scale = of_column;
-        for (i, code) in column.enumerate() {
-            let at = if by_rows {
-                j * inputs + i
+        let column = || (0..inputs).map(|i| values[at(i, j)]);
+        let peak = column().fold(0.0_f32, |peak, w| {
+            if w.is_finite() {
+                peak.max(w.abs())
             } else {
-                i * outputs + j
-            };
-            codes[at] = code;
+                f32::NAN
+            }
+        });
+        // Below this the factor would not be finite; nothing that a network computes is as small.
+        if peak < 1e-30 {
+            continue;
+        }
+        *scale = peak / largest;
+        let inverse = largest / peak;
+        for (i, w) in column().enumerate() {
+            codes[at(i, j)] = (w * inverse).round_ties_even() as i8;
         }
     }
     Tensor::Int8 { codes, scales }

@@ -3,7 +3,10 @@
 
 mod support;
 
-use nestor_engine::{Model, NetworkConfig, Precision, Session, int8_safetensors, sha256_hex};
+use nestor_engine::{
+    Model, NetworkConfig, PACKED_WEIGHTS, PLAIN_WEIGHTS, Precision, Session, int8_safetensors,
+    pack_weights, sha256_hex,
+};
 use proptest::prelude::*;
 use safetensors::Dtype;
 use serde_json::{Value, json};
@@ -53,9 +56,9 @@ fn codes_in_a_file_are_the_codes_made_at_load() {
     let config = small_config(2);
     let tensors = random_tensors(&config, 1);
     let floats = to_safetensors(&tensors, Dtype::F32);
-    let coded = int8_safetensors(&config, &floats).unwrap();
+    let coded = int8_safetensors(&config, &floats, 8).unwrap();
     assert!(coded.len() < floats.len() / 2);
-    assert_eq!(int8_safetensors(&config, &coded).unwrap(), coded);
+    assert_eq!(int8_safetensors(&config, &coded, 8).unwrap(), coded);
     let tokens = random_tokens(&config, 30, 1);
     let (dir, _) = folder(&config, &coded);
     let rows = |model: Arc<Model>| {
@@ -82,11 +85,46 @@ fn codes_in_a_file_are_the_codes_made_at_load() {
 }
 
 #[test]
+fn fewer_bits_are_coarser_and_pack_smaller() {
+    let config = small_config(2);
+    let floats = to_safetensors(&random_tensors(&config, 1), Dtype::F32);
+    let tokens = random_tokens(&config, 30, 1);
+    let exact = Model::from_safetensors(&config, &floats).unwrap();
+    let rows = |model: Arc<Model>| {
+        let states = Session::new(model, 2).unwrap().forward(&tokens).unwrap();
+        states.rows(1).to_vec()
+    };
+    let expected = rows(exact);
+    let mut last = (0.0, usize::MAX);
+    for bits in [8, 6, 4] {
+        let coded = int8_safetensors(&config, &floats, bits).unwrap();
+        let packed = pack_weights(&coded).unwrap();
+        let (dir, _) = folder(&config, &coded);
+        let plain = rows(Model::load(dir.path()).unwrap());
+        std::fs::remove_file(dir.path().join(PLAIN_WEIGHTS)).unwrap();
+        std::fs::write(dir.path().join(PACKED_WEIGHTS), &packed).unwrap();
+        assert_eq!(rows(Model::load(dir.path()).unwrap()), plain);
+        let error = relative_error(&plain, &expected);
+        assert!(error > last.0 && packed.len() < last.1, "{bits}: {error}");
+        last = (error, packed.len());
+        // A packed file that was cut is named.
+        std::fs::write(dir.path().join(PACKED_WEIGHTS), &packed[..packed.len() / 2]).unwrap();
+        let refused = Model::load(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains(PACKED_WEIGHTS), "{refused}");
+    }
+    for bits in [3, 9] {
+        let error = int8_safetensors(&config, &floats, bits).unwrap_err();
+        assert!(error.to_string().contains("bits"), "{error}");
+    }
+}
+
+#[test]
 fn wrong_codes_are_named() {
     let config = small_config(1);
     let coded = int8_safetensors(
         &config,
         &to_safetensors(&random_tensors(&config, 1), Dtype::F32),
+        8,
     );
     let coded = coded.unwrap();
     let file = safetensors::SafeTensors::deserialize(&coded).unwrap();

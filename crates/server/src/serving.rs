@@ -52,6 +52,7 @@ fn model_stamp(folder: &Path) -> Stamp {
     let files = [
         "model.json",
         "weights.safetensors",
+        "weights.safetensors.zst",
         "tokenizer.json",
         "gate.json",
     ];

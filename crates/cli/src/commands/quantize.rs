@@ -1,4 +1,4 @@
-//! `nestor quantize MODEL --out DIR`: a model folder whose matrices are 8-bit codes, and how well it agrees with the first.
+//! `nestor quantize MODEL --out DIR`: a model folder whose matrices are codes of at most 8 bits, and how well it agrees with the first.
 
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -11,9 +11,11 @@ use clap::Args;
 use nestor_assist::document::file_pieces;
 use nestor_bsl::pieces::Tokenizer;
 use nestor_engine::{
-    Agreement, Manifest, Model, Precision, Quantisation, agreement, int8_safetensors, sha256_hex,
+    Agreement, Manifest, Model, PACKED_WEIGHTS, PLAIN_WEIGHTS, Precision, Quantisation, agreement,
+    int8_safetensors, pack_weights, read_weights_file, sha256_hex,
 };
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,15 +31,19 @@ pub struct Typed {
     check: Option<PathBuf>,
     #[arg(long, value_name = "N", default_value_t = 500_000)]
     max_bytes: usize,
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(4..=8))]
+    bits: u8,
+    #[arg(long)]
+    pack: bool,
 }
 
 /// Runs the command.
 pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let messages = &terminal.messages;
     let dir = home::model_folder(messages, &typed.model)?;
-    let sizes = write(&dir, &typed.out, messages)?;
+    let sizes = write(&dir, &typed, messages)?;
     let agreement = match &typed.check {
-        Some(source) => compare(&dir, source, typed.max_bytes, terminal)?,
+        Some(source) => compare(&dir, &typed.out, source, typed.max_bytes, terminal)?,
         None => Vec::new(),
     };
     let report = Report {
@@ -50,7 +56,8 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
 }
 
 /// Writes the folder beside its place and moves it there when it is whole; returns the sizes of the weights before and after.
-fn write(dir: &Path, out: &Path, messages: &Messages) -> Outcome<(u64, u64)> {
+fn write(dir: &Path, typed: &Typed, messages: &Messages) -> Outcome<(u64, u64)> {
+    let out = &typed.out;
     let shown = out.display().to_string();
     if out.exists() {
         return Err(Failure::input(
@@ -70,11 +77,17 @@ fn write(dir: &Path, out: &Path, messages: &Messages) -> Outcome<(u64, u64)> {
         ];
         Failure::input(messages, "quantize-cannot-write", &values)
     };
-    let weights = fs::read(dir.join("weights.safetensors")).map_err(failed)?;
-    let coded = int8_safetensors(&manifest.network, &weights);
-    let coded = coded.map_err(|error| explain::engine(messages, &error))?;
+    let explained = |error| explain::engine(messages, &error);
+    let (file, weights) = read_weights_file(dir).map_err(explained)?;
+    let before = fs::metadata(&file).map_err(failed)?.len();
+    let coded = int8_safetensors(&manifest.network, &weights, typed.bits).map_err(explained)?;
     manifest.quantisation = Quantisation::Int8;
     manifest.weights_sha256 = sha256_hex(&coded);
+    let (name, coded) = if typed.pack {
+        (PACKED_WEIGHTS, pack_weights(&coded).map_err(explained)?)
+    } else {
+        (PLAIN_WEIGHTS, coded)
+    };
     let model = serde_json::to_vec_pretty(&manifest)
         .map_err(|error| Failure::internal(error.to_string()))?;
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -82,38 +95,39 @@ fn write(dir: &Path, out: &Path, messages: &Messages) -> Outcome<(u64, u64)> {
     let make = || -> std::io::Result<()> {
         fs::create_dir_all(parent)?;
         let partial = tempfile::tempdir_in(parent)?;
+        let put = |name: &OsStr, bytes: &[u8]| {
+            let mut file = fs::File::create(partial.path().join(name))?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        put(OsStr::new(name), &coded)?;
+        put(OsStr::new("model.json"), &model)?;
+        let made = [PLAIN_WEIGHTS, PACKED_WEIGHTS, "model.json"];
         for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                let name = entry.file_name();
-                let bytes = match name.to_str() {
-                    Some("weights.safetensors") => coded.clone(),
-                    Some("model.json") => model.clone(),
-                    _ => fs::read(entry.path())?,
-                };
-                let mut file = fs::File::create(partial.path().join(name))?;
-                file.write_all(&bytes)?;
-                file.sync_all()?;
+            let (entry, other) = (entry?, |name: &OsStr| made.iter().all(|made| name != *made));
+            if entry.file_type()?.is_file() && other(&entry.file_name()) {
+                put(&entry.file_name(), &fs::read(entry.path())?)?;
             }
         }
         fs::rename(partial.keep(), out)
     };
     make().map_err(failed)?;
-    Ok((weights.len() as u64, coded.len() as u64))
+    Ok((before, coded.len() as u64))
 }
 
-/// The folder's model as floats beside itself as codes, over the first files of a codebase.
+/// The folder's model as floats beside the folder that was made of it, over the first files of a codebase.
 fn compare(
     dir: &Path,
+    made: &Path,
     source: &Path,
     max_bytes: usize,
     terminal: &Terminal,
 ) -> Outcome<Vec<Compared>> {
     let messages = &terminal.messages;
-    let load = |precision| {
+    let load = |dir: &Path, precision| {
         Model::load_as(dir, Some(precision)).map_err(|error| explain::engine(messages, &error))
     };
-    let (floats, codes) = (load(Precision::F32)?, load(Precision::Int8)?);
+    let (floats, codes) = (load(dir, Precision::F32)?, load(made, Precision::Int8)?);
     let tokenizer = Tokenizer::from_file(dir.join("tokenizer.json"))
         .map_err(|error| Failure::about_input(error.to_string()))?;
     let mut left = max_bytes;

@@ -292,7 +292,12 @@ impl App {
     pub fn watched_files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = self.config().keys.iter().cloned().collect();
         let folder = self.model_folder();
-        let of_model = ["model.json", "weights.safetensors", "gate.json"];
+        let of_model = [
+            "model.json",
+            "weights.safetensors",
+            "weights.safetensors.zst",
+            "gate.json",
+        ];
         files.extend(of_model.map(|name| folder.join(name)));
         files
     }

@@ -7,9 +7,11 @@ use super::{Run, card, counts};
 use crate::commands::corpus;
 use crate::explain;
 use crate::failure::{Failure, Outcome};
+use crate::messages::Messages;
 use crate::terminal::Terminal;
 use nestor_assist::gates::{FitProgress, GateFitOptions, GateReport, WithheldProject, fit_gates};
 use nestor_assist::{Assistant, LearnFile};
+use nestor_cache::{CorpusNgram, LongContexts};
 use nestor_corpus::{Corpus, Role};
 use serde::Serialize;
 use std::path::Path;
@@ -54,29 +56,16 @@ impl From<GateReport> for FittedGate {
     }
 }
 
-/// Adds what a trained folder lacks.
-pub fn finish(run: &Run, terminal: &Terminal) -> Outcome<Finished> {
+/// Adds what a trained folder lacks; with `keep_counts` its counts stay as they are, also where it has none.
+pub fn finish(run: &Run, keep_counts: bool, terminal: &Terminal) -> Outcome<Finished> {
     let Run { config, summary } = run;
     let messages = &terminal.messages;
     let corpus = corpus::open(&config.corpus, messages)?;
-    let ngram = counts::count(&corpus, config.samples, config.loader.seed, terminal)?;
-    ngram
-        .save(&config.out.join("ngram.bin"))
-        .map_err(|error| explain::cache(messages, &error))?;
-    let mut finished = Finished {
-        ngrams: ngram.entries(),
-        contexts: 0,
-        counted_tokens: ngram.corpus_tokens(),
-        gates: Vec::new(),
+    let mut finished = if keep_counts {
+        kept_counts(&config.out, messages)?
+    } else {
+        count(&corpus, run, terminal)?
     };
-    if config.samples.is_none() {
-        let contexts = counts::long_contexts(&corpus, &ngram, terminal)?;
-        finished.contexts = contexts.entries().iter().sum();
-        contexts
-            .save(&config.out.join("contexts.bin"))
-            .map_err(|error| explain::cache(messages, &error))?;
-    }
-    drop(ngram);
 
     // Gates of an earlier end of this run were fitted to other weights.
     remove(&config.out.join("gate.json"))?;
@@ -98,6 +87,52 @@ pub fn finish(run: &Run, terminal: &Terminal) -> Outcome<Finished> {
     });
     let path = config.out.join("CARD.md");
     std::fs::write(&path, card).map_err(|error| file_failure(&path, &error))?;
+    Ok(finished)
+}
+
+/// What the folder's counts hold.
+fn kept_counts(out: &Path, messages: &Messages) -> Outcome<Finished> {
+    let explained = |error| explain::cache(messages, &error);
+    let (ngram, contexts) = (out.join("ngram.bin"), out.join("contexts.bin"));
+    let ngram = ngram
+        .exists()
+        .then(|| CorpusNgram::load(&ngram))
+        .transpose()
+        .map_err(explained)?;
+    let contexts = contexts
+        .exists()
+        .then(|| LongContexts::load(&contexts))
+        .transpose()
+        .map_err(explained)?;
+    Ok(Finished {
+        ngrams: ngram.as_ref().map_or(0, CorpusNgram::entries),
+        contexts: contexts.map_or(0, |contexts| contexts.entries().iter().sum()),
+        counted_tokens: ngram.map_or(0, |ngram| ngram.corpus_tokens()),
+        gates: Vec::new(),
+    })
+}
+
+/// Counts what the network was trained on.
+fn count(corpus: &Corpus, run: &Run, terminal: &Terminal) -> Outcome<Finished> {
+    let Run { config, .. } = run;
+    let messages = &terminal.messages;
+    let ngram = counts::count(corpus, config.samples, config.loader.seed, terminal)?;
+    ngram
+        .save(&config.out.join("ngram.bin"))
+        .map_err(|error| explain::cache(messages, &error))?;
+    let mut finished = Finished {
+        ngrams: ngram.entries(),
+        contexts: 0,
+        counted_tokens: ngram.corpus_tokens(),
+        gates: Vec::new(),
+    };
+    if config.samples.is_none() {
+        let contexts = counts::long_contexts(corpus, &ngram, terminal)?;
+        finished.contexts = contexts.entries().iter().sum();
+        contexts
+            .save(&config.out.join("contexts.bin"))
+            .map_err(|error| explain::cache(messages, &error))?;
+    }
     Ok(finished)
 }
 

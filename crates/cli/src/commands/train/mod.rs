@@ -50,6 +50,8 @@ pub struct Typed {
     finish: bool,
     #[arg(long, value_name = "SRC", num_args = 1.., requires = "finish")]
     only_names: Vec<String>,
+    #[arg(long, requires = "finish", conflicts_with = "only_names")]
+    only_gates: bool,
     #[arg(long, value_name = "N")]
     seq_len: Option<usize>,
     #[arg(long, value_name = "N")]
@@ -78,6 +80,7 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     if !typed.only_names.is_empty() {
         return names::fit(&typed.out, &typed.only_names, terminal);
     }
+    let keep_counts = typed.only_gates;
     let trained = if typed.finish {
         Box::new(record::read(&typed.out, typed.corpus, &terminal.messages)?)
     } else {
@@ -86,7 +89,7 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
             Trained::Stopped(summary) => return terminal.result(&summary, String::new),
         }
     };
-    let finished = finish::finish(&trained, terminal)?;
+    let finished = finish::finish(&trained, keep_counts, terminal)?;
     let document = serde_json::json!({ "summary": trained.summary, "mixture": finished });
     terminal.result(&document, || summary_text(&trained, &terminal.messages))
 }

@@ -102,15 +102,15 @@ help-eval-seed = Seed of every random choice
 help-eval-model = Name of a bundled model, or a model folder
 
 help-models = Look at model folders
-help-models-example = {"  "}nestor models show nano
+help-models-example = {"  "}nestor models show tiny
 help-models-list = List the bundled models
 help-models-list-example = {"  "}nestor models list
 help-models-show = Show one model and check its files
-help-models-show-example = {"  "}nestor models show nano
+help-models-show-example = {"  "}nestor models show tiny
 help-models-show-model = Name of a bundled model, or a model folder
 
 help-quantize = Write a model folder whose matrices are codes of at most 8 bits
-help-quantize-example = {"  "}nestor quantize nano --out models/nano-int8 --check src/cf
+help-quantize-example = {"  "}nestor quantize runs/first --out models/first --check src/cf
 help-quantize-model = Name of a bundled model, or a model folder
 help-quantize-out = Folder to make; it must not exist
 help-quantize-check = Compare both models on this codebase: how often each exit says the same token

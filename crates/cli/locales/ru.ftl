@@ -102,15 +102,15 @@ help-eval-seed = Зерно всех случайных выборов
 help-eval-model = Имя вложенной модели или папка модели
 
 help-models = Посмотреть на папки моделей
-help-models-example = {"  "}nestor models show nano
+help-models-example = {"  "}nestor models show tiny
 help-models-list = Перечислить вложенные модели
 help-models-list-example = {"  "}nestor models list
 help-models-show = Показать одну модель и проверить её файлы
-help-models-show-example = {"  "}nestor models show nano
+help-models-show-example = {"  "}nestor models show tiny
 help-models-show-model = Имя вложенной модели или папка модели
 
 help-quantize = Записать папку модели, матрицы которой — коды не более 8 бит
-help-quantize-example = {"  "}nestor quantize nano --out models/nano-int8 --check src/cf
+help-quantize-example = {"  "}nestor quantize runs/first --out models/first --check src/cf
 help-quantize-model = Имя вложенной модели или папка модели
 help-quantize-out = Создаваемая папка; её не должно быть
 help-quantize-check = Сравнить обе модели на этой кодовой базе: как часто каждый выход называет тот же токен

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub const HOME_VARIABLE: &str = "NESTOR_HOME";
 
 /// The model that is used when none is named.
-pub const DEFAULT_MODEL: &str = "nano";
+pub const DEFAULT_MODEL: &str = "tiny";
 
 /// The folder that holds `models/` and `examples/`.
 ///

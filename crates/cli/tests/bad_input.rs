@@ -311,7 +311,7 @@ fn a_home_that_is_none_is_named() {
     );
     let ran = run(dir.path());
     assert_eq!(ran.code, 3);
-    assert!(ran.stderr.contains("nano"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("tiny"), "{}", ran.stderr);
 }
 
 /// Runs under a limit on the size of files, which writes meet as they meet a full disk.

@@ -640,7 +640,7 @@ fn the_quickstart_runs_from_any_home() {
         &configuration(),
         &home.path().join("examples").join("trade"),
     );
-    copy_folder(&made.model, &home.path().join("models").join("nano"));
+    copy_folder(&made.model, &home.path().join("models").join("tiny"));
     let quickstart = |last: &[&str]| {
         run(command()
             .args(["quickstart", "--max-positions", "256", "--lang", "ru"])
@@ -680,7 +680,7 @@ fn the_quickstart_runs_from_any_home() {
         .args(["models", "list", "--json"])
         .env("NESTOR_HOME", home.path()))
     .json();
-    assert_eq!(listed["models"][0]["folder"], "nano");
+    assert_eq!(listed["models"][0]["folder"], "tiny");
 }
 
 #[cfg(unix)]

@@ -319,9 +319,9 @@ fn a_changed_configuration_is_taken_over_and_a_broken_one_is_not() {
 
 #[test]
 fn a_changed_model_is_loaded_beside_the_old_one_and_a_broken_one_is_not() {
-    let nano = support::workspace().join("models").join("nano");
+    let bundled = support::workspace().join("models").join("tiny");
     let served = serve(|dir| {
-        support::copy_folder(&nano, &dir.join("model"));
+        support::copy_folder(&bundled, &dir.join("model"));
         "model = \"model\"\n".to_owned()
     });
     let complete = || {

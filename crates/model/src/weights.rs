@@ -92,7 +92,8 @@ pub fn save_weights<B: NestorBackend>(
     })
 }
 
-/// Reads weights into a network of the given sizes.
+/// Reads weights into a network of the given sizes: floats, or codes with their scales; a file whose name ends in `.zst`
+/// is unpacked.
 ///
 /// # Errors
 /// [`ModelError::File`] for a file that is no safetensors file, [`ModelError::Tensor`] for a
@@ -107,7 +108,7 @@ pub fn load_weights<B: NestorBackend>(
         path: path.to_owned(),
         reason,
     };
-    let bytes = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
+    let bytes = read(path).map_err(|e| failed(e.to_string()))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| failed(e.to_string()))?;
     let mut network = Network::<B>::new(config, 0, device);
     let mut known = Vec::new();
@@ -139,7 +140,13 @@ pub fn load_weights<B: NestorBackend>(
                 .chunks_exact(2)
                 .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
                 .collect(),
-            other => return Err(wrong(format!("type {other:?}, F32 or F16 is needed"))),
+            Dtype::I8 => {
+                let scale = format!("{name}.scale");
+                let values = decode(&tensors, &name, &scale, &view).map_err(wrong)?;
+                known.push(scale);
+                values
+            }
+            other => return Err(wrong(format!("type {other:?}, F32, F16 or I8 is needed"))),
         };
         let data = TensorData::new(values, expected);
         match slot {
@@ -167,6 +174,47 @@ pub fn load_weights<B: NestorBackend>(
             reason: "no place in a network of these sizes".to_owned(),
         }),
     }
+}
+
+/// The bytes of a file of weights, unpacked.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    /// More than any network of ours.
+    const MOST: u64 = 1 << 31;
+    if path.extension().is_none_or(|end| end != "zst") {
+        return std::fs::read(path);
+    }
+    let mut bytes = Vec::new();
+    let file = zstd::Decoder::new(std::fs::File::open(path)?)?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST), &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The weights that codes stand for: each column of a matrix has a scale, of the embedding each row.
+fn decode(
+    tensors: &SafeTensors<'_>,
+    name: &str,
+    scale: &str,
+    codes: &TensorView<'_>,
+) -> Result<Vec<f32>, String> {
+    let &[rows, columns] = codes.shape() else {
+        return Err("only matrices may be codes".to_owned());
+    };
+    let by_rows = name == "embedding";
+    let scales = tensors.tensor(scale).map_err(|e| e.to_string())?;
+    let expected = if by_rows { rows } else { columns };
+    if scales.dtype() != Dtype::F32 || scales.shape() != [expected] {
+        return Err(format!("{scale} is no row of {expected} F32"));
+    }
+    let scales: Vec<f32> = scales
+        .data()
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
+    let of = |at: usize| scales[if by_rows { at / columns } else { at % columns }];
+    let codes = codes.data().iter().enumerate();
+    Ok(codes
+        .map(|(at, code)| f32::from(*code as i8) * of(at))
+        .collect())
 }
 
 enum Slot<'a, B: NestorBackend> {

@@ -85,6 +85,8 @@ pub struct SchedulerConfig {
     pub threads: usize,
     /// Completions that may wait.
     pub queue: usize,
+    /// A completion that is expected to wait longer than this is refused at once; 0 is no limit.
+    pub longest_wait_ms: u64,
     /// Time in which a completion must be answered, where the request names none.
     pub deadline_ms: u64,
     /// Time that a stopping server gives to what is under way.
@@ -124,7 +126,7 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8088)),
             allow_without_keys: false,
-            model: "nano".to_owned(),
+            model: "tiny".to_owned(),
             memory: None,
             keys: None,
             tls: None,
@@ -159,6 +161,7 @@ impl Default for SchedulerConfig {
             workers: 0,
             threads: 0,
             queue: 64,
+            longest_wait_ms: 150,
             deadline_ms: 2_000,
             shutdown_ms: 5_000,
         }

@@ -119,6 +119,8 @@ struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     capacity: AtomicUsize,
+    /// Longest wait in milliseconds that is expected of new work; 0 is no limit.
+    longest_wait_ms: AtomicUsize,
     n_workers: usize,
     /// Time of a piece of work, in microseconds, as an average that forgets.
     typical_us: AtomicUsize,
@@ -139,6 +141,8 @@ pub struct Sizes {
     pub threads: usize,
     /// Work that may wait.
     pub queue: usize,
+    /// Work that would wait longer than this many milliseconds is refused; 0 is no limit.
+    pub longest_wait_ms: usize,
 }
 
 impl Scheduler {
@@ -151,6 +155,7 @@ impl Scheduler {
             state: Mutex::default(),
             wake: Condvar::new(),
             capacity: AtomicUsize::new(sizes.queue),
+            longest_wait_ms: AtomicUsize::new(sizes.longest_wait_ms),
             n_workers: sizes.workers,
             typical_us: AtomicUsize::new(10_000),
         });
@@ -212,7 +217,7 @@ impl Scheduler {
         if let Some(document) = &ticket.document {
             replaced = state.supersede(document);
         }
-        if state.n_waiting >= self.shared.capacity.load(Ordering::Relaxed) {
+        if self.shared.is_full(&state, ticket.deadline) {
             let retry_after = self.shared.retry_after(&state);
             drop(state);
             tell(replaced, Refused::Superseded);
@@ -267,9 +272,12 @@ impl Scheduler {
         self.shared.n_workers
     }
 
-    /// Changes how much may wait.
-    pub fn set_capacity(&self, capacity: usize) {
+    /// Changes how much may wait, and how long it is expected to at most.
+    pub fn set_limits(&self, capacity: usize, longest_wait_ms: usize) {
         self.shared.capacity.store(capacity, Ordering::Relaxed);
+        self.shared
+            .longest_wait_ms
+            .store(longest_wait_ms, Ordering::Relaxed);
     }
 
     /// Takes no more work, refuses what waits, and waits for what runs; what still runs after `grace` is stopped.
@@ -412,6 +420,22 @@ impl Shared {
             .store((before * 15 + took) / 16, Ordering::Relaxed);
     }
 
+    /// Whether there is no place for more, or what came now would wait too long: a completion that is late is worth less than a
+    /// refusal that comes at once. What would be next is never refused for that.
+    fn is_full(&self, state: &State, deadline: Instant) -> bool {
+        if state.n_waiting >= self.capacity.load(Ordering::Relaxed) {
+            return true;
+        }
+        let longest = match self.longest_wait_ms.load(Ordering::Relaxed) {
+            0 => Duration::MAX,
+            ms => Duration::from_millis(ms as u64),
+        };
+        let typical = Duration::from_micros(self.typical_us.load(Ordering::Relaxed) as u64);
+        let rounds = state.n_waiting as u32 / self.n_workers.max(1) as u32;
+        let left = deadline.saturating_duration_since(Instant::now());
+        rounds > 0 && typical * rounds > longest.min(left)
+    }
+
     /// When half of what waits now is done.
     fn retry_after(&self, state: &State) -> Duration {
         let each = self.typical_us.load(Ordering::Relaxed) as u64;
@@ -471,8 +495,35 @@ mod tests {
             workers,
             threads: 1,
             queue,
+            longest_wait_ms: 0,
         })
         .unwrap()
+    }
+
+    #[test]
+    fn what_would_wait_too_long_is_refused_though_there_is_place() {
+        let scheduler = scheduler(1, 64);
+        // Until the average has forgotten what it began with.
+        for _ in 0..40 {
+            let work = |_: &Caller| std::thread::sleep(Duration::from_millis(20));
+            wait(scheduler.submit(ticket("a", None), work).unwrap()).unwrap();
+        }
+        let (blocker, release) = block(&scheduler);
+        let accepted = |longest_wait_ms| {
+            scheduler.set_limits(64, longest_wait_ms);
+            let submit = || scheduler.submit(ticket("a", None), |_| ());
+            let kept: Vec<_> = std::iter::from_fn(|| submit().ok()).collect();
+            let n = kept.len();
+            drop(kept);
+            n
+        };
+        // About 20 ms each: the fifth or so would wait longer than 100 ms.
+        let n = accepted(100);
+        assert!((2..=8).contains(&n), "{n}");
+        // What its callers have left is still in the queue; without the limit only its length counts.
+        assert_eq!(accepted(0), 64 - n);
+        drop(release);
+        wait(blocker).unwrap();
     }
 
     fn ticket(key: &str, document: Option<&str>) -> Ticket {

@@ -53,6 +53,13 @@ pub(crate) fn load<B: NestorBackend>(
             "its tokenizer is not the one that the corpus was cut with".into(),
         ));
     }
-    let network = load_weights::<B>(expected, &dir.join("weights.safetensors"), device)?;
+    let plain = dir.join("weights.safetensors");
+    let packed = dir.join("weights.safetensors.zst");
+    let weights = if plain.exists() || !packed.exists() {
+        plain
+    } else {
+        packed
+    };
+    let network = load_weights::<B>(expected, &weights, device)?;
     Ok((network, folder.metrics.tokens))
 }

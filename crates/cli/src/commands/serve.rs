@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(config.keys, Some(dir.path().join("keys.json")));
         assert_eq!(config.jobs.sources, [dir.path().join("src")]);
         assert_eq!(config.limits.max_tokens, 64);
-        assert_eq!(config.model, "nano");
+        assert_eq!(config.model, "tiny");
         std::fs::write(&path, "[limits]\nmax_token = 64\n").unwrap();
         let failure = read(&path, &messages).unwrap_err();
         assert_eq!(failure.kind, Kind::Input);

@@ -208,7 +208,10 @@ impl App {
         });
         self.metrics.reloaded("config", checked.is_ok());
         let (config, folder, keys) = checked?;
-        self.scheduler.set_capacity(config.scheduler.queue);
+        self.scheduler.set_limits(
+            config.scheduler.queue,
+            config.scheduler.longest_wait_ms as usize,
+        );
         self.serving
             .set_auto_confidence(config.defaults.auto_confidence);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
@@ -318,6 +321,7 @@ fn sizes(config: &ServerConfig) -> Sizes {
         workers,
         threads,
         queue: config.scheduler.queue,
+        longest_wait_ms: config.scheduler.longest_wait_ms as usize,
     }
 }
 

@@ -165,9 +165,7 @@ mod tests {
 
     #[test]
     fn batches_go_out_and_weights_come_back_as_a_model_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let corpus = folder.path().join("corpus");
-        build_corpus(&corpus);
+        let (folder, corpus) = build_corpus();
         let mut config = TrainConfig::new(corpus, Size::Nano, 2, folder.path().join("trained"));
         config.loader.batch = 2;
         config.loader.seq_len = 64;

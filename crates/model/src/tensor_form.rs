@@ -184,7 +184,11 @@ fn chunked_scan<B: NestorBackend>(parts: DeltaParts<B>) -> Tensor<B, 4> {
     let strict = triangle::<B>(chunk, &device, |row, col| col < row);
     // g[r] = sum of log alpha up to and with r; decay[r, j] = exp(g[r] - g[j]) for j <= r.
     let g = lower.clone().unsqueeze::<4>().matmul(log_alpha);
-    let gap = g.clone() - g.clone().swap_dims(2, 3);
+    // The row of g is a sum over a diagonal and not a view of the column: burn-cubecl-fusion 0.21 reads on past an
+    // element of a column, instead of repeating it, in a kernel that reads the same tensor transposed as well.
+    let identity = triangle::<B>(chunk, &device, |row, col| row == col);
+    let row = (g.clone() * identity.unsqueeze::<4>()).sum_dim(2);
+    let gap = g.clone() - row;
     let decay = (gap * lower.clone().unsqueeze::<4>()).exp() * lower.unsqueeze::<4>();
 
     let overlap = k.clone().matmul(k.clone().swap_dims(2, 3)) * decay.clone();

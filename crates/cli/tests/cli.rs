@@ -683,6 +683,67 @@ fn the_quickstart_runs_from_any_home() {
     assert_eq!(listed["models"][0]["folder"], "tiny");
 }
 
+#[test]
+fn a_packed_model_of_coarse_codes_serves_and_can_be_trained_on() {
+    let made = made("cli");
+    let dir = tempfile::tempdir().unwrap();
+    let packed = dir.path().join("packed");
+    let quantize = |bits: &str| {
+        run(command()
+            .arg("quantize")
+            .arg(&made.model)
+            .args(["--bits", bits, "--pack", "--json", "--lang", "en", "--out"])
+            .arg(&packed))
+    };
+    assert_eq!(quantize("3").code, 2);
+    let ran = quantize("6");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let (before, after) = (&ran.json()["weights_bytes"], &ran.json()["int8_bytes"]);
+    assert!(after.as_u64().unwrap() * 2 < before.as_u64().unwrap());
+    let file = packed.join("weights.safetensors.zst");
+    assert!(file.exists() && !packed.join("weights.safetensors").exists());
+
+    let place = configuration().join("cf/Documents/РеализацияТоваров/Ext/ObjectModule.bsl");
+    let complete = |model: &std::path::Path| {
+        run(command()
+            .arg("complete")
+            .arg(format!("{}:20:1", place.display()))
+            .args(["--json", "--model"])
+            .arg(model))
+    };
+    assert_eq!(complete(&packed).code, 0, "{}", complete(&packed).stderr);
+    let out = dir.path().join("next");
+    let trained = run(command()
+        .args([
+            "train",
+            "--max-tokens",
+            "64",
+            "--batch",
+            "1",
+            "--seq-len",
+            "64",
+            "--device",
+            "cpu",
+        ])
+        .args(["--json", "--corpus"])
+        .arg(&made.corpus)
+        .arg("--from")
+        .arg(&packed)
+        .arg("--out")
+        .arg(&out));
+    assert_eq!(trained.code, 0, "{}", trained.stderr);
+
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let broken = complete(&packed);
+    assert_eq!(broken.code, 3);
+    assert!(
+        broken.stderr.contains("weights.safetensors.zst"),
+        "{}",
+        broken.stderr
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_a_run_with_a_checkpoint() {

@@ -24,6 +24,13 @@ pub type Cuda = burn_cuda::Cuda<f32, i32>;
 #[cfg(feature = "cuda")]
 pub type TrainCuda = Autodiff<Cuda>;
 
+/// The back end of other makers' cards: Vulkan, Metal, DirectX.
+#[cfg(feature = "wgpu")]
+pub type Wgpu = burn_wgpu::Wgpu<f32, i32>;
+/// [`Wgpu`] with gradients.
+#[cfg(feature = "wgpu")]
+pub type TrainWgpu = Autodiff<Wgpu>;
+
 /// An operation computed on the host over plain slices, with a hand-written backward.
 ///
 /// Shapes are part of the operation's value; inputs and outputs are dense and row-major.
@@ -106,29 +113,38 @@ impl NestorBackend for Cpu {
     }
 }
 
-#[cfg(feature = "cuda")]
-impl NestorBackend for Cuda {
-    const HOST: bool = false;
+/// A back end whose tensors lie on a card: tensor operations are the fast path, and values are copied to be read.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+macro_rules! on_a_card {
+    ($backend:ty) => {
+        impl NestorBackend for $backend {
+            const HOST: bool = false;
 
-    fn read<const N: usize, R>(
-        inputs: [FloatTensor<Self>; N],
-        read: impl FnOnce([&[f32]; N]) -> R,
-    ) -> R {
-        use burn::tensor::ops::FloatTensorOps;
-        let data = inputs.map(|tensor| {
-            let shape: usize = burn::tensor::TensorMetadata::shape(&tensor).num_elements();
-            let flat = Tensor::<Self, 1>::from_primitive(TensorPrimitive::Float(
-                Self::float_reshape(tensor, burn::tensor::Shape::new([shape])),
-            ));
-            flat.into_data()
-        });
-        read(std::array::from_fn(|i| {
-            data[i]
-                .as_slice::<f32>()
-                .expect("the back end's float type is f32")
-        }))
-    }
+            fn read<const N: usize, R>(
+                inputs: [FloatTensor<Self>; N],
+                read: impl FnOnce([&[f32]; N]) -> R,
+            ) -> R {
+                let data = inputs.map(|tensor| {
+                    let count = burn::tensor::TensorMetadata::shape(&tensor).num_elements();
+                    let flat = <Self as burn::tensor::ops::FloatTensorOps<Self>>::float_reshape(
+                        tensor,
+                        burn::tensor::Shape::new([count]),
+                    );
+                    Tensor::<Self, 1>::from_primitive(TensorPrimitive::Float(flat)).into_data()
+                });
+                read(std::array::from_fn(|i| {
+                    data[i]
+                        .as_slice::<f32>()
+                        .expect("the back end's float type is f32")
+                }))
+            }
+        }
+    };
 }
+#[cfg(feature = "cuda")]
+on_a_card!(Cuda);
+#[cfg(feature = "wgpu")]
+on_a_card!(Wgpu);
 
 impl<B: NestorBackend, C: CheckpointStrategy> NestorBackend for Autodiff<B, C> {
     const HOST: bool = B::HOST;

@@ -21,6 +21,8 @@ mod weights;
 pub use backend::{Cpu, DeviceOp, HostOp, NestorBackend, TrainCpu};
 #[cfg(feature = "cuda")]
 pub use backend::{Cuda, TrainCuda};
+#[cfg(feature = "wgpu")]
+pub use backend::{TrainWgpu, Wgpu};
 pub use config::NetworkConfig;
 pub use error::ModelError;
 pub use loss::{LevelMetrics, LossBatch, LossOptions, LossOutput};

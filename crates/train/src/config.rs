@@ -54,6 +54,8 @@ pub enum Device {
     Cpu,
     /// The first CUDA device; needs the feature `cuda`.
     Cuda,
+    /// The first card that wgpu finds; needs the feature `wgpu`.
+    Wgpu,
 }
 
 impl Device {
@@ -62,6 +64,7 @@ impl Device {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
+            Self::Wgpu => "wgpu",
         }
     }
 }

@@ -20,6 +20,14 @@ macro_rules! on_device {
             Device::Cuda => {
                 Err(TrainError::Device { device: "cuda", reason: "build with `--features cuda`" })
             }
+            #[cfg(feature = "wgpu")]
+            Device::Wgpu => {
+                $function::<nestor_model::TrainWgpu>($config, $($argument,)* &Default::default())
+            }
+            #[cfg(not(feature = "wgpu"))]
+            Device::Wgpu => {
+                Err(TrainError::Device { device: "wgpu", reason: "build with `--features wgpu`" })
+            }
         }
     };
 }

@@ -73,6 +73,7 @@ enum DeviceTyped {
     Auto,
     Cpu,
     Cuda,
+    Wgpu,
 }
 
 /// Runs the command.
@@ -145,8 +146,10 @@ fn resolve(typed: Typed, messages: &Messages) -> Outcome<TrainConfig> {
     config.device = match typed.device {
         DeviceTyped::Cpu => Device::Cpu,
         DeviceTyped::Cuda => Device::Cuda,
+        DeviceTyped::Wgpu => Device::Wgpu,
         // A build that can use a card is made where there is one.
         DeviceTyped::Auto if cfg!(feature = "cuda") => Device::Cuda,
+        DeviceTyped::Auto if cfg!(feature = "wgpu") => Device::Wgpu,
         DeviceTyped::Auto => Device::Cpu,
     };
     config.loader.seed = typed.seed;

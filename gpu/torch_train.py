@@ -25,7 +25,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from torch_decoder import KEY, SIZES, VALUE, Network
+from torch_decoder import SIZES, Network
 
 MAGIC = b"NSTBAT01"
 LEVEL_WEIGHTS = [0.3, 0.3, 1.0]

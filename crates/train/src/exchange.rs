@@ -45,15 +45,12 @@ pub fn write_batches(
         &config.loader,
     );
     let mut batches = Batches::start(loader, 0);
-    let head = || -> io::Result<Vec<u8>> {
-        let mut head = MAGIC.to_vec();
-        for value in [vocab, config.loader.seq_len, validation.len()] {
-            head.write_all(&(value as u32).to_le_bytes())?;
-        }
-        Ok(head)
-    };
+    let mut head = MAGIC.to_vec();
+    for value in [vocab, config.loader.seq_len, validation.len()] {
+        head.extend((value as u32).to_le_bytes());
+    }
     let mut written = 0;
-    let mut sent = head().and_then(|head| out.write_all(&head));
+    let mut sent = out.write_all(&head);
     for batch in &validation {
         sent = sent.and_then(|()| out.write_all(&bytes(batch)));
     }

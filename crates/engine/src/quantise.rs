@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// Fewest and most bits of a code.
 pub const CODE_BITS: std::ops::RangeInclusive<u8> = 4..=8;
 
-/// The bytes of a `weights.safetensors` with its matrices as codes of `bits` bits, [`CODE_BITS`]; what is codes already
-/// stays.
+/// The bytes of a `weights.safetensors` with its matrices as codes of `bits` bits, [`CODE_BITS`]; codes that are not
+/// wider already stay.
 ///
 /// A code lies in a byte whatever its bits, so fewer bits cost nothing while serving; a compressed file is smaller.
 ///
@@ -40,6 +40,18 @@ pub fn int8_safetensors(
     for (name, shape) in tensor_shapes(config) {
         let tensor = match read(&name, &shape)? {
             Tensor::F32(values) if is_matrix(&name, &shape) => encode(&name, &shape, &values, bits),
+            Tensor::Int8 { codes, scales } if codes.iter().any(|code| wide(*code, bits)) => {
+                let at = |idx: usize| {
+                    if name == "embedding" {
+                        idx / shape[1]
+                    } else {
+                        idx % shape[1]
+                    }
+                };
+                let codes = codes.iter().enumerate();
+                let values: Vec<f32> = codes.map(|(i, c)| f32::from(*c) * scales[at(i)]).collect();
+                encode(&name, &shape, &values, bits)
+            }
             tensor => tensor,
         };
         match tensor {
@@ -63,6 +75,11 @@ pub fn int8_safetensors(
         path: "weights.safetensors".into(),
         reason: error.to_string(),
     })
+}
+
+/// Whether a code needs more than `bits` bits.
+fn wide(code: i8, bits: u8) -> bool {
+    i32::from(code).abs() >= 1 << (bits - 1)
 }
 
 /// Codes of a matrix, in its order: each output's weights to the nearest of evenly spaced numbers, the largest of which

@@ -112,6 +112,12 @@ fn fewer_bits_are_coarser_and_pack_smaller() {
         let refused = Model::load(dir.path()).unwrap_err().to_string();
         assert!(refused.contains(PACKED_WEIGHTS), "{refused}");
     }
+    // Codes are made coarser, never finer.
+    let [fine, coarse] = [8, 4].map(|bits| int8_safetensors(&config, &floats, bits).unwrap());
+    assert_eq!(int8_safetensors(&config, &coarse, 8).unwrap(), coarse);
+    let coarser = int8_safetensors(&config, &fine, 4).unwrap();
+    assert!(pack_weights(&coarser).unwrap().len() < pack_weights(&fine).unwrap().len());
+    assert_eq!(int8_safetensors(&config, &coarser, 4).unwrap(), coarser);
     for bits in [3, 9] {
         let error = int8_safetensors(&config, &floats, bits).unwrap_err();
         assert!(error.to_string().contains("bits"), "{error}");

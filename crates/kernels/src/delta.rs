@@ -10,7 +10,7 @@
 use crate::matrix::{MatMut, MatRef};
 use crate::simd::{Arithmetic, dispatch};
 
-/// Columns of the state that go through all tokens before the next ones: 16 KiB at a key width of 64.
+/// Most columns of the state that go through all tokens before the next ones, with sums that stay in registers: 16 KiB at a key width of 64.
 const STRIP: usize = 64;
 
 /// T tokens of one head.
@@ -48,9 +48,14 @@ fn delta_steps_body<A: Arithmetic>(
 ) {
     let value_dim = check_shapes(inputs, state, out);
     let mut first = 0;
-    while value_dim - first >= STRIP {
+    // Eight registers hold the sums of a strip, whatever their width.
+    while A::LANES == 16 && value_dim - first >= STRIP {
         strip::<A, STRIP>(inputs, state, out, first);
         first += STRIP;
+    }
+    while value_dim - first >= STRIP / 2 {
+        strip::<A, { STRIP / 2 }>(inputs, state, out, first);
+        first += STRIP / 2;
     }
     while value_dim - first >= 16 {
         strip::<A, 16>(inputs, state, out, first);
@@ -74,41 +79,89 @@ fn strip<A: Arithmetic, const W: usize>(
     for t in 0..inputs.q.rows() {
         let (q, k) = (inputs.q.row(t), inputs.k.row(t));
         let (alpha, beta) = (inputs.alpha[t], inputs.beta[t]);
-        // Two sums, of even and odd rows, halve the wait for the additions.
-        let mut old = [[0.0f32; W]; 2];
-        for (pair, k) in state.chunks(2 * value_dim).zip(k.chunks(2)) {
-            for (half, (row, k)) in pair.chunks_exact(value_dim).zip(k).enumerate() {
-                let row: &[f32; W] = row[first..first + W].try_into().expect("W columns");
-                for c in 0..W {
-                    old[half][c] = A::mul_add(*k, row[c], old[half][c]);
-                }
-            }
+        // Two sums, of even and odd rows, halve the wait for the additions. They have names, not an index: the compiler keeps an array
+        // in registers only where every index is known.
+        let (mut even, mut odd) = ([0.0f32; W], [0.0f32; W]);
+        let mut pairs = state.chunks_exact(2 * value_dim);
+        let mut keys = k.chunks_exact(2);
+        for (pair, k) in (&mut pairs).zip(&mut keys) {
+            let (above, below) = pair.split_at(value_dim);
+            learned::<A, W>(columns(above, first), k[0], &mut even);
+            learned::<A, W>(columns(below, first), k[1], &mut odd);
         }
-        let v = &inputs.v.row(t)[first..first + W];
+        if let [k] = keys.remainder() {
+            learned::<A, W>(columns(pairs.remainder(), first), *k, &mut even);
+        }
+        let v: &[f32; W] = columns(inputs.v.row(t), first);
         let mut write = [0.0f32; W];
         for c in 0..W {
-            write[c] = beta * (v[c] - alpha * (old[0][c] + old[1][c]));
+            write[c] = beta * (v[c] - alpha * (even[c] + odd[c]));
         }
-        let mut read = [[0.0f32; W]; 2];
-        let rows = state
-            .chunks_mut(2 * value_dim)
-            .zip(k.chunks(2))
-            .zip(q.chunks(2));
-        for ((pair, k), q) in rows {
-            let rows = pair.chunks_exact_mut(value_dim).zip(k).zip(q);
-            for (half, ((row, k), q)) in rows.enumerate() {
-                let row: &mut [f32; W] =
-                    (&mut row[first..first + W]).try_into().expect("W columns");
-                for c in 0..W {
-                    row[c] = A::mul_add(*k, write[c], alpha * row[c]);
-                    read[half][c] = A::mul_add(*q, row[c], read[half][c]);
-                }
-            }
+        let (mut even, mut odd) = ([0.0f32; W], [0.0f32; W]);
+        let mut pairs = state.chunks_exact_mut(2 * value_dim);
+        let mut rows = k.chunks_exact(2).zip(q.chunks_exact(2));
+        for (pair, (k, q)) in (&mut pairs).zip(&mut rows) {
+            let (above, below) = pair.split_at_mut(value_dim);
+            step::<A, W>(
+                columns_mut(above, first),
+                alpha,
+                k[0],
+                &write,
+                q[0],
+                &mut even,
+            );
+            step::<A, W>(
+                columns_mut(below, first),
+                alpha,
+                k[1],
+                &write,
+                q[1],
+                &mut odd,
+            );
+        }
+        if k.len() % 2 == 1 {
+            let (k, q) = (k[k.len() - 1], q[q.len() - 1]);
+            let row = columns_mut(pairs.into_remainder(), first);
+            step::<A, W>(row, alpha, k, &write, q, &mut even);
         }
         let out = &mut out.row_mut(t)[first..first + W];
         for c in 0..W {
-            out[c] = read[0][c] + read[1][c];
+            out[c] = even[c] + odd[c];
         }
+    }
+}
+
+#[inline(always)]
+fn columns<const W: usize>(row: &[f32], first: usize) -> &[f32; W] {
+    row[first..first + W].try_into().expect("W columns")
+}
+
+#[inline(always)]
+fn columns_mut<const W: usize>(row: &mut [f32], first: usize) -> &mut [f32; W] {
+    (&mut row[first..first + W]).try_into().expect("W columns")
+}
+
+/// Adds what a key's row of the state says of the values.
+#[inline(always)]
+fn learned<A: Arithmetic, const W: usize>(row: &[f32; W], k: f32, sums: &mut [f32; W]) {
+    for c in 0..W {
+        sums[c] = A::mul_add(k, row[c], sums[c]);
+    }
+}
+
+/// Decays and writes a row of the state, then adds what a query reads of it.
+#[inline(always)]
+fn step<A: Arithmetic, const W: usize>(
+    row: &mut [f32; W],
+    alpha: f32,
+    k: f32,
+    write: &[f32; W],
+    q: f32,
+    sums: &mut [f32; W],
+) {
+    for c in 0..W {
+        row[c] = A::mul_add(k, write[c], alpha * row[c]);
+        sums[c] = A::mul_add(q, row[c], sums[c]);
     }
 }
 

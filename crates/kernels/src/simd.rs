@@ -11,6 +11,9 @@ pub(crate) const LANES: usize = 16;
 
 /// How a body multiplies and adds: fused where the instructions exist, in two steps elsewhere.
 pub(crate) trait Arithmetic {
+    /// Floats of a register, for bodies that must know how many sums stay in registers.
+    const LANES: usize;
+
     /// `a * b + c`
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 }
@@ -18,10 +21,24 @@ pub(crate) trait Arithmetic {
 /// One rounding; only compiled into functions that have FMA.
 pub(crate) struct Fused;
 
+/// [`Fused`] with the registers of AVX-512.
+pub(crate) struct FusedWide;
+
 /// Two roundings; without FMA instructions `f32::mul_add` would be a call into the C library.
 pub(crate) struct TwoSteps;
 
 impl Arithmetic for Fused {
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+impl Arithmetic for FusedWide {
+    const LANES: usize = 16;
+
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
@@ -29,6 +46,8 @@ impl Arithmetic for Fused {
 }
 
 impl Arithmetic for TwoSteps {
+    const LANES: usize = 4;
+
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
@@ -136,7 +155,7 @@ macro_rules! dispatch {
                 }
                 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
                 fn avx512($($arg: $ty),*) $(-> $ret)? {
-                    $body::<$crate::simd::Fused>($($arg),*)
+                    $body::<$crate::simd::FusedWide>($($arg),*)
                 }
                 match $crate::simd::InstructionSet::get() {
                     $crate::simd::InstructionSet::Avx512(_) => {

@@ -11,10 +11,12 @@ mod generate;
 mod learn;
 mod mixture;
 mod model;
+mod passes;
 mod predictor;
 mod quantise;
 mod sampling;
 mod session;
+mod together;
 mod weights;
 mod weights_file;
 

@@ -4,6 +4,7 @@
 //! field or tensor is wrong. The page docs/model-folder.md is the contract.
 
 use crate::config::Manifest;
+use crate::passes::Passes;
 use crate::weights::{Tensor, Weights, is_matrix, tensor_shapes};
 use crate::weights_file::read_weights_file;
 use crate::{EngineError, NetworkConfig, Precision, Quantisation};
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A network with its weights.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Model {
     manifest: Option<Manifest>,
     precision: Precision,
     pub(crate) weights: Weights,
+    passes: OnceLock<Passes>,
 }
 
 impl Model {
@@ -68,6 +70,7 @@ impl Model {
             manifest: Some(manifest),
             precision,
             weights,
+            passes: OnceLock::new(),
         }))
     }
 
@@ -99,6 +102,7 @@ impl Model {
             manifest: None,
             precision,
             weights,
+            passes: OnceLock::new(),
         }))
     }
 
@@ -129,7 +133,19 @@ impl Model {
             manifest: None,
             precision,
             weights,
+            passes: OnceLock::new(),
         }))
+    }
+
+    /// From now on sessions share passes: few tokens of one go through the network together with those of others, on at most `places`
+    /// threads at the same time (best as many as there are cores). For programs that answer more requests at once than there are
+    /// cores; changes no bit of a result. A second call changes nothing.
+    pub fn share_passes(&self, places: usize) {
+        self.passes.get_or_init(|| Passes::new(places));
+    }
+
+    pub(crate) fn passes(&self) -> Option<&Passes> {
+        self.passes.get()
     }
 
     /// Sizes of the network.

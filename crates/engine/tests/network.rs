@@ -5,6 +5,7 @@ mod support;
 
 use nestor_engine::{Model, NetworkConfig, Precision, Session};
 use proptest::prelude::*;
+use std::sync::Arc;
 use support::{model, random_tensors, random_tokens, reference, relative_error, small_config};
 
 /// Logits of every exit, `[exit][tokens * vocab]`, with the tokens sent in pieces.
@@ -114,6 +115,46 @@ fn steps_are_the_whole_at_full_size() {
     let expected = logits(&mut whole, &tokens, &[600]);
     assert!(logits(&mut steps, &tokens, &[1; 600]) == expected);
     assert!(steps.state_values().eq(whole.state_values()));
+}
+
+/// Sessions of different depths and lengths on more threads than passes, in steps of different sizes, for both precisions.
+#[test]
+fn sessions_that_share_passes_have_the_bits_of_sessions_alone() {
+    let config = small_config(3);
+    for precision in [Precision::F32, Precision::Int8] {
+        let alone = Model::random_as(&config, 5, precision).unwrap();
+        let shared = Model::random_as(&config, 5, precision).unwrap();
+        shared.share_passes(2);
+        let answers = |model: &Arc<Model>, seed: u64| {
+            let tokens = random_tokens(&config, 120, seed);
+            let mut session = Session::new(model.clone(), 1 + seed as usize % 3).unwrap();
+            let pieces: Vec<usize> = std::iter::successors(Some(1 + seed as usize), |n| {
+                Some(1 + (5 * n + seed as usize) % 29)
+            })
+            .scan(0, |sum, n| {
+                let n = n.min(tokens.len() - *sum);
+                *sum += n;
+                Some(n)
+            })
+            .take_while(|n| *n > 0)
+            .collect();
+            let found = logits(&mut session, &tokens, &pieces);
+            (found, session.state_values().collect::<Vec<_>>())
+        };
+        let together: Vec<_> = std::thread::scope(|scope| {
+            let (answers, shared) = (&answers, &shared);
+            let threads: Vec<_> = (0..8)
+                .map(|seed| scope.spawn(move || answers(shared, seed)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        for (seed, together) in together.into_iter().enumerate() {
+            assert!(together == answers(&alone, seed as u64), "session {seed}");
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ const TOGETHER: usize = 64;
 
 /// Keys, after norm and rotation, and values of the last positions.
 #[derive(Debug, Clone)]
-pub(super) struct AttentionState {
+pub(crate) struct AttentionState {
     /// One for every kv head.
     heads: Vec<KeyValues>,
 }
@@ -61,10 +61,6 @@ impl Rotation {
             (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
         }
     }
-
-    fn time(&self) -> usize {
-        self.cosines.len() / self.half
-    }
 }
 
 impl AttentionState {
@@ -88,20 +84,19 @@ impl AttentionState {
     }
 
     /// `projected` is `[T, attention_columns]`; `out` receives `[T, query_heads head_dim]`.
-    pub fn advance(
+    pub(super) fn advance(
         &mut self,
         config: &NetworkConfig,
         weights: &AttentionWeights,
         rotation: &Rotation,
         projected: &mut [f32],
-        out: &mut Vec<f32>,
+        out: &mut [f32],
         scratch: &mut Scratch,
     ) {
         let (width, columns) = (config.head_dim, config.attention_columns());
         let group = config.query_heads / config.kv_heads;
         let all = config.query_heads * width;
         prepare(config, weights, rotation, projected, &mut scratch.row);
-        out.resize(rotation.time() * all, 0.0);
         let parts = projected.chunks(TOGETHER * columns);
         for (projected, out) in parts.zip(out.chunks_mut(TOGETHER * all)) {
             let time = projected.len() / columns;

@@ -14,7 +14,7 @@ const L2_EPS: f32 = 1e-6;
 
 /// What the tokens so far have left in one mixer.
 #[derive(Debug, Clone)]
-pub(super) struct DeltaState {
+pub(crate) struct DeltaState {
     /// `[H, K, V]`
     memory: Vec<f32>,
     /// The last rows before the convolution, `[taps - 1, channels]`.
@@ -46,13 +46,13 @@ impl DeltaState {
     }
 
     /// `projected` is `[T, delta_columns]`; `out` receives `[T, H V]`, gated and normed.
-    pub fn advance(
+    pub(super) fn advance(
         &mut self,
         config: &NetworkConfig,
         weights: &DeltaWeights,
         projected: &[f32],
         time: usize,
-        out: &mut Vec<f32>,
+        out: &mut [f32],
         scratch: &mut Scratch,
     ) {
         let (heads, key_dim, value_dim) = (config.delta_heads, config.key_dim, config.value_dim);
@@ -78,7 +78,6 @@ impl DeltaState {
         for h in 0..heads {
             self.advance_head(config, weights, h, projected, time, scratch);
         }
-        out.resize(time * values, 0.0);
         let eps = config.norm_eps as f32;
         for (t, out) in out.chunks_exact_mut(values).enumerate() {
             let gate = &projected[t * columns + channels..][..values];

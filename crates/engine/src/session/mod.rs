@@ -5,12 +5,15 @@
 
 mod attention;
 mod delta;
+mod pass;
 
-use crate::weights::{Block, Matrix, Mixer};
+use crate::passes::MOST_SHARED_ROWS;
+use crate::weights::Mixer;
 use crate::{EngineError, Model};
-use attention::{AttentionState, Rotation};
+use attention::AttentionState;
 use delta::DeltaState;
-use nestor_kernels::{CodeRows, add_in_place, rms_norm, softmax_in_place, swiglu};
+use nestor_kernels::softmax_in_place;
+pub(crate) use pass::{Scratch, Sequence, forward, head_logits, head_product};
 use std::sync::Arc;
 
 /// Tokens that go through the network as one matrix.
@@ -28,21 +31,9 @@ pub struct Session {
 }
 
 #[derive(Debug, Clone)]
-enum MixerState {
+pub(crate) enum MixerState {
     Delta(DeltaState),
     Attention(AttentionState),
-}
-
-/// Buffers that are kept between calls; they carry nothing from one call to the next.
-#[derive(Debug, Default)]
-struct Scratch {
-    normed: Vec<f32>,
-    mixed: Vec<f32>,
-    wide: Vec<f32>,
-    inner: Vec<f32>,
-    codes: CodeRows,
-    delta: delta::Scratch,
-    attention: attention::Scratch,
 }
 
 /// What a call to [`Session::forward`] found at every exit: the rows whose product with the head
@@ -199,16 +190,15 @@ impl Session {
                 vocab,
             });
         }
-        let exits = vec![Vec::with_capacity(tokens.len() * width); self.stages];
-        let mut found = ExitStates {
+        let mut exits = vec![Vec::with_capacity(tokens.len() * width); self.stages];
+        for chunk in tokens.chunks(CHUNK) {
+            self.forward_chunk(chunk, &mut exits);
+        }
+        Ok(ExitStates {
             tokens: tokens.len(),
             width,
             exits,
-        };
-        for chunk in tokens.chunks(CHUNK) {
-            self.forward_chunk(chunk, &mut found);
-        }
-        Ok(found)
+        })
     }
 
     /// Logits of rows of one exit: `rows` is `[n, width]`, `logits` receives `[n, V]`.
@@ -262,6 +252,33 @@ impl Session {
         })
     }
 
+    /// Appends the rows of every exit to `exits`. Few tokens go together with those of other sessions, where the model's passes are shared.
+    fn forward_chunk(&mut self, tokens: &[u32], exits: &mut [Vec<f32>]) {
+        let sequence = Sequence {
+            stages: self.stages,
+            position: self.position,
+            states: std::mem::take(&mut self.states),
+            tokens: tokens.to_vec(),
+            exits: vec![Vec::new(); self.stages],
+        };
+        let sequence = match self.model.passes() {
+            Some(passes) if tokens.len() <= MOST_SHARED_ROWS => {
+                passes.forward(&self.model, sequence)
+            }
+            _ => {
+                let mut one = [sequence];
+                forward(&self.model, &mut one, self.threads, &mut self.scratch);
+                let [sequence] = one;
+                sequence
+            }
+        };
+        self.states = sequence.states;
+        self.position += tokens.len();
+        for (all, rows) in exits.iter_mut().zip(&sequence.exits) {
+            all.extend_from_slice(rows);
+        }
+    }
+
     /// Probabilities of rows of one exit: `rows` is `[n, width]`, `probs` receives `[n, V]`.
     ///
     /// # Errors
@@ -283,136 +300,6 @@ impl Session {
         }
         Ok(())
     }
-
-    fn forward_chunk(&mut self, tokens: &[u32], found: &mut ExitStates) {
-        let model = Arc::clone(&self.model);
-        let (config, weights) = (model.config(), &model.weights);
-        let (d, eps) = (config.width, config.norm_eps as f32);
-        let mut x = vec![0.0; tokens.len() * d];
-        for (row, token) in x.chunks_exact_mut(d).zip(tokens) {
-            rms_norm(
-                &weights.embedding[*token as usize * d..][..d],
-                &[],
-                eps,
-                row,
-            );
-        }
-        let rotation = Rotation::new(config, self.position, tokens.len());
-        let mut states = self.states.iter_mut();
-        for (s, stage) in weights.stages[..self.stages].iter().enumerate() {
-            for block in &stage.blocks {
-                let state = states.next().expect("a state for every block");
-                norm_rows(&x, &block.mixer_norm, eps, &mut self.scratch.normed);
-                mix(
-                    &model,
-                    block,
-                    state,
-                    &rotation,
-                    tokens.len(),
-                    self.threads,
-                    &mut self.scratch,
-                );
-                add_in_place(&mut x, &self.scratch.mixed);
-                norm_rows(&x, &block.ffn_norm, eps, &mut self.scratch.normed);
-                feed_forward(
-                    block,
-                    config.ffn,
-                    tokens.len(),
-                    self.threads,
-                    &mut self.scratch,
-                );
-                add_in_place(&mut x, &self.scratch.mixed);
-            }
-            let Scratch {
-                normed,
-                mixed,
-                inner,
-                codes,
-                ..
-            } = &mut self.scratch;
-            let exit = &stage.exit;
-            norm_rows(&x, &exit.norm, eps, normed);
-            project(normed, &exit.down, inner, codes, self.threads);
-            project(inner, &exit.up, mixed, codes, self.threads);
-            add_in_place(normed, mixed);
-            found.exits[s].extend_from_slice(normed);
-        }
-        self.position += tokens.len();
-    }
-}
-
-/// The product of rows `[n, d]` of any exits with the head: `logits` receives `[n, V]`.
-pub(crate) fn head_logits(model: &Model, rows: &[f32], logits: &mut [f32], threads: usize) {
-    let head = &model.weights.head;
-    head.product(rows, logits, &mut CodeRows::default(), threads);
-}
-
-/// The mixer of a block: reads `scratch.normed`, leaves its result in `scratch.mixed`.
-fn mix(
-    model: &Model,
-    block: &Block,
-    state: &mut MixerState,
-    rotation: &Rotation,
-    time: usize,
-    threads: usize,
-    scratch: &mut Scratch,
-) {
-    let Scratch {
-        normed,
-        mixed,
-        wide,
-        inner,
-        codes,
-        delta,
-        attention,
-    } = scratch;
-    match (&block.mixer, state) {
-        (Mixer::Delta(weights), MixerState::Delta(state)) => {
-            project(normed, &weights.in_proj, wide, codes, threads);
-            state.advance(model.config(), weights, wide, time, inner, delta);
-            project(inner, &weights.out_proj, mixed, codes, threads);
-        }
-        (Mixer::Attention(weights), MixerState::Attention(state)) => {
-            project(normed, &weights.qkv, wide, codes, threads);
-            state.advance(model.config(), weights, rotation, wide, inner, attention);
-            project(inner, &weights.out_proj, mixed, codes, threads);
-        }
-        _ => unreachable!("Session::new made the states from the same blocks"),
-    }
-}
-
-/// SwiGLU: reads `scratch.normed`, leaves its result in `scratch.mixed`.
-fn feed_forward(block: &Block, ffn: usize, time: usize, threads: usize, scratch: &mut Scratch) {
-    let Scratch {
-        normed,
-        mixed,
-        wide,
-        inner,
-        codes,
-        ..
-    } = scratch;
-    project(normed, &block.gate_up, wide, codes, threads);
-    inner.resize(time * ffn, 0.0);
-    for (gate_up, out) in wide.chunks_exact(2 * ffn).zip(inner.chunks_exact_mut(ffn)) {
-        swiglu(gate_up, out);
-    }
-    project(inner, &block.down, mixed, codes, threads);
-}
-
-fn norm_rows(x: &[f32], gain: &[f32], eps: f32, out: &mut Vec<f32>) {
-    out.resize(x.len(), 0.0);
-    for (x, out) in x
-        .chunks_exact(gain.len())
-        .zip(out.chunks_exact_mut(gain.len()))
-    {
-        rms_norm(x, gain, eps, out);
-    }
-}
-
-/// `out = x W` for `x [rows, in]`.
-fn project(x: &[f32], w: &Matrix, out: &mut Vec<f32>, codes: &mut CodeRows, threads: usize) {
-    out.resize(x.len() / w.inputs() * w.outputs(), 0.0);
-    w.product(x, out, codes, threads);
 }
 
 pub(crate) fn check_length(

@@ -1,11 +1,11 @@
 //! `nestor bench complete`: completions in documents that are open, under load.
 //!
-//! A document grows by statements: each request stands at least 16 pieces behind the one before, in a context of at most 1,024 pieces,
-//! and asks for the rest of a line, at most 16 pieces. Requests go round many documents, so that the next one of a document comes long
+//! A document grows by 16 pieces from one request to the next (or some more, where a token of the language would be cut), in a context of at
+//! most 1,024 pieces, and each request asks for the rest of a line, at most 16 pieces. Requests go round many documents, so that the next one of a document comes long
 //! after its last. What stands after the last place stands after the cursor all the time, as it does while somebody types. One thread serves a request; parallel are only requests. Measured: one after the other, the highest rate without growing
 //! queues, and Poisson arrivals at a part of it and at a part of the target, counted from arrival to answer.
 
-use super::{Place, places, threads};
+use super::threads;
 use crate::commands::complete::PrecisionTyped;
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -20,6 +20,7 @@ use nestor_assist::{AssistError, Assistant, CompleteRequest, Completion, OpenDoc
 use nestor_bench::{
     PeerShape, PeerTimes, Percentiles, llama_cpp, poisson_arrivals, read_bandwidth, serve,
 };
+use nestor_bsl::lexer::lex;
 use nestor_bsl::position::ByteOffset;
 use nestor_engine::{Model, NetworkConfig, Profile};
 use nestor_eval::ProjectFile;
@@ -158,6 +159,9 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
         ));
     }
     let workers = typed.workers.unwrap_or_else(threads).max(1);
+    if workers > threads() {
+        assistant.model().share_passes(threads());
+    }
     let run = Run {
         assistant: &assistant,
         scripts: &scripts,
@@ -187,6 +191,7 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
         instructions: integer_instruction_set(),
         f32_instructions: instruction_set(),
         workers,
+        shared_passes: workers > threads(),
         cold_start_ms,
         speeds,
         sessions,
@@ -232,9 +237,10 @@ fn scripts<'a>(assistant: &Assistant, files: &'a [ProjectFile]) -> Vec<Script<'a
         let pieces = tokenizer.encode_with_spans(&file.text);
         let mut offsets = Vec::new();
         let mut last = SHORTEST - NEW;
-        for Place { offset, .. } in places(std::slice::from_ref(file), usize::MAX) {
+        for token in lex(&file.text) {
+            let offset = token.span.start;
             let before = pieces.partition_point(|(_, span)| span.end <= offset);
-            if before >= last + NEW && before <= LONGEST {
+            if !token.kind.is_trivia() && before >= last + NEW && before <= LONGEST {
                 last = before;
                 offsets.push(offset);
             }
@@ -644,6 +650,8 @@ struct Report {
     instructions: &'static str,
     f32_instructions: &'static str,
     workers: usize,
+    /// Whether requests share passes over the weights: with more workers than cores.
+    shared_passes: bool,
     cold_start_ms: f64,
     speeds: Vec<SpeedReport>,
     sessions: Vec<SessionReport>,

@@ -6,6 +6,7 @@
 mod complete;
 mod learn;
 mod serve;
+mod typing;
 mod whole;
 
 use super::complete as command;

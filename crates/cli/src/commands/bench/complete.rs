@@ -5,7 +5,7 @@
 //! after its last. What stands after the last place stands after the cursor all the time, as it does while somebody types. One thread serves a request; parallel are only requests. Measured: one after the other, the highest rate without growing
 //! queues, and Poisson arrivals at a part of it and at a part of the target, counted from arrival to answer.
 
-use super::threads;
+use super::{threads, typing};
 use crate::commands::complete::PrecisionTyped;
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -71,6 +71,8 @@ pub struct Typed {
     documents: usize,
     #[arg(long)]
     profile: bool,
+    #[arg(long)]
+    typing: bool,
     #[arg(long, value_enum)]
     peer: Option<PeerTyped>,
     #[arg(long, value_name = "DIR", default_value = "target/peer-llama-cpp")]
@@ -178,6 +180,15 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
     bar.finish_and_clear();
     let sessions =
         sessions(&run, typed.documents).map_err(|error| explain::assist(messages, &error))?;
+    let typing = if typed.typing {
+        let longest = files.iter().max_by_key(|file| file.text.len());
+        let measured = longest
+            .map(|file| typing::measure(&assistant, file))
+            .transpose();
+        measured.map_err(|error| explain::assist(messages, &error))?
+    } else {
+        None
+    };
     let peer = match typed.peer {
         Some(PeerTyped::LlamaCpp) => Some(peer(typed, &assistant, messages)?),
         None => None,
@@ -195,6 +206,7 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
         cold_start_ms,
         speeds,
         sessions,
+        typing,
         peer,
     };
     terminal.result(&report, || text(&report, typed.profile, messages))
@@ -656,6 +668,8 @@ struct Report {
     speeds: Vec<SpeedReport>,
     sessions: Vec<SessionReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    typing: Option<Vec<typing::Report>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<Vec<PeerReport>>,
 }
 
@@ -741,6 +755,9 @@ fn text(report: &Report, profile: bool, messages: &Messages) -> String {
         table.row(cells, Emphasis::Plain);
     }
     text.push_str(&format!("\n{}", table.render()));
+    if let Some(steps) = &report.typing {
+        text.push_str(&format!("\n{}", typing::text(steps, messages)));
+    }
     if let Some(peer) = &report.peer {
         text.push_str(&format!("\n{}", peer_text(peer, messages)));
     }

@@ -176,6 +176,7 @@ help-bench-complete-instructions = Use no newer instructions: what an older proc
 help-bench-complete-workers = Requests that are served at once (otherwise one a core); more than cores share passes over the weights
 help-bench-complete-seconds = Seconds of each measurement
 help-bench-complete-documents = Open so many documents and tell what they hold
+help-bench-complete-project = Complete with what this project has taught, in its code at SRC
 help-bench-complete-profile = Show where the time of a completion goes
 help-bench-complete-typing = Type in a module: what each edit costs, and whether answers are those of a document opened afresh
 help-bench-complete-peer = Time another engine on random weights of as many bytes

@@ -176,6 +176,7 @@ help-bench-complete-instructions = Не использовать более но
 help-bench-complete-workers = Сколько запросов обслуживать сразу (иначе по одному на ядро); больше, чем ядер, делят проходы по весам
 help-bench-complete-seconds = Секунд на каждое измерение
 help-bench-complete-documents = Открыть столько документов и сказать, сколько они занимают
+help-bench-complete-project = Дополнять с тем, чему научил этот проект, в его коде по пути SRC
 help-bench-complete-profile = Показать, на что уходит время дополнения
 help-bench-complete-typing = Печатать в модуле: сколько стоит каждая правка и те же ли ответы, что у документа, открытого заново
 help-bench-complete-peer = Измерить другой движок на случайных весах того же объёма

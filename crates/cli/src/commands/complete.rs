@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use nestor_assist::{Assistant, CompleteRequest, Completion, Speed, StopReason, StopRule};
 use nestor_bsl::position::ByteOffset;
 use nestor_engine::Precision;
+use nestor_memory::ProjectStore;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -133,13 +134,14 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         None => None,
     };
     let project = match &typed.project {
-        Some(name) => Some(load_project(
-            name,
-            &typed,
-            &mut assistant,
-            &mut request,
-            terminal,
-        )?),
+        Some(name) => {
+            let (store, loaded) = load_project(name, &typed.memory, &mut assistant, terminal)?;
+            // The file is completed under its path there.
+            if let Some(path) = projects::path_in(&store, &typed.position.file) {
+                request.path = path;
+            }
+            Some(loaded)
+        }
         None => None,
     };
     let completion = assistant
@@ -156,27 +158,23 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     terminal.result(&answer, || text(&request, &completion, messages))
 }
 
-/// Loads what a project has taught; the file is then completed under its path there.
-fn load_project(
+/// Loads what a project has taught into an assistant, and tells so.
+pub fn load_project(
     name: &str,
-    typed: &Typed,
+    memory: &MemoryTyped,
     assistant: &mut Assistant,
-    request: &mut CompleteRequest,
     terminal: &Terminal,
-) -> Outcome<ProjectLoaded> {
+) -> Outcome<(ProjectStore, ProjectLoaded)> {
     let messages = &terminal.messages;
     let started = Instant::now();
     let name = projects::name(name, messages)?;
-    let store = typed.memory.projects(messages)?.open(&name);
+    let store = memory.projects(messages)?.open(&name);
     let store = store.map_err(|error| explain::memory(messages, &error))?;
     let bar = terminal.bar(store.n_pieces(), &messages.text("project-loading"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let loaded = assistant.load_project(&store, threads, &mut |at| bar.set_position(at.pieces));
     bar.finish_and_clear();
     loaded.map_err(|error| explain::assist(messages, &error))?;
-    if let Some(path) = projects::path_in(&store, &typed.position.file) {
-        request.path = path;
-    }
     let loaded = ProjectLoaded {
         name: name.to_string(),
         files: assistant.memory().n_files(),
@@ -190,7 +188,7 @@ fn load_project(
         ("time", messages.duration(loaded.seconds).into()),
     ];
     terminal.note(&messages.with("project-loaded", &values));
-    Ok(loaded)
+    Ok((store, loaded))
 }
 
 /// Opens a model by name or folder, computing as usual.
@@ -304,7 +302,7 @@ struct Answer {
 
 /// A project that was loaded.
 #[derive(Debug, Serialize)]
-struct ProjectLoaded {
+pub struct ProjectLoaded {
     name: String,
     files: usize,
     pieces: usize,

@@ -23,7 +23,7 @@ use nestor_kernels::{
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 static SAVED: Kind = Kind {
     magic: b"nestorL3",
@@ -138,6 +138,9 @@ pub struct ExitMlpStep {
     /// Whether the gradient was a number; if not, it was thrown away and the weights only decayed.
     pub finite: bool,
 }
+
+/// The place of weights.
+pub(super) type WeightsIdentity = Weak<MlpWeights>;
 
 /// The memory. A clone is a fork and a snapshot, which is restored by putting it in the place of the
 /// memory: weights and gradients are shared until one side learns.
@@ -281,6 +284,11 @@ impl Learner {
 }
 
 impl ExitMlp {
+    /// Where the weights are: learning puts them elsewhere as long as anybody remembers the place.
+    pub(super) fn identity(&self) -> WeightsIdentity {
+        Arc::downgrade(&self.weights)
+    }
+
     /// A silent memory: `W_a` is normal with variance `1/d`, drawn from the seed, and `W_b` is zero.
     ///
     /// # Errors

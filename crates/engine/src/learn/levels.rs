@@ -8,7 +8,9 @@
 //!
 //! What is learned from a chunk is used from the next chunk on: the caller scores a chunk before it teaches it.
 
+use super::exit_mlp::WeightsIdentity;
 use super::frame::{Kind, Put};
+use super::output_delta::RowsIdentity;
 use super::reading::{Document, DocumentReader, read_ahead};
 use super::trust::Trust;
 use super::{
@@ -215,6 +217,31 @@ impl LevelMemories {
         Ok(changed)
     }
 
+    /// [`LevelMemories::exit_probs`] for some exits, each with its rows `[n, d]`: `[all rows, V]`, the bits that it gives one by one, from
+    /// one product with the head instead of several.
+    ///
+    /// # Errors
+    /// As [`LevelMemories::exit_probs`].
+    pub fn probs_of_exits(
+        &self,
+        model: &Model,
+        rows: &[(usize, &[f32])],
+        threads: usize,
+    ) -> Result<Vec<f32>, EngineError> {
+        let mut probs = Vec::with_capacity(rows.len() * model.config().vocab);
+        for ((exit, _), answers) in rows.iter().zip(self.answers_of(model, rows, threads)?) {
+            match answers.changed {
+                Some(mut changed) => {
+                    let at = exit - EPISODIC_EXIT;
+                    self.strand.trust.blend(at, &answers.plain, &mut changed);
+                    probs.extend(changed);
+                }
+                None => probs.extend(answers.plain),
+            }
+        }
+        Ok(probs)
+    }
+
     /// Sees how well the memories predict a text, without learning it: only how far they are believed changes. For each
     /// exit its rows `[n, d]`, and the n tokens that followed them.
     ///
@@ -227,12 +254,69 @@ impl LevelMemories {
         targets: &[u32],
         threads: usize,
     ) -> Result<(), EngineError> {
-        check_tokens(targets, model.config().vocab)?;
-        for exit in EPISODIC_EXIT..rows.len().min(model.config().stages) {
-            let answers = self.answers(model, exit, &rows[exit], threads)?;
-            self.believe(exit, &answers, targets);
-        }
+        let evidence = self.weigh(model, rows, targets, threads)?;
+        self.believe_all(&evidence);
         Ok(())
+    }
+
+    /// What the exits gave to the n tokens that followed their rows `[n, d]`, with their memories and without: one list for each exit from
+    /// the second on. [`LevelMemories::believe_all`] takes it, as often as one likes: it costs the products, which this needs.
+    ///
+    /// # Errors
+    /// As [`LevelMemories::watch`].
+    pub fn weigh(
+        &self,
+        model: &Model,
+        rows: &[Vec<f32>],
+        targets: &[u32],
+        threads: usize,
+    ) -> Result<Vec<Vec<Evidence>>, EngineError> {
+        let vocab = model.config().vocab;
+        check_tokens(targets, vocab)?;
+        let exits = EPISODIC_EXIT..rows.len().min(model.config().stages);
+        exits
+            .map(|exit| {
+                let answers = self.answers(model, exit, &rows[exit], threads)?;
+                let given = |probs: &[f32], at: usize| probs[at * vocab + targets[at] as usize];
+                let evidence = |at: usize| Evidence {
+                    plain: given(&answers.plain, at),
+                    changed: answers.changed.as_ref().map(|changed| given(changed, at)),
+                };
+                Ok((0..targets.len()).map(evidence).collect())
+            })
+            .collect()
+    }
+
+    /// Lets what [`LevelMemories::weigh`] has found decide how far the memories are believed.
+    pub fn believe_all(&mut self, evidence: &[Vec<Evidence>]) {
+        for (exit, evidence) in evidence.iter().enumerate() {
+            for Evidence { plain, changed } in evidence {
+                if let Some(changed) = changed {
+                    self.strand.trust.see(exit, *plain, *changed);
+                }
+            }
+        }
+    }
+
+    /// What tells these memories from others that answer otherwise. Keeps nothing of them alive.
+    #[must_use]
+    pub fn identity(&self) -> MemoriesIdentity {
+        let MemoryParts { level2, level3, .. } = self.config.parts;
+        MemoriesIdentity {
+            deltas: self
+                .strand
+                .deltas
+                .iter()
+                .filter(|_| level2)
+                .map(OutputDelta::identity)
+                .collect(),
+            mlp: self
+                .strand
+                .mlp
+                .as_ref()
+                .filter(|_| level3)
+                .map(ExitMlp::identity),
+        }
     }
 
     /// [`LevelMemories::exit_probs`], then what [`LevelMemories::watch`] does for this exit: one pass instead of two.
@@ -602,31 +686,59 @@ impl LevelMemories {
         rows: &[f32],
         threads: usize,
     ) -> Result<Answers, EngineError> {
+        let mut answers = self.answers_of(model, &[(exit, rows)], threads)?;
+        Ok(answers.remove(0))
+    }
+
+    /// What some exits, each with its rows `[n, d]`, say with their memories and without. All rows go through the head together.
+    fn answers_of(
+        &self,
+        model: &Model,
+        rows: &[(usize, &[f32])],
+        threads: usize,
+    ) -> Result<Vec<Answers>, EngineError> {
         let network = model.config();
-        let corrected = self.corrected(exit, rows, threads)?;
-        let mut plain = vec![0.0; rows.len() / network.width * network.vocab];
-        head_logits(model, rows, &mut plain, threads);
-        let delta = self.delta(exit);
-        let mut changed = match (&corrected, delta) {
-            (Some(corrected), _) => {
-                let mut logits = vec![0.0; plain.len()];
-                head_logits(model, corrected, &mut logits, threads);
-                Some(logits)
-            }
-            (None, Some(_)) => Some(plain.clone()),
-            (None, None) => None,
+        let corrected: Vec<Option<Vec<f32>>> = rows
+            .iter()
+            .map(|(exit, rows)| self.corrected(*exit, rows, threads))
+            .collect::<Result<_, _>>()?;
+        let all: Vec<f32> = rows
+            .iter()
+            .zip(&corrected)
+            .flat_map(|((_, rows), corrected)| {
+                rows.iter().chain(corrected.iter().flatten()).copied()
+            })
+            .collect();
+        let mut logits = vec![0.0; all.len() / network.width * network.vocab];
+        head_logits(model, &all, &mut logits, threads);
+        let mut rest = logits.as_slice();
+        let mut next = |n: usize| {
+            let (own, behind) = rest.split_at(n / network.width * network.vocab);
+            rest = behind;
+            own.to_vec()
         };
-        if let Some((logits, delta)) = changed.as_mut().zip(delta) {
-            delta.add_logits(corrected.as_deref().unwrap_or(rows), logits, threads)?;
+        let mut found = Vec::with_capacity(rows.len());
+        for ((exit, rows), corrected) in rows.iter().zip(corrected) {
+            let mut plain = next(rows.len());
+            let delta = self.delta(*exit);
+            let mut changed = match (&corrected, delta) {
+                (Some(corrected), _) => Some(next(corrected.len())),
+                (None, Some(_)) => Some(plain.clone()),
+                (None, None) => None,
+            };
+            if let Some((logits, delta)) = changed.as_mut().zip(delta) {
+                delta.add_logits(corrected.as_deref().unwrap_or(rows), logits, threads)?;
+            }
+            for logits in std::iter::once(&mut plain).chain(&mut changed) {
+                softmax_rows(logits, model, *exit)?;
+            }
+            found.push(Answers {
+                plain,
+                changed,
+                corrected,
+            });
         }
-        for logits in std::iter::once(&mut plain).chain(&mut changed) {
-            softmax_rows(logits, model, exit)?;
-        }
-        Ok(Answers {
-            plain,
-            changed,
-            corrected,
-        })
+        Ok(found)
     }
 
     fn believe(&mut self, exit: usize, answers: &Answers, targets: &[u32]) {
@@ -636,6 +748,35 @@ impl LevelMemories {
                 .update(exit - EPISODIC_EXIT, &answers.plain, changed, targets);
         }
     }
+}
+
+/// Which memories of levels 2 and 3 these are, but for how far they are believed. A place in memory that is remembered here is not used
+/// again for others.
+#[derive(Debug, Clone)]
+pub struct MemoriesIdentity {
+    deltas: Vec<RowsIdentity>,
+    mlp: Option<WeightsIdentity>,
+}
+
+impl PartialEq for MemoriesIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        let deltas = self.deltas.iter().zip(&other.deltas);
+        let mlp = match (&self.mlp, &other.mlp) {
+            (Some(one), Some(two)) => one.ptr_eq(two),
+            (one, two) => one.is_none() == two.is_none(),
+        };
+        self.deltas.len() == other.deltas.len()
+            && mlp
+            && deltas.into_iter().all(|(a, b)| a.ptr_eq(b))
+    }
+}
+
+/// What an exit gave to a token that followed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    plain: f32,
+    /// With the memories, where they are not silent.
+    changed: Option<f32>,
 }
 
 /// What an exit says to some rows.

@@ -25,7 +25,9 @@ mod trust;
 
 pub use episodic::{Episodic, EpisodicConfig, Recalled};
 pub use exit_mlp::{ExitMlp, ExitMlpConfig, ExitMlpStep, MlpBatch, MlpWeights, Optimiser};
-pub use levels::{LevelMemories, LevelMemoriesConfig, LevelsOutline, MemoryParts};
+pub use levels::{
+    Evidence, LevelMemories, LevelMemoriesConfig, LevelsOutline, MemoriesIdentity, MemoryParts,
+};
 pub use output_delta::{DeltaRow, OutputDelta, OutputDeltaConfig};
 pub use reading::{Document, DocumentReader};
 

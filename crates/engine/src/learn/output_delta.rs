@@ -16,7 +16,7 @@ use super::{
 use crate::EngineError;
 use crate::session::check_length;
 use nestor_kernels::{Panels, add_scaled, dot, matmul_panels, rms_norm};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 static SAVED: Kind = Kind {
     magic: b"nestorL2",
@@ -94,9 +94,12 @@ pub struct OutputDelta {
     rows: Arc<Rows>,
 }
 
+/// The place of rows.
+pub(super) type RowsIdentity = Weak<Rows>;
+
 /// The rows; slot s holds `values[s d..(s + 1) d]`, which stand for `scales[s]` times themselves.
 #[derive(Debug, Clone, PartialEq)]
-struct Rows {
+pub(super) struct Rows {
     /// `[V]`: the slot of a token, or [`NO_SLOT`].
     slots: Vec<u32>,
     /// The token of a slot.
@@ -209,6 +212,11 @@ impl OutputDelta {
             }
         }
         Ok(())
+    }
+
+    /// Where the rows are: learning puts them elsewhere as long as anybody remembers the place.
+    pub(super) fn identity(&self) -> RowsIdentity {
+        Arc::downgrade(&self.rows)
     }
 
     /// The row of a token; `None` where none is stored.

@@ -52,18 +52,22 @@ impl Trust {
     /// Learns what each expert gave to the n tokens that followed.
     pub fn update(&mut self, exit: usize, plain: &[f32], changed: &[f32], targets: &[u32]) {
         let vocab = plain.len() / targets.len().max(1);
-        let share = &mut self.shares[exit];
         let rows = plain
             .chunks_exact(vocab.max(1))
             .zip(changed.chunks_exact(vocab.max(1)));
         for ((plain, changed), target) in rows.zip(targets) {
-            let (plain, changed) = (plain[*target as usize], changed[*target as usize]);
-            let (with, without) = (*share * changed, (1.0 - *share) * plain);
-            let sum = with + without;
-            // What neither thought possible says nothing about them.
-            if sum.is_finite() && sum > f32::MIN_POSITIVE {
-                *share = (1.0 - SHARE) * (with / sum) + SHARE / 2.0;
-            }
+            self.see(exit, plain[*target as usize], changed[*target as usize]);
+        }
+    }
+
+    /// Learns what each expert gave to a token that followed.
+    pub fn see(&mut self, exit: usize, plain: f32, changed: f32) {
+        let share = &mut self.shares[exit];
+        let (with, without) = (*share * changed, (1.0 - *share) * plain);
+        let sum = with + without;
+        // What neither thought possible says nothing about them.
+        if sum.is_finite() && sum > f32::MIN_POSITIVE {
+            *share = (1.0 - SHARE) * (with / sum) + SHARE / 2.0;
         }
     }
 }

@@ -112,20 +112,16 @@ impl Predictor {
 
     /// Distributions of the exits of `levels`, `[n, V]`.
     fn exit_probs(&self, levels: &[usize]) -> Result<Vec<f32>, EngineError> {
-        let Some(memories) = &self.memories else {
-            let rows: Vec<(usize, &[f32])> = levels
-                .iter()
-                .map(|level| (level - 1, self.rows[level - 1].as_slice()))
-                .collect();
-            return self.session.probs_of_exits(&rows);
-        };
-        let mut probs = Vec::new();
-        for level in levels {
-            let rows = &self.rows[level - 1];
-            let model = self.session.model();
-            probs.extend(memories.exit_probs(model, level - 1, rows, self.session.threads())?);
+        let rows: Vec<(usize, &[f32])> = levels
+            .iter()
+            .map(|level| (level - 1, self.rows[level - 1].as_slice()))
+            .collect();
+        match &self.memories {
+            Some(memories) => {
+                memories.probs_of_exits(self.session.model(), &rows, self.session.threads())
+            }
+            None => self.session.probs_of_exits(&rows),
         }
-        Ok(probs)
     }
 
     /// Adds the cache's distributions to the parts and returns the weights of all.

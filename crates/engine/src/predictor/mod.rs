@@ -8,7 +8,7 @@ mod profile;
 mod reading;
 
 use crate::mixture::{Mixed, Mixture, Speed};
-use crate::{EngineError, LevelMemories, Model, Session};
+use crate::{EngineError, Evidence, LevelMemories, MemoriesIdentity, Model, Session};
 use nestor_cache::{CandidatePlace, GateSet, NestPrediction, NestedCache};
 pub(crate) use profile::Clock;
 pub use profile::Profile;
@@ -33,8 +33,8 @@ pub struct Predictor {
     context: Vec<u32>,
     /// The last token's row of every exit.
     rows: Vec<Vec<f32>>,
-    /// Rows of every exit after the last [`WATCHED`] + 1 tokens, where they are kept.
-    recent: Option<Vec<Vec<f32>>>,
+    /// The last tokens read, where they are kept.
+    recent: Option<Recent>,
     /// What was read ahead of the context on a guess.
     ahead: Option<Box<Ahead>>,
     /// Guesses that the next pass may hold, by how many of the last ones came.
@@ -45,6 +45,18 @@ pub struct Predictor {
     /// The mixture for the current context, once it was asked for.
     mixed: Option<Mixed>,
     profile: Profile,
+}
+
+/// What tells how far the memories can be believed where the document ends.
+#[derive(Debug, Clone, Default)]
+struct Recent {
+    /// Rows of every exit after the last [`WATCHED`] + 1 tokens.
+    rows: Vec<Vec<f32>>,
+    /// What the memories gave to the tokens before this one of the context; a list for each exit that has memories.
+    weighed: Vec<Vec<Evidence>>,
+    weighed_end: usize,
+    /// Those memories.
+    weighed_by: Option<MemoriesIdentity>,
 }
 
 /// Tokens that were guessed to come, with everything that the mixture needs after each of them. Rows have the same bits whatever the call
@@ -66,7 +78,7 @@ struct Ahead {
 /// Parts of a mixture.
 #[derive(Debug, Clone)]
 struct Ready {
-    /// Distributions of the exits, `[n, V]`; nothing where the memories of a project change them.
+    /// Distributions of the exits, `[n, V]`; nothing where they are not known yet.
     probs: Option<Vec<f32>>,
     nests: NestPrediction,
 }
@@ -176,7 +188,7 @@ impl Predictor {
 
     /// Whether the rows of the last tokens are kept for [`Predictor::watch_recent`]. Says nothing about tokens that were read already.
     pub fn keep_recent(&mut self, kept: bool) {
-        self.recent = kept.then(Vec::new);
+        self.recent = kept.then(Recent::default);
     }
 
     /// The time spent since the last call.
@@ -196,7 +208,7 @@ impl Predictor {
         self.rows.clear();
         self.ahead = None;
         self.ready = None;
-        self.recent = self.recent.as_ref().map(|_| Vec::new());
+        self.recent = self.recent.as_ref().map(|_| Recent::default());
         self.mixed = None;
         Ok(())
     }
@@ -220,13 +232,23 @@ impl Predictor {
         self.session.state_bytes() - self.session.shared_bytes()
             + 4 * self.context.len()
             + rows(&self.rows)
-            + self.recent.as_ref().map_or(0, rows)
+            + self.recent.as_ref().map_or(0, |recent| {
+                let weighed = recent
+                    .weighed
+                    .iter()
+                    .map(|list| size_of_val(list.as_slice()));
+                rows(&recent.rows) + weighed.sum::<usize>()
+            })
     }
 
     /// What the project has taught the exits, or nothing. The predictor reads the memories and never teaches them; what it reads
     /// after this tells how far to believe them.
     pub fn set_memories(&mut self, memories: Option<Arc<LevelMemories>>) {
         self.memories = memories;
+        // What was read ahead stays, what the old memories made of it does not.
+        for (_, ready) in self.ahead.iter_mut().flat_map(|ahead| &mut ahead.next) {
+            ready.probs = None;
+        }
         self.ready = None;
         self.mixed = None;
     }

@@ -53,8 +53,8 @@ impl Predictor {
         }
         let kept = (WATCHED + 1) * self.session.model().config().width;
         if let Some(recent) = &mut self.recent {
-            recent.resize(states.exits(), Vec::new());
-            for (exit, recent) in recent.iter_mut().enumerate() {
+            recent.rows.resize(states.exits(), Vec::new());
+            for (exit, recent) in recent.rows.iter_mut().enumerate() {
                 let rows = states.rows(exit);
                 recent.extend_from_slice(&rows[rows.len().saturating_sub(kept)..]);
                 let surplus = recent.len().saturating_sub(kept);
@@ -67,24 +67,58 @@ impl Predictor {
     }
 
     /// Lets the memories see how well they predict the last tokens read, however many calls brought them. Needs the rows that
-    /// [`Predictor::keep_recent`] keeps.
+    /// [`Predictor::keep_recent`] keeps. What they gave to a token is found once, as long as the memories stay.
     ///
     /// # Errors
     /// What the memories return.
     pub fn watch_recent(&mut self) -> Result<(), EngineError> {
         let width = self.session.model().config().width;
-        let Some(recent) = &self.recent else {
+        let (Some(recent), Some(memories)) = (&mut self.recent, &mut self.memories) else {
             return Ok(());
         };
-        let n = recent
-            .first()
-            .map_or(0, |rows| rows.len() / width)
-            .saturating_sub(1);
-        let rows: Vec<Vec<f32>> = recent
-            .iter()
-            .map(|rows| rows[..n * width].to_vec())
-            .collect();
-        self.watch(&rows, n)
+        let n_rows = recent.rows.first().map_or(0, |rows| rows.len() / width);
+        let n = n_rows.saturating_sub(1);
+        if n == 0 {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let end = self.context.len();
+        let first = end - n;
+        let known = recent.weighed.first().map_or(0, Vec::len);
+        let identity = Some(memories.identity());
+        if known == 0
+            || recent.weighed_by != identity
+            || !(first..=end).contains(&recent.weighed_end)
+        {
+            recent.weighed.clear();
+            recent.weighed_end = first;
+            recent.weighed_by = identity;
+        } else {
+            let old = first.saturating_sub(recent.weighed_end - known);
+            for list in &mut recent.weighed {
+                list.drain(..old.min(list.len()));
+            }
+        }
+        let missing = end - recent.weighed_end;
+        if missing > 0 {
+            let at = (n - missing) * width..n * width;
+            let rows: Vec<Vec<f32>> = recent
+                .rows
+                .iter()
+                .map(|rows| rows[at.clone()].to_vec())
+                .collect();
+            let (model, threads) = (self.session.model(), self.session.threads());
+            let targets = &self.context[recent.weighed_end..];
+            let found = memories.weigh(model, &rows, targets, threads)?;
+            recent.weighed.resize(found.len(), Vec::new());
+            for (list, found) in recent.weighed.iter_mut().zip(found) {
+                list.extend(found);
+            }
+            recent.weighed_end = end;
+        }
+        Arc::make_mut(memories).believe_all(&recent.weighed);
+        self.profile.memories += started.elapsed();
+        Ok(())
     }
 
     /// `rows` are those that predicted the last `n` tokens.
@@ -237,24 +271,38 @@ impl Predictor {
         }
     }
 
-    /// Distributions of the exits after each of some tokens, in one product; nothing where the memories change them.
+    /// Distributions of the exits after each of some tokens, from one product with the head; nothing where no exit is mixed.
     fn probs_after(&self, rows: &[Vec<Vec<f32>>]) -> Result<Vec<Vec<f32>>, EngineError> {
         let levels = self.mixture.levels();
-        if self.memories.is_some() || levels.is_empty() {
+        if levels.is_empty() {
             return Ok(Vec::new());
         }
-        let of_exits: Vec<(usize, &[f32])> = rows
+        // The rows of an exit stand together: its memories are read once for all of them.
+        let of_exits: Vec<(usize, Vec<f32>)> = levels
             .iter()
-            .flat_map(|rows| {
-                levels
-                    .iter()
-                    .map(|level| (level - 1, rows[level - 1].as_slice()))
+            .map(|level| {
+                let of_exit = rows.iter().flat_map(|rows| &rows[level - 1]);
+                (level - 1, of_exit.copied().collect())
             })
             .collect();
-        let vocab = self.session.model().config().vocab;
-        let probs = self.session.probs_of_exits(&of_exits)?;
-        let each = probs.chunks_exact(levels.len() * vocab);
-        Ok(each.map(<[f32]>::to_vec).collect())
+        let of_exits: Vec<(usize, &[f32])> = of_exits
+            .iter()
+            .map(|(exit, rows)| (*exit, rows.as_slice()))
+            .collect();
+        let model = self.session.model();
+        let probs = match &self.memories {
+            Some(memories) => memories.probs_of_exits(model, &of_exits, self.session.threads())?,
+            None => self.session.probs_of_exits(&of_exits)?,
+        };
+        let vocab = model.config().vocab;
+        let of_row = |at: usize| -> Vec<f32> {
+            let exits = probs.chunks_exact(rows.len() * vocab);
+            exits
+                .flat_map(|exit| &exit[at * vocab..][..vocab])
+                .copied()
+                .collect()
+        };
+        Ok((0..rows.len()).map(of_row).collect())
     }
 
     /// Brings the session to the end of the context after guesses.

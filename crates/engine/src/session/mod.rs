@@ -230,14 +230,17 @@ impl Session {
         head_logits(&self.model, rows, logits, self.threads);
     }
 
-    /// Probabilities of one row for each of some exits, `[n, V]`; reads the head once for all.
+    /// Probabilities of some exits, each with its rows `[n, d]`: `[all rows, V]`; reads the head once for all.
     pub(crate) fn probs_of_exits(&self, rows: &[(usize, &[f32])]) -> Result<Vec<f32>, EngineError> {
-        let vocab = self.model.config().vocab;
-        let together: Vec<f32> = rows.iter().flat_map(|(_, row)| *row).copied().collect();
-        let mut probs = vec![0.0; rows.len() * vocab];
+        let (vocab, width) = (self.model.config().vocab, self.model.config().width);
+        let together: Vec<f32> = rows.iter().flat_map(|(_, rows)| *rows).copied().collect();
+        let mut probs = vec![0.0; together.len() / width * vocab];
         self.head(&together, &mut probs);
-        for ((exit, _), row) in rows.iter().zip(probs.chunks_exact_mut(vocab)) {
-            self.softmax(*exit, row)?;
+        let exits = rows
+            .iter()
+            .flat_map(|(exit, rows)| std::iter::repeat_n(*exit, rows.len() / width));
+        for (exit, row) in exits.zip(probs.chunks_exact_mut(vocab)) {
+            self.softmax(exit, row)?;
         }
         Ok(probs)
     }

@@ -6,12 +6,13 @@
 //! queues, and Poisson arrivals at a part of it and at a part of the target, counted from arrival to answer.
 
 use super::{threads, typing};
-use crate::commands::complete::PrecisionTyped;
+use crate::commands::complete::{PrecisionTyped, load_project};
 use crate::explain;
 use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::learning;
 use crate::messages::Messages;
+use crate::projects::{self, MemoryTyped};
 use crate::table::{Emphasis, Table};
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
@@ -69,6 +70,10 @@ pub struct Typed {
     seconds: f64,
     #[arg(long, value_name = "N", default_value_t = 100)]
     documents: usize,
+    #[arg(long, value_name = "NAME", conflicts_with = "random")]
+    project: Option<String>,
+    #[command(flatten)]
+    memory: MemoryTyped,
     #[arg(long)]
     profile: bool,
     #[arg(long)]
@@ -149,8 +154,18 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
         assistant = random(&assistant, size, typed.precision, messages)?;
     }
     assistant.set_threads(1);
-    learning::learn(&mut assistant, &source, terminal)?;
-    let files = learning::read_all(&source, terminal)?;
+    let mut files = learning::read_all(&source, terminal)?;
+    match &typed.project {
+        Some(name) => {
+            let (store, _) = load_project(name, &typed.memory, &mut assistant, terminal)?;
+            for file in &mut files {
+                if let Some(path) = projects::path_in(&store, &source.join(&file.path)) {
+                    file.path = path;
+                }
+            }
+        }
+        None => drop(learning::learn(&mut assistant, &source, terminal)?),
+    }
     let scripts = scripts(&assistant, &files);
     if scripts.is_empty() {
         let path = source.display().to_string();

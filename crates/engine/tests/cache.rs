@@ -9,7 +9,8 @@ use nestor_cache::{
     component_names, feature_count,
 };
 use nestor_engine::{
-    Component, GenerateRequest, Mixture, Model, ModelFolder, Precision, Predictor, Profile, Speed,
+    Component, GenerateRequest, LevelMemories, LevelMemoriesConfig, Mixture, Model, ModelFolder,
+    Precision, Predictor, Profile, Session, Speed,
 };
 use safetensors::Dtype;
 use std::sync::Arc;
@@ -140,6 +141,71 @@ fn broken_cycles(seed: u64) -> Vec<u32> {
     cycle.enumerate().map(broken).collect()
 }
 
+/// Memories of levels 2 and 3 that say something.
+fn taught(model: &Arc<Model>) -> Arc<LevelMemories> {
+    let config = LevelMemoriesConfig {
+        period: 64,
+        ..LevelMemoriesConfig::default()
+    };
+    let mut memories = LevelMemories::new(config, model).unwrap();
+    let text: Vec<u32> = (0..257).map(|i| i * i % VOCAB as u32).collect();
+    let mut session = Session::new(model.clone(), 3).unwrap();
+    let states = session.forward(&text[..256]).unwrap();
+    let width = model.config().width;
+    for chunk in 0..4 {
+        let rows: Vec<&[f32]> = (0..3)
+            .map(|exit| &states.rows(exit)[chunk * 64 * width..][..64 * width])
+            .collect();
+        let targets = &text[chunk * 64 + 1..][..64];
+        memories.learn(model, &rows, targets, 1).unwrap();
+    }
+    Arc::new(memories)
+}
+
+#[test]
+fn memories_are_believed_alike_whatever_the_calls_and_the_questions_between() {
+    let model = Model::random_as(&small_config(3), 9, Precision::Int8).unwrap();
+    let memories = taught(&model);
+    let text: Vec<u32> = (0..150).map(|i| (7 * i + i / 9) % VOCAB as u32).collect();
+    for speed in [Speed::Fast, Speed::Balanced, Speed::Accurate] {
+        let start = || {
+            let mut predictor = Predictor::new(model.clone(), speed).unwrap();
+            predictor.keep_recent(true);
+            predictor
+        };
+        for end in [1, 3, 40, 64, 65, 66, 150] {
+            let mut whole = start();
+            whole.read(&text[..end]).unwrap();
+            whole.set_memories(Some(memories.clone()));
+            whole.watch_recent().unwrap();
+            let mut pieces = start();
+            for piece in text[..end].chunks(13) {
+                pieces.read(piece).unwrap();
+                pieces.set_memories(Some(memories.clone()));
+                pieces.watch_recent().unwrap();
+                pieces.set_memories(None);
+            }
+            pieces.set_memories(Some(memories.clone()));
+            pieces.watch_recent().unwrap();
+            assert_eq!(
+                pieces.distribution().unwrap(),
+                whole.distribution().unwrap(),
+                "{speed:?} after {end}"
+            );
+            // Other memories are asked again.
+            let other = Arc::new(taught(&model).without_episodic());
+            pieces.set_memories(Some(other.clone()));
+            pieces.watch_recent().unwrap();
+            whole.set_memories(Some(other));
+            whole.watch_recent().unwrap();
+            assert_eq!(
+                pieces.distribution().unwrap(),
+                whole.distribution().unwrap()
+            );
+        }
+    }
+}
+
 #[test]
 fn guessing_ahead_changes_no_bit_of_what_is_generated() {
     let (mut profile, mut plain_profile) = (Profile::default(), Profile::default());
@@ -157,6 +223,8 @@ fn guessing_ahead_changes_no_bit_of_what_is_generated() {
             let mut predictor =
                 Predictor::with_cache(model.clone(), speed, cache, Some(&gates)).unwrap();
             for start in [0, 100, 203] {
+                // The last time with what a project has taught.
+                predictor.set_memories((start == 203).then(|| taught(&model)));
                 predictor.prefill(&text[start..start + 25]).unwrap();
                 let plain = GenerateRequest {
                     max_tokens: 40,

@@ -1,6 +1,8 @@
-//! Where a completion ends: the end of the line, of the statement or of the block, and never inside НСтр prose.
+//! Where a completion ends: the end of the line, of the statement, of a query's SELECT list or of the block, and never inside НСтр prose.
 //!
 //! The completion loop asks after every piece. This module sees text only; it must not know pieces or probabilities.
+
+mod select_list;
 
 use nestor_bsl::keywords::Keyword;
 use nestor_bsl::lexer::{Token, TokenKind, lex};
@@ -13,9 +15,9 @@ pub enum StopRule {
     /// The end of the first line that holds something visible.
     #[default]
     Line,
-    /// The end of the statement: its `;`, or the word that opens a block.
+    /// The end of the statement: its `;`, or the word that opens a block; in the SELECT list of a query the end of the list.
     Statement,
-    /// The end of the block that the completion opens, or just before the end of the one it stands in.
+    /// The end of the block that the completion opens, or just before the end of the one it stands in; in a SELECT list its end.
     Block,
     /// Nothing but the end of the text or method that the model writes, and prose.
     Text,
@@ -47,10 +49,14 @@ pub fn judge(before: &str, generated: &str, rule: StopRule) -> Verdict {
     }
     let end = match rule {
         StopRule::Line => line_end(generated),
-        StopRule::Statement => {
-            statement_end(&text, &tokens, before.len()).or_else(|| blank_line(generated))
-        }
-        StopRule::Block => block_end(&text, &tokens, before.len()),
+        StopRule::Statement => first_of(
+            select_list::list_end(&text, &tokens, before.len()),
+            statement_end(&text, &tokens, before.len()).or_else(|| blank_line(generated)),
+        ),
+        StopRule::Block => first_of(
+            select_list::list_end(&text, &tokens, before.len()),
+            block_end(&text, &tokens, before.len()),
+        ),
         StopRule::Text => None,
     };
     match end {
@@ -104,6 +110,10 @@ fn open_prose(text: &str, tokens: &[Token]) -> Option<usize> {
     let name = before.next()?.text(text).to_lowercase();
     let called = bracket.text(text) == "(" && matches!(name.as_str(), "нстр" | "nstr");
     called.then_some(tokens[start].span.start)
+}
+
+fn first_of(left: Option<usize>, right: Option<usize>) -> Option<usize> {
+    left.into_iter().chain(right).min()
 }
 
 fn line_end(generated: &str) -> Option<usize> {
@@ -248,6 +258,52 @@ mod tests {
             "",
             "For Each A In B Do\nEndDo;\n",
             Some("For Each A In B Do\nEndDo;"),
+        );
+    }
+
+    #[test]
+    fn a_select_list_ends_before_the_tables() {
+        let both = |before: &str, generated: &str, expected: Option<&str>| {
+            check(StopRule::Statement, before, generated, expected);
+            check(StopRule::Block, before, generated, expected);
+        };
+        let head = "\tЗапрос.Текст = \"ВЫБРАТЬ\n\t|\tТ.";
+        let fields = "Код,\n\t|\tТ.Наименование КАК Имя";
+        both(head, fields, None);
+        both(head, &format!("{fields}\n\t|ИЗ"), None);
+        both(head, &format!("{fields}\n\t|ИЗ "), None);
+        both(head, &format!("{fields}\n\t|ИЗ\n\t|\tС"), Some(fields));
+        both(head, &format!("{fields}\n\t|ПОМЕСТИТЬ Цены"), Some(fields));
+        both(head, &format!("{fields}\n\t|ОБЪЕДИНИТЬ ВСЕ"), Some(fields));
+        both(head, &format!("{fields}\";"), Some(fields));
+        both(head, "ИЗделие", None);
+        both(
+            "Text = \"SELECT\n|\tT.",
+            "Code,\n|\tT.From AS From\n|FROM\n|\tC",
+            Some("Code,\n|\tT.From AS From"),
+        );
+        // A list in brackets ends with them; the outer one goes on behind it.
+        let inner = "Запрос = \"ВЫБРАТЬ Т.Код В (ВЫБРАТЬ В.";
+        both(inner, "Код ИЗ В КАК В) КАК Есть", Some("Код"));
+        both(
+            "Т = \"ВЫБРАТЬ Т.Код В (",
+            "ВЫБРАТЬ В.Код ИЗ В) КАК Е ИЗ Т",
+            Some("ВЫБРАТЬ В.Код ИЗ В) КАК Е"),
+        );
+        // The list is over, or there is none: the other rules alone.
+        both("Т = \"ВЫБРАТЬ\n\t|\tКод", "\n\t|ИЗ\n\t|\tС", None);
+        both("Т = \"ВЫБРАТЬ К ИЗ ", "С ГДЕ С.К = 1", None);
+        check(
+            StopRule::Statement,
+            "А = ",
+            "\"ВЫБРАТЬ К ИЗ С\"; Б",
+            Some("\"ВЫБРАТЬ К ИЗ С\";"),
+        );
+        check(
+            StopRule::Text,
+            head,
+            &format!("{fields}\n\t|ИЗ\n\t|\tС"),
+            None,
         );
     }
 

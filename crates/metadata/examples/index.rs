@@ -1,6 +1,9 @@
 //! Indexes a folder or a bare git repository and prints what was found, how fast, and how large it is.
 //!
-//! `cargo run --release -p nestor-metadata --example index -- PATH [--problems] [--show Kind.Name]`
+//! `cargo run --release -p nestor-metadata --example index -- PATH [--problems] [--copies N] [--show Kind.Name]`
+//!
+//! With `--copies N` every object is read N times under names of its own, so that one configuration of the size of an ERP comes out. In the end one
+//! object changes: its file is read again and all is brought up to date, in memory and on disk.
 
 #![allow(clippy::unwrap_used, reason = "an example stops where it fails")]
 
@@ -20,13 +23,18 @@ fn main() {
     let source = arguments
         .first()
         .expect("a folder or a bare git repository");
+    let copies = number_behind(&arguments, "--copies").unwrap_or(1);
     let mut index = Index::new();
     let (mut bytes, mut files) = (0, 0);
+    let mut sample = None;
     let start = Instant::now();
     let mut parse_s = 0.0;
     for_batches(
         Path::new(source),
+        copies,
         |batch| {
+            let mut objects = batch.iter().filter(|(path, _)| path.contains("/Catalogs/"));
+            sample = sample.take().or_else(|| objects.next().cloned());
             let parsing = Instant::now();
             let read: Vec<(String, FileHash, Option<FileFacts>)> = batch
                 .into_par_iter()
@@ -49,9 +57,10 @@ fn main() {
     let link_s = linking.elapsed().as_secs_f64();
     let saved = index.save();
     let loading = Instant::now();
-    let loaded = Index::load(&saved).unwrap();
+    let mut loaded = Index::load(&saved).unwrap();
     let load_s = loading.elapsed().as_secs_f64();
     assert!(loaded == index, "load(save(x)) = x");
+    let resident = resident_mb();
 
     print_counts(&metadata);
     let megabytes = bytes as f64 / 1e6;
@@ -65,8 +74,11 @@ fn main() {
         index.heap_bytes() as f64 / 1e6,
         saved.len() as f64 / 1e6,
         metadata.heap_bytes() as f64 / 1e6,
-        resident_mb()
+        resident
     );
+    if let Some((path, bytes)) = sample {
+        update(&mut loaded, metadata.names().len(), &path, &bytes);
+    }
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for problem in &problems {
         let name = format!("{:?}", problem.kind);
@@ -92,6 +104,34 @@ fn main() {
     {
         show(&metadata, name);
     }
+}
+
+/// What it costs when the object in the file at `path` gets one more attribute.
+fn update(index: &mut Index, n_names: usize, path: &str, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let end = text.rfind("</ChildObjects>").unwrap();
+    let attribute =
+        "<Attribute><Properties><Name>НовыйРеквизитОбъекта</Name></Properties></Attribute>";
+    let changed = format!("{}{attribute}{}", &text[..end], &text[end..]);
+    let start = Instant::now();
+    index.add(path, changed.as_bytes());
+    let read_s = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let (metadata, _) = index.link();
+    let link_s = start.elapsed().as_secs_f64();
+    assert!(metadata.names().len() == n_names + 1, "one name is new");
+    let start = Instant::now();
+    index.save();
+    let save_s = start.elapsed().as_secs_f64();
+    println!(
+        "one object changed: read {:.4} s, link {link_s:.3} s; save {save_s:.3} s",
+        read_s
+    );
+}
+
+fn number_behind(arguments: &[String], flag: &str) -> Option<usize> {
+    let mut behind = arguments.iter().skip_while(|argument| *argument != flag);
+    behind.nth(1).map(|number| number.parse().unwrap())
 }
 
 fn print_counts(metadata: &Metadata) {
@@ -233,22 +273,53 @@ fn show(metadata: &Metadata, name: &str) {
 
 type Batch = Vec<(String, Vec<u8>)>;
 
-/// Calls `each` with the files that may say something, some megabytes at a time.
-fn for_batches(source: &Path, mut each: impl FnMut(Batch), bytes: &mut u64, files: &mut u64) {
+/// Calls `each` with the files that may say something, each `copies` times, some megabytes at a time.
+fn for_batches(
+    source: &Path,
+    copies: usize,
+    mut each: impl FnMut(Batch),
+    bytes: &mut u64,
+    files: &mut u64,
+) {
     const BATCH_BYTES: usize = 16 << 20;
     let mut batch: Batch = Vec::new();
     let mut size = 0;
     source::for_files(source, |path, content| {
-        *bytes += content.len() as u64;
-        *files += 1;
-        size += content.len();
-        batch.push((path, content));
-        if size > BATCH_BYTES {
-            size = 0;
-            each(std::mem::take(&mut batch));
+        for copy in 0..copies {
+            let Some((path, content)) = copied(&path, &content, copy) else {
+                continue;
+            };
+            *bytes += content.len() as u64;
+            *files += 1;
+            size += content.len();
+            batch.push((path, content));
+            if size > BATCH_BYTES {
+                size = 0;
+                each(std::mem::take(&mut batch));
+            }
         }
     });
     each(batch);
+}
+
+/// The file as one of another object, whose name ends in the number of the copy; `None` for a file that belongs to no object. References still
+/// name the first one.
+fn copied(path: &str, content: &[u8], copy: usize) -> Option<(String, Vec<u8>)> {
+    if copy == 0 {
+        return Some((path.to_owned(), content.to_owned()));
+    }
+    let is_folder = |part: &&str| ObjectKind::from_plural(part).is_some();
+    let folder = path.split('/').find(is_folder)?;
+    let (before, behind) = path.split_once(&format!("{folder}/"))?;
+    let name = behind.split(['/', '.']).next()?;
+    let rest = &behind[name.len()..];
+    let path = format!("{before}{folder}/{name}_{copy}{rest}");
+    let text = String::from_utf8_lossy(content);
+    let (old, new) = (
+        format!("<Name>{name}</Name>"),
+        format!("<Name>{name}_{copy}</Name>"),
+    );
+    Some((path, text.replacen(&old, &new, 1).into_bytes()))
 }
 
 /// The most memory that the process has held, as Linux tells it; 0 elsewhere.

@@ -1,7 +1,10 @@
 //! Asks the resolver about every member access of a folder or bare git repository and prints how many receivers it knows, how
 //! often the name that stands there is among its candidates, and how long a question takes.
 //!
-//! `cargo run --release -p nestor-metadata --example resolve -- PATH [--misses] [--unknown] [--sample-every N]`
+//! `cargo run --release -p nestor-metadata --example resolve -- PATH [--misses] [--unknown] [--sample N SEED]`
+//!
+//! `--sample` draws N of the answers and prints each with what a reader needs to judge it: the lines of its method up to there that name the
+//! receiver or what it comes from.
 
 #![allow(clippy::unwrap_used, reason = "an example stops where it fails")]
 
@@ -15,7 +18,7 @@ use std::time::Instant;
 use nestor_bsl::lexer::{TokenKind, lex};
 use nestor_bsl::normalise;
 use nestor_bsl::query::{QueryTokenKind, Shape, lex_query, literal, shape};
-use nestor_metadata::resolve::{Document, Resolver};
+use nestor_metadata::resolve::{Document, Resolution, Resolver};
 use nestor_metadata::{Index, Metadata};
 
 #[derive(Default)]
@@ -40,11 +43,16 @@ fn main() {
         }
     });
     let (metadata, _) = index.link();
-    let sample_every: Option<usize> = arguments
-        .iter()
-        .skip_while(|argument| *argument != "--sample-every")
-        .nth(1)
-        .map(|every| every.parse().unwrap());
+    let number_behind = |flag: &str, nth: usize| -> Option<u64> {
+        let mut behind = arguments.iter().skip_while(|argument| *argument != flag);
+        behind.nth(nth).map(|number| number.parse().unwrap())
+    };
+    let mut sample = Sample {
+        size: number_behind("--sample", 1).unwrap_or_default() as usize,
+        random: number_behind("--sample", 2).unwrap_or(1).max(1),
+        seen: 0,
+        drawn: Vec::new(),
+    };
     let (mut code, mut query) = (Counts::default(), Counts::default());
     let mut times_us: Vec<f64> = Vec::new();
     let mut misses: BTreeMap<String, usize> = BTreeMap::new();
@@ -68,7 +76,6 @@ fn main() {
                     &document.text()[offset..end]
                 );
             }
-            let code_and_query = if is_query { code.all } else { query.all };
             let counts = if is_query { &mut query } else { &mut code };
             counts.all += 1;
             let name = &document.text()[offset..end];
@@ -92,18 +99,7 @@ fn main() {
                 continue;
             };
             counts.known += 1;
-            if sample_every.is_some_and(|every| (code_and_query + counts.all) % every == 0) {
-                let other = found.candidates.iter().map(|one| one.russian.as_str());
-                println!(
-                    "{} | {context}>>{name} | {:?}{} | {} of {} | {}",
-                    path.rsplit('/').take(5).collect::<Vec<_>>().join("<"),
-                    found.receiver,
-                    if found.is_open { " open" } else { "" },
-                    if found.offers(name) { "in" } else { "NOT" },
-                    found.candidates.len(),
-                    other.take(6).collect::<Vec<_>>().join(" ")
-                );
-            }
+            sample.offer(|| describe(&document, offset, end, is_query, &found));
             counts.candidates += found.candidates.len();
             counts.closed += usize::from(!found.is_open);
             if found.offers(name) {
@@ -119,12 +115,11 @@ fn main() {
             }
         }
     }
-    if let Some(step) = arguments
-        .iter()
-        .skip_while(|argument| *argument != "--typed")
-        .nth(1)
-    {
-        typed(&metadata, &modules, step.parse().unwrap());
+    for answer in &sample.drawn {
+        println!("{answer}");
+    }
+    if let Some(step) = number_behind("--typed", 1) {
+        typed(&metadata, &modules, step as usize);
     }
     if times_us.is_empty() {
         println!("no member accesses");
@@ -156,6 +151,96 @@ fn main() {
             }
         }
     }
+}
+
+/// Some of the answers, each as likely as any other.
+struct Sample {
+    size: usize,
+    /// State of the xorshift generator.
+    random: u64,
+    seen: u64,
+    drawn: Vec<String>,
+}
+
+impl Sample {
+    fn offer(&mut self, answer: impl FnOnce() -> String) {
+        self.seen += 1;
+        if self.drawn.len() < self.size {
+            self.drawn.push(answer());
+            return;
+        }
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let place = (self.random % self.seen) as usize;
+        if place < self.size {
+            self.drawn[place] = answer();
+        }
+    }
+}
+
+/// An answer with the lines that show whether it is right.
+fn describe(
+    document: &Document,
+    offset: usize,
+    end: usize,
+    is_query: bool,
+    found: &Resolution,
+) -> String {
+    let text = document.text();
+    let name = &text[offset..end];
+    let line_of = |at: usize| text[..at].matches('\n').count() + 1;
+    let line_start = text[..offset].rfind('\n').map_or(0, |at| at + 1);
+    let line_end = text[end..].find('\n').map_or(text.len(), |at| end + at);
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let receiver = text[line_start..offset]
+        .trim_end_matches('.')
+        .rsplit(|c| !is_part(c) && c != '.')
+        .next()
+        .unwrap();
+    let first = receiver.split('.').next().unwrap();
+    let kind = if is_query { "query" } else { "code" };
+    let mut words = vec![first.to_owned()];
+    let method = document.method_at(offset);
+    let span = method.map_or(0..text.len(), |idx| document.methods()[idx].span.clone());
+    let says = |line: &str, words: &[String]| {
+        line.split(|c| !is_part(c))
+            .any(|word| words.iter().any(|known| known == word))
+    };
+    let lines: Vec<&str> = text[span.start..line_start].lines().collect();
+    // What the receiver is made of counts too, one step back.
+    for line in &lines {
+        let Some((left, right)) = line.split_once('=') else {
+            continue;
+        };
+        if left.trim() == first {
+            let made_of = right.split(|c| !is_part(c)).filter(|word| !word.is_empty());
+            words.extend(made_of.take(3).map(str::to_owned));
+        }
+    }
+    let mut shown: Vec<&str> = lines
+        .into_iter()
+        .filter(|line| says(line, &words))
+        .collect();
+    let newest = shown.len().saturating_sub(14);
+    shown.drain(..newest);
+    let header = method.map_or("", |idx| {
+        let header = &document.methods()[idx].header_span;
+        text[header.clone()].lines().next().unwrap_or_default()
+    });
+    let names = found.candidates.iter().map(|one| one.russian.as_str());
+    format!(
+        "{}:{} {kind} {:?}{} {} of {} [{}]\n    {header}\n    {}\n  > {} (.{name})",
+        document.path(),
+        line_of(offset),
+        found.receiver,
+        if found.is_open { " open" } else { "" },
+        if found.offers(name) { "in" } else { "NOT" },
+        found.candidates.len(),
+        names.take(5).collect::<Vec<_>>().join(" "),
+        shown.join("\n    "),
+        text[line_start..line_end].trim(),
+    )
 }
 
 /// The same at every `step`th access while it is being typed: the name and the rest of its line are not there yet.

@@ -3,6 +3,8 @@
 //! The readers make these in parallel, [`Index`](crate::Index) keeps them by path in a packed form, and linking turns
 //! all of them into [`Metadata`](crate::Metadata). Facts name things by text and know nothing of other files. Types are written the way
 //! Designer's XML does, in English: `CatalogRef.Товары`, `String`, `DefinedType.Владелец`.
+//!
+//! A reader's facts own their texts; those that linking unpacks borrow them from the packed form (`S` is `&str`): there are millions.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,80 +12,80 @@ use crate::kinds::ObjectKind;
 
 /// Everything that is read from one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileFacts {
+pub struct FileFacts<S = String> {
     /// The configuration or extension that begins in the file's folder.
-    pub configuration: Option<ConfigurationFacts>,
+    pub configuration: Option<ConfigurationFacts<S>>,
     /// The object that the file describes.
-    pub object: Option<ObjectFacts>,
+    pub object: Option<ObjectFacts<S>>,
     /// Names of predefined items, where the file lists them.
-    pub predefined: Vec<String>,
+    pub predefined: Vec<S>,
     /// The form whose layout the file holds.
-    pub form: Option<FormFacts>,
+    pub form: Option<FormFacts<S>>,
     /// The module.
-    pub module: Option<ModuleFacts>,
+    pub module: Option<ModuleFacts<S>>,
     /// What could not be read.
     pub troubles: Vec<Trouble>,
 }
 
 /// A configuration or an extension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigurationFacts {
+pub struct ConfigurationFacts<S = String> {
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// Whether it extends another configuration.
     pub is_extension: bool,
 }
 
 /// A metadata object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectFacts {
+pub struct ObjectFacts<S = String> {
     /// Its kind.
     pub kind: ObjectKind,
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// Its properties that code can tell.
     pub flags: ObjectFlags,
     /// How many kinds of subconto an account can have.
     pub ext_dimension_count: u8,
     /// Types of the value: of a constant, a session parameter, a defined type, a characteristic.
-    pub types: Vec<String>,
+    pub types: Vec<S>,
     /// Attributes and the like, without the columns of tabular sections.
-    pub members: Vec<MemberFacts>,
+    pub members: Vec<MemberFacts<S>>,
     /// Tabular sections.
-    pub sections: Vec<SectionFacts>,
+    pub sections: Vec<SectionFacts<S>>,
     /// Other objects that it names.
-    pub links: Vec<LinkFacts>,
+    pub links: Vec<LinkFacts<S>>,
 }
 
 /// An attribute or another named part of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberFacts {
+pub struct MemberFacts<S = String> {
     /// What it is.
     pub kind: MemberKind,
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// The types of its value.
-    pub types: Vec<String>,
+    pub types: Vec<S>,
     /// A resource or dimension of an accounting register that is kept for each side of an entry apart is not balance.
     pub is_balance: bool,
 }
 
 /// A tabular section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SectionFacts {
+pub struct SectionFacts<S = String> {
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// Its columns.
-    pub columns: Vec<MemberFacts>,
+    pub columns: Vec<MemberFacts<S>>,
 }
 
 /// Another object that an object names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkFacts {
+pub struct LinkFacts<S = String> {
     /// What for.
     pub kind: LinkKind,
     /// Its full name as written (`Catalog.Товары`).
-    pub target: String,
+    pub target: S,
 }
 
 /// What a member is.
@@ -223,30 +225,30 @@ impl ObjectFlags {
 
 /// A managed form.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FormFacts {
+pub struct FormFacts<S = String> {
     /// Elements, parents before children.
-    pub items: Vec<ItemFacts>,
+    pub items: Vec<ItemFacts<S>>,
     /// Attributes.
-    pub attributes: Vec<FormAttributeFacts>,
+    pub attributes: Vec<FormAttributeFacts<S>>,
     /// Commands.
-    pub commands: Vec<FormCommandFacts>,
+    pub commands: Vec<FormCommandFacts<S>>,
     /// Parameters.
-    pub parameters: Vec<MemberFacts>,
+    pub parameters: Vec<MemberFacts<S>>,
     /// Methods that events call.
-    pub handlers: Vec<HandlerFacts>,
+    pub handlers: Vec<HandlerFacts<S>>,
 }
 
 /// An element of a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ItemFacts {
+pub struct ItemFacts<S = String> {
     /// What it is.
     pub kind: ItemKind,
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// The index of the element around it.
     pub parent: Option<u32>,
     /// The path of what it shows (`Объект.Товары.Цена`); empty without.
-    pub data_path: String,
+    pub data_path: S,
 }
 
 /// What an element of a form is.
@@ -268,85 +270,85 @@ pub enum ItemKind {
 
 /// An attribute of a form.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FormAttributeFacts {
+pub struct FormAttributeFacts<S = String> {
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// Its types.
-    pub types: Vec<String>,
+    pub types: Vec<S>,
     /// Whether it is the form's main attribute.
     pub is_main: bool,
     /// Columns of a table or a tree, and columns that the form adds to a tabular section.
-    pub columns: Vec<FormColumnFacts>,
+    pub columns: Vec<FormColumnFacts<S>>,
     /// The main table of a dynamic list; empty without.
-    pub main_table: String,
+    pub main_table: S,
     /// The query of a dynamic list; empty without.
-    pub query: String,
+    pub query: S,
 }
 
 /// A column of a form's attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FormColumnFacts {
+pub struct FormColumnFacts<S = String> {
     /// The path of the table that it is added to (`Объект.Товары`); empty for the attribute's own table.
-    pub table: String,
+    pub table: S,
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// Its types.
-    pub types: Vec<String>,
+    pub types: Vec<S>,
 }
 
 /// A command of a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FormCommandFacts {
+pub struct FormCommandFacts<S = String> {
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// The method that it calls; empty without.
-    pub action: String,
+    pub action: S,
 }
 
 /// A method that an event calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HandlerFacts {
+pub struct HandlerFacts<S = String> {
     /// The event in English (`OnCreateAtServer`).
-    pub event: String,
+    pub event: S,
     /// The method of the form's module.
-    pub method: String,
+    pub method: S,
     /// The element whose event it is; `None` for the form's own.
     pub item: Option<u32>,
 }
 
 /// A module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModuleFacts {
+pub struct ModuleFacts<S = String> {
     /// Exported variables.
-    pub variables: Vec<String>,
+    pub variables: Vec<S>,
     /// Methods in the order of the text.
-    pub methods: Vec<MethodFacts>,
+    pub methods: Vec<MethodFacts<S>>,
 }
 
 /// A method of a module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MethodFacts {
+pub struct MethodFacts<S = String> {
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// `Функция`, not `Процедура`.
     pub is_function: bool,
     /// `Экспорт`.
     pub is_export: bool,
     /// What it takes.
-    pub params: Vec<ParamFacts>,
+    pub params: Vec<ParamFacts<S>>,
     /// The doc comment of an exported method, without the comment marks; empty without.
-    pub doc: String,
+    pub doc: S,
     /// The method of the extended configuration that it changes, and how.
-    pub extends: Option<(ExtensionKind, String)>,
+    pub extends: Option<(ExtensionKind, S)>,
     /// Bytes from the start of the module's text (as `nestor_bsl::normalise` gives it) to the method's name.
     pub offset: u32,
 }
 
 /// A parameter of a method.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParamFacts {
+pub struct ParamFacts<S = String> {
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// `Знач`.
     pub by_value: bool,
     /// Whether it has a default value.

@@ -21,7 +21,7 @@ use crate::model::{
     Metadata, MethodEntry, Module, ModuleId, ModulePlace, Object, ObjectId, ParamEntry, RootId,
     RootRole, Section, Span,
 };
-use crate::names::NameKey;
+use crate::names::{NameId, NameKey};
 use crate::problem::{Problem, ProblemKind};
 use crate::types::{TypeRef, TypeSetId};
 use roots::Roots;
@@ -35,6 +35,8 @@ pub(crate) fn link(index: &Index) -> (Metadata, Vec<Problem>) {
         problems: Vec::new(),
         objects: FxHashMap::default(),
         predefined: Vec::new(),
+        known: FxHashMap::default(),
+        known_types: FxHashMap::default(),
     };
     for (path, facts) in index.facts() {
         linker.file(path, facts);
@@ -45,13 +47,17 @@ pub(crate) fn link(index: &Index) -> (Metadata, Vec<Problem>) {
 /// What makes an object one: its root, kind and name.
 type ObjectKey = (RootId, ObjectKind, NameKey);
 
-struct Linker {
+struct Linker<'a> {
     metadata: Metadata,
     roots: Roots,
     problems: Vec<Problem>,
     objects: FxHashMap<ObjectKey, ObjectId>,
     /// Predefined items that lie in files of their own.
     predefined: Vec<(ObjectKey, Span)>,
+    /// Ids of spellings that were met: most come many times, and comparing letters without case is what linking spends its time on.
+    known: FxHashMap<&'a str, NameId>,
+    /// Types likewise, as written.
+    known_types: FxHashMap<&'a str, TypeRef>,
 }
 
 /// Which object a file belongs to, by its path.
@@ -60,8 +66,8 @@ struct Owner {
     name: String,
 }
 
-impl Linker {
-    fn file(&mut self, path: &str, facts: FileFacts) {
+impl<'a> Linker<'a> {
+    fn file(&mut self, path: &str, facts: FileFacts<&'a str>) {
         let file = FileId(row(&self.metadata.paths));
         self.metadata.paths.push(path.into());
         let root = self.roots.of(path);
@@ -112,21 +118,31 @@ impl Linker {
         });
     }
 
-    fn types(&mut self, written: &[String]) -> TypeSetId {
+    fn name(&mut self, spelling: &'a str) -> NameId {
         let names = &mut self.metadata.names;
+        let known = self.known.entry(spelling);
+        *known.or_insert_with(|| names.intern(spelling))
+    }
+
+    fn types(&mut self, written: &[&'a str]) -> TypeSetId {
+        let (known, names) = (&mut self.known_types, &mut self.metadata.names);
         let types: Vec<TypeRef> = written
             .iter()
-            .map(|name| TypeRef::parse(name, names))
+            .map(|name| {
+                *known
+                    .entry(name)
+                    .or_insert_with(|| TypeRef::parse(name, names))
+            })
             .collect();
         self.metadata.types.intern(&types)
     }
 
-    fn members(&mut self, facts: &[MemberFacts]) -> Span {
+    fn members(&mut self, facts: &[MemberFacts<&'a str>]) -> Span {
         let start = row(&self.metadata.members);
         for member in facts {
             let member = Member {
                 kind: member.kind,
-                name: self.metadata.names.intern(&member.name),
+                name: self.name(member.name),
                 types: self.types(&member.types),
                 is_balance: member.is_balance,
             };
@@ -135,11 +151,11 @@ impl Linker {
         span(start, &self.metadata.members)
     }
 
-    fn predefined_items(&mut self, items: &[String]) -> Span {
+    fn predefined_items(&mut self, items: &[&'a str]) -> Span {
         let start = row(&self.metadata.members);
         let types = self.types(&[]);
         for item in items {
-            let name = self.metadata.names.intern(item);
+            let name = self.name(item);
             self.metadata.members.push(Member {
                 kind: MemberKind::Predefined,
                 name,
@@ -155,10 +171,10 @@ impl Linker {
         path: &str,
         file: FileId,
         root: RootId,
-        facts: ObjectFacts,
+        facts: ObjectFacts<&'a str>,
         predefined: Span,
     ) {
-        let name = self.metadata.names.intern(&facts.name);
+        let name = self.name(facts.name);
         let key = (root, facts.kind, self.metadata.names.key(name));
         // Subsystems lie in each other; only the whole path of one has to be unique.
         if facts.kind != ObjectKind::Subsystem
@@ -170,7 +186,7 @@ impl Linker {
                 .to_owned();
             let kind = ProblemKind::SameName {
                 kind: facts.kind,
-                name: facts.name,
+                name: facts.name.to_owned(),
                 other,
             };
             self.problem(path, kind);
@@ -182,7 +198,7 @@ impl Linker {
             .sections
             .iter()
             .map(|section| Section {
-                name: self.metadata.names.intern(&section.name),
+                name: self.name(section.name),
                 columns: self.members(&section.columns),
             })
             .collect();
@@ -191,7 +207,7 @@ impl Linker {
             .iter()
             .map(|link| Link {
                 kind: link.kind,
-                target: self.metadata.names.intern(&link.target),
+                target: self.name(link.target),
             })
             .collect();
         let id = ObjectId(row(&self.metadata.objects));
@@ -212,39 +228,45 @@ impl Linker {
         self.metadata.objects.push(object);
     }
 
-    fn form(&mut self, file: FileId, root: RootId, owner: &Owner, name: &str, facts: FormFacts) {
-        let names = &mut self.metadata.names;
+    fn form(
+        &mut self,
+        file: FileId,
+        root: RootId,
+        owner: &Owner,
+        name: &str,
+        facts: FormFacts<&'a str>,
+    ) {
         let items = facts
             .items
             .iter()
             .map(|item| Item {
                 kind: item.kind,
-                name: names.intern(&item.name),
+                name: self.name(item.name),
                 parent: item.parent,
-                data_path: names.intern(&item.data_path),
+                data_path: self.name(item.data_path),
             })
             .collect();
         let commands = facts
             .commands
             .iter()
             .map(|command| FormCommand {
-                name: names.intern(&command.name),
-                action: names.intern(&command.action),
+                name: self.name(command.name),
+                action: self.name(command.action),
             })
             .collect();
         let handlers = facts
             .handlers
             .iter()
             .map(|handler| Handler {
-                event: names.intern(&handler.event),
-                method: names.intern(&handler.method),
+                event: self.name(handler.event),
+                method: self.name(handler.method),
                 item: handler.item,
             })
             .collect();
         let form = Form {
             owner_kind: owner.kind,
-            owner: names.intern(&owner.name),
-            name: names.intern(name),
+            owner: self.metadata.names.intern(&owner.name),
+            name: self.metadata.names.intern(name),
             root,
             file,
             items: append(&mut self.metadata.items, items),
@@ -256,7 +278,7 @@ impl Linker {
         self.metadata.forms.push(form);
     }
 
-    fn form_attributes(&mut self, facts: &[FormAttributeFacts]) -> Span {
+    fn form_attributes(&mut self, facts: &[FormAttributeFacts<&'a str>]) -> Span {
         let attributes: Vec<FormAttribute> = facts
             .iter()
             .map(|attribute| {
@@ -264,17 +286,17 @@ impl Linker {
                     .columns
                     .iter()
                     .map(|column| FormColumn {
-                        table: self.metadata.names.intern(&column.table),
-                        name: self.metadata.names.intern(&column.name),
+                        table: self.name(column.table),
+                        name: self.name(column.name),
                         types: self.types(&column.types),
                     })
                     .collect();
                 FormAttribute {
-                    name: self.metadata.names.intern(&attribute.name),
+                    name: self.name(attribute.name),
                     types: self.types(&attribute.types),
                     is_main: attribute.is_main,
-                    main_table: self.metadata.names.intern(&attribute.main_table),
-                    query: self.text(&attribute.query),
+                    main_table: self.name(attribute.main_table),
+                    query: self.text(attribute.query),
                     columns: append(&mut self.metadata.columns, columns),
                 }
             })
@@ -297,7 +319,7 @@ impl Linker {
         root: RootId,
         owner: Option<&Owner>,
         place: &ModulePath,
-        facts: &ModuleFacts,
+        facts: &ModuleFacts<&'a str>,
     ) {
         let object = owner.map_or(&place.object_name, |owner| &owner.name);
         let part = place
@@ -317,7 +339,7 @@ impl Linker {
         let variables = facts
             .variables
             .iter()
-            .map(|variable| names.intern(variable))
+            .map(|variable| self.name(variable))
             .collect();
         let variables = append(&mut self.metadata.variables, variables);
         let methods = facts
@@ -334,28 +356,27 @@ impl Linker {
         });
     }
 
-    fn method(&mut self, facts: &MethodFacts) -> MethodEntry {
-        let names = &mut self.metadata.names;
+    fn method(&mut self, facts: &MethodFacts<&'a str>) -> MethodEntry {
         let params = facts
             .params
             .iter()
             .map(|param| ParamEntry {
-                name: names.intern(&param.name),
+                name: self.name(param.name),
                 by_value: param.by_value,
                 is_optional: param.is_optional,
             })
             .collect();
         MethodEntry {
-            name: names.intern(&facts.name),
+            name: self.name(facts.name),
             is_function: facts.is_function,
             is_export: facts.is_export,
             extends: facts
                 .extends
                 .as_ref()
-                .map(|(kind, method)| (*kind, names.intern(method))),
+                .map(|(kind, method)| (*kind, self.name(method))),
             offset: facts.offset,
             params: append(&mut self.metadata.params, params),
-            doc: self.text(&facts.doc),
+            doc: self.text(facts.doc),
         }
     }
 

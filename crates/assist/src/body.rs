@@ -87,8 +87,9 @@ impl BodyPlace {
         } else {
             whole_statements(written)
         };
-        let body = body.trim_end();
-        if body.trim().is_empty() {
+        // Empty lines around it are no part of a body.
+        let body = body.trim();
+        if body.is_empty() {
             return None;
         }
         Some(format!("{}{body}{}", self.opens, self.closes))
@@ -227,5 +228,9 @@ mod tests {
             Some("\n\tВ();\n\tЕсли А Тогда\n\t\tБ();\n\tКонецЕсли;\n")
         );
         assert_eq!(place.text("  \n", StopReason::EndOfText), None);
+        assert_eq!(
+            place.text("\n\tА();\n\n", StopReason::Rule).as_deref(),
+            Some("\n\tА();\n")
+        );
     }
 }

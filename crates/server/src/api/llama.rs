@@ -23,7 +23,7 @@ const MAX_EXTRA: usize = 64 << 10;
 
 /// Fills in at the cursor.
 #[utoipa::path(post, path = "/infill", tag = "llama.cpp", request_body = InfillRequest,
-    responses((status = 200, description = "The text; with `n_cmpl` above 1 a list, with `stream` server-sent events", content((InfillResponse = "application/json"), (String = "text/event-stream"))),
+    responses((status = 200, description = "The text; with `n_cmpl` above 1 a list, with `stream` server-sent events", content((InfillResponse = "application/json"), (crate::wire::StreamEvent = "text/event-stream"))),
         (status = "4XX", body = crate::wire::ErrorShown), (status = "5XX", body = crate::wire::ErrorShown)))]
 pub async fn infill(
     State(app): State<Arc<App>>,

@@ -111,7 +111,7 @@ fn order(asked: Vec<Asked>, extras: &Extras) -> Order {
 
 /// Completes text.
 #[utoipa::path(post, path = "/v1/completions", tag = "OpenAI", request_body = CompletionsRequest,
-    responses((status = 200, description = "The completion; with `stream` server-sent events of the same shape, ended by `data: [DONE]`", content((CompletionsResponse = "application/json"), (String = "text/event-stream"))),
+    responses((status = 200, description = "The completion; with `stream` server-sent events of the same shape, ended by `data: [DONE]`", content((CompletionsResponse = "application/json"), (crate::wire::StreamEvent = "text/event-stream"))),
         (status = "4XX", body = crate::wire::ErrorShown), (status = "5XX", body = crate::wire::ErrorShown)))]
 pub async fn completions(
     State(app): State<Arc<App>>,
@@ -272,7 +272,7 @@ impl Events for CompletionsEvents {
 
 /// Completes the code of a conversation, for clients that know nothing else.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "OpenAI", request_body = ChatRequest,
-    responses((status = 200, description = "The completion; with `stream` server-sent events, ended by `data: [DONE]`", content((ChatResponse = "application/json"), (String = "text/event-stream"))),
+    responses((status = 200, description = "The completion; with `stream` server-sent events, ended by `data: [DONE]`", content((ChatResponse = "application/json"), (crate::wire::StreamEvent = "text/event-stream"))),
         (status = "4XX", body = crate::wire::ErrorShown), (status = "5XX", body = crate::wire::ErrorShown)))]
 pub async fn chat(
     State(app): State<Arc<App>>,

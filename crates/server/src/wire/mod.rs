@@ -229,3 +229,10 @@ pub struct ErrorBody {
     /// A word for programs.
     pub code: &'static str,
 }
+
+/// A server-sent event.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StreamEvent {
+    /// JSON of the shape that is answered without a stream, or of an error; `[DONE]` at the end of OpenAI's streams.
+    pub data: String,
+}

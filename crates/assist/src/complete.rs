@@ -52,6 +52,8 @@ pub struct CompleteRequest {
     pub use_suffix: bool,
     /// How pieces are picked.
     pub sampling: Sampling,
+    /// Pieces that are listed beside each one written.
+    pub alternatives: usize,
 }
 
 impl CompleteRequest {
@@ -67,6 +69,7 @@ impl CompleteRequest {
             stop: StopRule::Line,
             use_suffix: true,
             sampling: Sampling::Greedy,
+            alternatives: 0,
         }
     }
 }
@@ -104,7 +107,22 @@ pub struct CompletionToken {
     pub id: u32,
     /// Its text; half a character shows as U+FFFD.
     pub text: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
     /// Its probability among the pieces that could stand there.
+    pub probability: f32,
+    /// The most probable pieces in its place, if they were asked for.
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A piece that could stand in the place of another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alternative {
+    /// Its text; half a character shows as U+FFFD.
+    pub text: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its probability.
     pub probability: f32,
 }
 
@@ -231,7 +249,14 @@ impl Assistant {
         }
         let healed = unfinished_word(prefix);
         let read = &prefix[..prefix.len() - healed.len()];
-        let (predictor, reused) = open.prepare(self, request, read, suffix)?;
+        let Some((predictor, reused)) = open.prepare(self, request, read, suffix, cancelled)?
+        else {
+            let timings = Timings {
+                prepare: started.elapsed(),
+                ..Timings::default()
+            };
+            return Ok(Completion::nothing(StopReason::Cancelled, timings));
+        };
         let read_by_network = predictor.take_profile().blocks;
         let members = self.open_members(request, prefix, read, suffix);
         let mut timings = Timings {
@@ -239,11 +264,6 @@ impl Assistant {
             prefill: read_by_network,
             ..Timings::default()
         };
-        // Reading the context is the longest step that cannot be given up on the way.
-        if cancelled() {
-            return Ok(Completion::nothing(StopReason::Cancelled, timings));
-        }
-
         let started = Instant::now();
         let write = Writing {
             assistant: self,
@@ -258,6 +278,7 @@ impl Assistant {
             guesses: GUESSES,
             allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
             names: members.as_ref().map(|find| find as Names<'_>),
+            alternatives: request.alternatives,
             stop: &|ids| {
                 write.verdict(ids).is_some()
                     || write.text(ids).get(healed.len()..).is_some_and(watch)
@@ -277,6 +298,27 @@ impl Assistant {
         Ok(completion)
     }
 
+    /// Reads a document for a cursor before anything is asked there, so that a completion finds it read. Given up within a few pieces once
+    /// `cancelled` says so; what was read until then stays. True when all was read. No later answer is another for it.
+    ///
+    /// # Errors
+    /// As [`Assistant::complete`].
+    pub fn read_ahead(
+        &self,
+        open: &mut OpenDocument,
+        request: &CompleteRequest,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<bool, AssistError> {
+        let document = Document::read(request)?;
+        let (prefix, suffix) = document.text.split_at(document.cursor);
+        if inside_prose(statement_context(prefix)) {
+            return Ok(true);
+        }
+        let healed = unfinished_word(prefix);
+        let read = &prefix[..prefix.len() - healed.len()];
+        open.read_ahead(self, request, read, suffix, cancelled)
+    }
+
     /// The skeleton of a handler that the form names and the module lacks, at a place where a method may begin.
     fn handler(
         &self,
@@ -288,7 +330,7 @@ impl Assistant {
         let metadata = self.memory().metadata()?;
         let insert = skeleton(metadata, &request.path, prefix, suffix)?;
         let insert = match request.stop {
-            StopRule::Block | StopRule::Text => insert,
+            StopRule::Block | StopRule::Method | StopRule::Text => insert,
             // Asked for a line or a statement, the header is the answer.
             StopRule::Line | StopRule::Statement => insert.lines().next()?.to_owned(),
         };
@@ -484,7 +526,17 @@ impl Writing<'_> {
                 .map(|step| CompletionToken {
                     id: step.token,
                     text: String::from_utf8_lossy(tokenizer.piece(step.token)).into_owned(),
+                    bytes: tokenizer.piece(step.token).to_vec(),
                     probability: step.confidence,
+                    alternatives: step
+                        .alternatives
+                        .iter()
+                        .map(|(token, probability)| Alternative {
+                            text: String::from_utf8_lossy(tokenizer.piece(*token)).into_owned(),
+                            bytes: tokenizer.piece(*token).to_vec(),
+                            probability: *probability,
+                        })
+                        .collect(),
                 })
                 .collect(),
             n_healed: self.healed.len(),

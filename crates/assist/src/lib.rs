@@ -6,6 +6,7 @@
 //! know how a model was trained.
 
 pub mod assistant;
+pub mod body;
 pub mod canary;
 pub mod candidate_gates;
 pub mod complete;
@@ -31,6 +32,7 @@ pub mod teach;
 pub mod typed;
 
 pub use assistant::{Assistant, LearnFile, LearnProgress, LearnReport, Parts};
+pub use body::BodyPlace;
 pub use canary::CanaryConfig;
 pub use complete::{CompleteRequest, Completion, PartShare, StopReason, Timings};
 pub use error::AssistError;

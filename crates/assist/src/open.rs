@@ -23,12 +23,17 @@ const DENSEST: usize = 16;
 /// Bytes after the cursor that can reach the suffix.
 const SUFFIX_BYTES: usize = MAX_SUFFIX * 32;
 
+/// Pieces that are read before it is asked again whether anyone waits: a few milliseconds.
+const PATIENCE: usize = 64;
+
 /// One open document.
 #[derive(Debug, Default)]
 pub struct OpenDocument {
     text: PreparedText,
     suffix: String,
     read: Option<Read>,
+    /// Whether it only keeps the place of a document that is being read ahead.
+    stands_in: bool,
 }
 
 /// What was read of a document, and for what.
@@ -87,32 +92,79 @@ impl OpenDocument {
         read + self.text.bytes() + self.suffix.len()
     }
 
-    /// Makes the predictor ready for what follows `read`, the text before the cursor without the word that is healed.
+    /// Makes the predictor ready for what follows `read`, the text before the cursor without the word that is healed. `None` when
+    /// `cancelled` said that nobody waits; what was read until then serves the next request.
     pub(crate) fn prepare(
         &mut self,
         assistant: &Assistant,
         request: &CompleteRequest,
         read: &str,
         suffix: &str,
-    ) -> Result<(&mut Predictor, Reused), AssistError> {
-        let tokenizer = assistant.tokenizer().as_ref();
-        self.text.update(tokenizer, read);
-        let starts = &self.text.starts;
-        let anchor = self.text.borders.anchor(read, read.len(), starts);
-        let first = starts.partition_point(|start| *start < anchor);
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<(&mut Predictor, Reused)>, AssistError> {
+        self.suffix = self.suffix_for(request, suffix);
+        let suffix = self.suffix.clone();
+        if let Some(read) = &mut self.read {
+            // The time of what was read ahead, or for a request that was given up.
+            read.reader.take_profile();
+        }
+        let Some(reused) = self.read_to(assistant, request, read, &suffix, cancelled)? else {
+            return Ok(None);
+        };
+        let open = self.read.as_mut().expect("it was read");
+        open.reader
+            .set_shared_cache(Some(Arc::clone(&open.cache)))?;
+        open.reader
+            .set_memories(assistant.levels_for(&request.path));
+        open.reader.watch_recent()?;
+        Ok(Some((&mut open.reader, reused)))
+    }
 
+    /// Reads what [`OpenDocument::prepare`] would; true when all of it was read. The suffix that requests hold fast stays what it was, so
+    /// that no answer depends on whether this was called.
+    pub(crate) fn read_ahead(
+        &mut self,
+        assistant: &Assistant,
+        request: &CompleteRequest,
+        read: &str,
+        suffix: &str,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<bool, AssistError> {
+        let suffix = self.suffix_for(request, suffix);
+        let reused = self.read_to(assistant, request, read, &suffix, cancelled)?;
+        self.rest()?;
+        Ok(reused.is_some())
+    }
+
+    /// The suffix that a request sees: the one held fast while the text below the cursor's line is the same.
+    fn suffix_for(&self, request: &CompleteRequest, suffix: &str) -> String {
         let shown = if request.use_suffix && !suffix.trim().is_empty() {
             suffix
         } else {
             ""
         };
         if same_below(&self.suffix, shown) {
-            // Held fast.
-        } else {
-            let end = shown.floor_char_boundary(SUFFIX_BYTES);
-            self.suffix = shown[..end].to_owned();
+            return self.suffix.clone();
         }
-        let mut context = opening_pieces(tokenizer, &request.path, &self.suffix);
+        let end = shown.floor_char_boundary(SUFFIX_BYTES);
+        shown[..end].to_owned()
+    }
+
+    /// Brings pieces, counts and the network to the end of `read`; `None` when it was cancelled on the way.
+    fn read_to(
+        &mut self,
+        assistant: &Assistant,
+        request: &CompleteRequest,
+        read: &str,
+        suffix: &str,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<Reused>, AssistError> {
+        let tokenizer = assistant.tokenizer().as_ref();
+        self.text.update(tokenizer, read);
+        let starts = &self.text.starts;
+        let anchor = self.text.borders.anchor(read, read.len(), starts);
+        let first = starts.partition_point(|start| *start < anchor);
+        let mut context = opening_pieces(tokenizer, &request.path, suffix);
         context.extend(&self.text.pieces[first..]);
 
         let key = Key {
@@ -130,17 +182,12 @@ impl OpenDocument {
         learned.pop();
         learned.extend(&self.text.pieces);
         open.learn(learned)?;
-        let n_read = open.go_to(&context)?;
-        open.reader
-            .set_shared_cache(Some(Arc::clone(&open.cache)))?;
-        open.reader
-            .set_memories(assistant.levels_for(&request.path));
-        open.reader.watch_recent()?;
-        let reused = Reused {
+        let n_read = open.go_to(&context, cancelled)?;
+        self.read = Some(open);
+        Ok(n_read.map(|read| Reused {
             context: context.len(),
-            read: n_read,
-        };
-        Ok((&mut self.read.insert(open).reader, reused))
+            read,
+        }))
     }
 
     /// Gives back what only a request needs.
@@ -205,8 +252,13 @@ impl Read {
         Ok(())
     }
 
-    /// Reads on to the end of `context` from the nearest state that has read a part of it; returns the pieces read.
-    fn go_to(&mut self, context: &[u32]) -> Result<usize, AssistError> {
+    /// Reads on to the end of `context` from the nearest state that has read a part of it; returns the pieces read, or `None` when it
+    /// was cancelled on the way.
+    fn go_to(
+        &mut self,
+        context: &[u32],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<usize>, AssistError> {
         let same = common(self.reader.context(), context);
         if same < self.reader.context().len() {
             self.snapshots.retain(|state| state.context().len() <= same);
@@ -220,19 +272,23 @@ impl Read {
         let from = self.reader.context().len();
         let kept = |at: usize| is_kept(at, context.len());
         let mut at = from;
-        for stop in (from..context.len()).filter(|at| kept(*at)) {
-            if stop > at {
-                self.reader.read(&context[at..stop])?;
-                at = stop;
+        let stops = (from..context.len()).filter(|at| kept(*at));
+        for stop in stops.chain([context.len()]) {
+            while at < stop {
+                if cancelled() {
+                    return Ok(None);
+                }
+                let end = stop.min(at + PATIENCE);
+                self.reader.read(&context[at..end])?;
+                at = end;
             }
             let last = self.snapshots.last().map(|state| state.context().len());
-            if last.is_none_or(|last| last < stop) {
+            if stop < context.len() && last.is_none_or(|last| last < stop) {
                 self.snapshots.push(self.reader.clone());
             }
         }
-        self.reader.read(&context[at..])?;
         self.snapshots.retain(|state| kept(state.context().len()));
-        Ok(context.len() - from)
+        Ok((!cancelled()).then_some(context.len() - from))
     }
 }
 
@@ -340,14 +396,41 @@ impl OpenDocuments {
             speed: request.speed,
         };
         let mut document = self.take(&key).unwrap_or_default();
+        document.stands_in = false;
         let completion = assistant.complete_in(&mut document, request, cancelled, watch)?;
         self.put(key, document);
         Ok(completion)
     }
 
-    /// Forgets the documents of an owner.
-    pub fn close(&self, owner: &str) {
-        self.lock().retain(|(key, _)| key.owner != owner);
+    /// Reads ahead in a document of an owner, as [`Assistant::read_ahead`] does. A document that a request is using is left alone.
+    ///
+    /// # Errors
+    /// As [`Assistant::complete`].
+    pub fn read_ahead(
+        &self,
+        assistant: &Assistant,
+        owner: &str,
+        request: &CompleteRequest,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<bool, AssistError> {
+        let key = DocumentKey {
+            owner: owner.to_owned(),
+            path: request.path.clone(),
+            speed: request.speed,
+        };
+        let mut document = self.take(&key).unwrap_or_default();
+        // A request that comes meanwhile must find the suffix that is held fast, or its answer would be another.
+        let mut stand_in = document.fresh();
+        stand_in.stands_in = true;
+        self.put(key.clone(), stand_in);
+        let done = assistant.read_ahead(&mut document, request, cancelled);
+        self.put_instead(key, document);
+        done
+    }
+
+    /// Forgets the documents of the owners that `is_closed` names.
+    pub fn close_if(&self, is_closed: &dyn Fn(&str) -> bool) {
+        self.lock().retain(|(key, _)| !is_closed(&key.owner));
     }
 
     /// Documents held.
@@ -388,6 +471,17 @@ impl OpenDocuments {
             surplus += 1;
         }
         documents.drain(..surplus);
+    }
+
+    /// Puts a document in the place of what stands in for it; forgets it when a request has used that, and so knows more.
+    fn put_instead(&self, key: DocumentKey, document: OpenDocument) {
+        let is_there = self
+            .lock()
+            .iter()
+            .any(|(known, held)| *known == key && held.stands_in);
+        if is_there {
+            self.put(key, document);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(DocumentKey, OpenDocument)>> {

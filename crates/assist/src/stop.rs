@@ -19,6 +19,8 @@ pub enum StopRule {
     Statement,
     /// The end of the block that the completion opens, or just before the end of the one it stands in; in a SELECT list its end.
     Block,
+    /// The end of the method that the cursor stands in, texts for people included: who asks for a whole body reads it before taking it.
+    Method,
     /// Nothing but the end of the text or method that the model writes, and prose.
     Text,
 }
@@ -41,7 +43,9 @@ pub enum Verdict {
 pub fn judge(before: &str, generated: &str, rule: StopRule) -> Verdict {
     let text = format!("{before}{generated}");
     let tokens = lex(&text);
-    if let Some(quote) = open_prose(&text, &tokens) {
+    if rule != StopRule::Method
+        && let Some(quote) = open_prose(&text, &tokens)
+    {
         // Text for people is theirs to write: the quote is the last thing offered.
         return Verdict::Stop {
             keep: (quote + 1).saturating_sub(before.len()),
@@ -57,6 +61,7 @@ pub fn judge(before: &str, generated: &str, rule: StopRule) -> Verdict {
             select_list::list_end(&text, &tokens, before.len()),
             block_end(&text, &tokens, before.len()),
         ),
+        StopRule::Method => method_end(&text, &tokens, before.len()),
         StopRule::Text => None,
     };
     match end {
@@ -156,6 +161,25 @@ fn statement_end(text: &str, tokens: &[Token], from: usize) -> Option<usize> {
 
 fn is_last(token: &Token, tokens: &[Token]) -> bool {
     tokens.last().is_some_and(|last| last.span == token.span)
+}
+
+/// Before the word that ends a method, or begins the next one.
+fn method_end(text: &str, tokens: &[Token], from: usize) -> Option<usize> {
+    let is_border = |token: &&Token| {
+        let is_word = matches!(
+            token.kind,
+            TokenKind::Keyword(
+                Keyword::EndProcedure
+                    | Keyword::EndFunction
+                    | Keyword::Procedure
+                    | Keyword::Function
+            )
+        );
+        is_word && token.span.end > from && !is_last(token, tokens)
+    };
+    let border = tokens.iter().find(is_border)?;
+    let keep = border.span.start.max(from);
+    Some(text[from..keep].trim_end().len())
 }
 
 fn block_end(text: &str, tokens: &[Token], from: usize) -> Option<usize> {
@@ -305,6 +329,26 @@ mod tests {
             &format!("{fields}\n\t|ИЗ\n\t|\tС"),
             None,
         );
+    }
+
+    #[test]
+    fn a_method_ends_before_its_last_word_and_may_hold_prose() {
+        let body = "\tЕсли А Тогда\n\t\tСообщить(НСтр(\"ru = 'я'\"));\n\tКонецЕсли;\n\tБ();";
+        check(StopRule::Method, "", body, None);
+        check(StopRule::Method, "", "А(НСтр(\"ru", None);
+        check(
+            StopRule::Method,
+            "",
+            &format!("{body}\nКонецПроцедуры"),
+            None,
+        );
+        check(
+            StopRule::Method,
+            "",
+            &format!("{body}\nКонецПроцедуры\n"),
+            Some(body),
+        );
+        check(StopRule::Method, "\t", "А();\n\nFunction B", Some("А();"));
     }
 
     #[test]

@@ -123,6 +123,128 @@ fn edit(assistant: &Assistant, speed: Speed) {
     ask(assistant, &mut open, &editor, speed);
 }
 
+/// Reads ahead, given up after `patience` questions; true when all was read.
+fn read_ahead(
+    assistant: &Assistant,
+    open: &mut OpenDocument,
+    editor: &Editor,
+    patience: usize,
+) -> bool {
+    let left = std::cell::Cell::new(patience);
+    let cancelled = || {
+        let now = left.get();
+        left.set(now.saturating_sub(1));
+        now == 0
+    };
+    assistant
+        .read_ahead(open, &editor.request(Speed::Fast), &cancelled)
+        .expect("a text")
+}
+
+#[test]
+fn what_was_read_ahead_serves_the_next_request_and_changes_no_answer() {
+    let assistant = taught();
+    let mut editor = Editor {
+        text: MODULE.repeat(4),
+        cursor: 0,
+    };
+    // Two documents are asked the same; one is read ahead wherever a cursor passes.
+    let (mut ahead, mut plain) = (OpenDocument::default(), OpenDocument::default());
+    let places = [
+        "\tЗапрос = Новый Запрос;\n",
+        "Function IsEmpty(Value) Export\n",
+        "Новый Запрос;",
+    ];
+    let speed = Speed::Fast;
+    for (idx, place) in places.iter().enumerate() {
+        // Elsewhere in the same line, where the rest of the line is another: its suffix must not stick.
+        editor.jump_after(&place[..place.char_indices().nth(6).expect("long").0]);
+        read_ahead(&assistant, &mut ahead, &editor, usize::MAX);
+        editor.jump_after(place);
+        assert!(!read_ahead(&assistant, &mut ahead, &editor, idx));
+        assert!(read_ahead(&assistant, &mut ahead, &editor, usize::MAX));
+        let request = editor.request(speed);
+        let ask = |open: &mut OpenDocument| {
+            assistant
+                .complete_in(open, &request, &|| false, &|_| false)
+                .expect("a completion")
+        };
+        let (warm, cold) = (ask(&mut ahead), ask(&mut plain));
+        assert_eq!(
+            (&warm.insert, &warm.tokens),
+            (&cold.insert, &cold.tokens),
+            "{place}"
+        );
+        assert!(warm.n_read <= 4, "{} pieces at {place}", warm.n_read);
+        assert!(cold.n_read > 4 * warm.n_read.max(1), "{}", cold.n_read);
+        editor.insert("\tА");
+    }
+}
+
+#[test]
+fn a_request_during_reading_ahead_finds_the_suffix_that_is_held() {
+    let assistant = taught();
+    let mut editor = Editor {
+        text: MODULE.repeat(2),
+        cursor: 0,
+    };
+    let documents = OpenDocuments::new(64 << 20);
+    let alone = OpenDocuments::new(64 << 20);
+    let ask = |documents: &OpenDocuments, editor: &Editor| {
+        let request = editor.request(Speed::Fast);
+        let answer = documents.complete(&assistant, "a", &request, &|| false, &|_| false);
+        answer.expect("a completion").tokens
+    };
+    editor.jump_after("Запрос = ");
+    assert_eq!(ask(&documents, &editor), ask(&alone, &editor));
+    // The rest of the line changes: the suffix stays that of the first request.
+    editor.jump_after("Запрос = Новый ");
+    let request = editor.request(Speed::Fast);
+    let mut meanwhile = None;
+    let seen = std::cell::RefCell::new(&mut meanwhile);
+    let cancelled = || {
+        seen.borrow_mut()
+            .get_or_insert_with(|| ask(&documents, &editor));
+        false
+    };
+    documents
+        .read_ahead(&assistant, "a", &request, &cancelled)
+        .expect("a text");
+    assert_eq!(meanwhile, Some(ask(&alone, &editor)));
+    assert_eq!(documents.len(), 1);
+    assert_eq!(ask(&documents, &editor), ask(&alone, &editor));
+}
+
+#[test]
+fn a_cancelled_request_stops_while_it_reads_and_what_was_read_stays() {
+    let assistant = taught();
+    let mut editor = Editor {
+        text: MODULE.repeat(8),
+        cursor: 0,
+    };
+    editor.cursor = editor.text.len();
+    let mut open = OpenDocument::default();
+    let asked = std::cell::Cell::new(0);
+    let cancelled = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 2
+    };
+    let request = editor.request(Speed::Fast);
+    let given_up = assistant
+        .complete_in(&mut open, &request, &cancelled, &|_| false)
+        .expect("an answer");
+    assert_eq!(given_up.stop, nestor_assist::StopReason::Cancelled);
+    assert_eq!(asked.get(), 3);
+    let n_read = ask(&assistant, &mut open, &editor, Speed::Fast);
+    let whole = ask(
+        &assistant,
+        &mut OpenDocument::default(),
+        &editor,
+        Speed::Fast,
+    );
+    assert!(n_read < whole, "{n_read} of {whole}");
+}
+
 #[test]
 fn an_open_document_answers_like_a_fresh_one_at_every_step() {
     let assistant = taught();
@@ -277,8 +399,8 @@ fn open_documents_stay_under_their_bound() {
     // The last one is still there, the first one is not.
     assert_eq!(ask(&documents, "39").n_read, 0);
     assert!(ask(&documents, "0").n_read > 0);
-    documents.close("0");
-    documents.close("39");
+    documents.close_if(&|owner| owner == "0");
+    documents.close_if(&|owner| owner == "39");
     assert_eq!(documents.len(), 1);
     let none = OpenDocuments::new(0);
     ask(&none, "a");

@@ -39,8 +39,14 @@ fn toml_path(path: &Path) -> String {
 fn serve(config: impl FnOnce(&Path) -> String) -> Served {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("server.toml");
-    let head = "listen = \"127.0.0.1:0\"\nmemory = \"projects\"\nkeys = \"keys.json\"\n";
-    std::fs::write(&path, format!("{head}{}", config(dir.path()))).unwrap();
+    let more = config(dir.path());
+    let memory = if more.starts_with("memory") {
+        ""
+    } else {
+        "memory = \"projects\"\n"
+    };
+    let head = format!("listen = \"127.0.0.1:0\"\nkeys = \"keys.json\"\n{memory}");
+    std::fs::write(&path, format!("{head}{more}")).unwrap();
     let mut child = support::command()
         .args(["--lang=en", "serve", "--json", "--config"])
         .arg(&path)
@@ -110,11 +116,11 @@ impl Served {
     }
 }
 
-/// Waits until `done`, at most two minutes.
+/// Waits until `done`, at most ten minutes: learning steps back on a busy machine.
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
-        assert!(started.elapsed() < Duration::from_secs(120), "{what}");
+        assert!(started.elapsed() < Duration::from_secs(600), "{what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -140,11 +146,21 @@ fn a_source_is_learned_by_a_job_and_counts_in_completions() {
         (Some("learn"), Some("running"))
     );
     let path = format!("/v1/train/{id}");
+    let mut shares = Vec::new();
     until("the source is learned", || {
-        served.json("GET", &path, None)["state"] != "running"
+        let job = served.json("GET", &path, None);
+        shares.extend(job["progress"].as_f64());
+        job["state"] != "running"
     });
     let done = served.json("GET", &path, None);
     assert_eq!(done["state"], "done", "{done}");
+    // It tells how far it is, and the figures of Prometheus do.
+    assert!(shares.iter().any(|share| *share < 1.0), "{shares:?}");
+    assert!(shares.is_sorted(), "{shares:?}");
+    assert_eq!(done["progress"], 1.0);
+    assert!(done["tokens"].as_u64().unwrap() > 0, "{done}");
+    let progress = "nestor_train_progress_ratio{run=\"trade\",kind=\"learn\"} ";
+    assert_eq!(served.metric(progress), 1.0);
     let project = served.json("GET", "/v1/projects/trade", None);
     assert!(project["files"].as_u64().unwrap() > 10, "{project}");
     let text = "Процедура А()\n\tЗапрос = Новый \nКонецПроцедуры\n";
@@ -392,6 +408,102 @@ fn wrong_use_is_named() {
         "a/b",
     );
     refused(&["keys", "revoke", "nobody", "--file", keys], 3, "nobody");
+}
+
+/// The text that a file of a round holds: a name that nothing else has.
+fn taught_text(round: usize, file: usize) -> String {
+    format!(
+        "Процедура П{round}_{file}() Экспорт\n\tРезультат = Модуль{round}.Метод{file}();\nКонецПроцедуры\n"
+    )
+}
+
+#[test]
+fn killed_under_load_the_server_loses_nothing_that_it_said_it_learned() {
+    const ROUNDS: usize = 12;
+    const PER_ROUND: usize = 200;
+    let dir = tempfile::tempdir().unwrap();
+    let mut acknowledged: Vec<(usize, usize)> = Vec::new();
+    for round in 0..=ROUNDS {
+        let mut served = serve(|_| format!("memory = {}\n", toml_path(dir.path())));
+        if !acknowledged.is_empty() {
+            // It opens, and all that was acknowledged is there.
+            let body = json!({"path": "m.bsl", "text": "А = ", "offset": 4, "project": "erp", "deadline_ms": 60_000});
+            served.json("POST", "/v1/complete", Some(&body));
+            let project = served.json("GET", "/v1/projects/erp", None);
+            let files = project["files"].as_u64().unwrap() as usize;
+            let sent = acknowledged.len() + round;
+            assert!(
+                (acknowledged.len()..=sent).contains(&files),
+                "{files} {project}"
+            );
+        }
+        if round == ROUNDS {
+            // Nothing was torn: learned once more, each acknowledged text is the one that is known.
+            for (round, file) in &acknowledged {
+                let files = [
+                    json!({"path": format!("{round}/{file}.bsl"), "text": taught_text(*round, *file)}),
+                ];
+                let learned = served.json(
+                    "POST",
+                    "/v1/projects/erp/learn",
+                    Some(&json!({"files": files})),
+                );
+                assert_eq!(learned["unchanged"], 1, "{round}/{file}: {learned}");
+            }
+            break;
+        }
+        let (address, told) = (served.address.clone(), std::sync::Mutex::new(Vec::new()));
+        let stopped = std::sync::atomic::AtomicBool::new(false);
+        let is_over = || stopped.load(std::sync::atomic::Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            // One teaches file after file, two complete, until the server is gone.
+            scope.spawn(|| {
+                for file in 0..PER_ROUND {
+                    let files = [json!({"path": format!("{round}/{file}.bsl"), "text": taught_text(round, file)})];
+                    let body = json!({"files": files});
+                    match post(&address, "/v1/projects/erp/learn", &body) {
+                        Some(200) => told.lock().unwrap().push((round, file)),
+                        _ if is_over() => return,
+                        other => panic!("{other:?}"),
+                    }
+                }
+            });
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_over() {
+                        let body = json!({"path": "m.bsl", "text": "А = Модуль", "offset": 10, "project": "erp"});
+                        let _ = post(&address, "/v1/complete", &body);
+                    }
+                });
+            }
+            until("something is learned", || told.lock().unwrap().len() > 1);
+            // At another point of the work in every round.
+            std::thread::sleep(Duration::from_millis(7 * round as u64 % 50));
+            stopped.store(true, std::sync::atomic::Ordering::Relaxed);
+            served.child.kill().unwrap();
+            served.child.wait().unwrap();
+        });
+        acknowledged.extend(told.into_inner().unwrap());
+    }
+    assert!(acknowledged.len() >= 2 * ROUNDS);
+}
+
+/// The status of an answer; nothing when the server went away.
+fn post(address: &str, path: &str, body: &Value) -> Option<u16> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let body = body.to_string();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    // The whole of it: an answer that was cut off acknowledges nothing.
+    let (_, told) = answer.split_once("\r\n\r\n")?;
+    serde_json::from_str::<Value>(told).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
 }
 
 /// Local port and remote address of the sockets of a process, as the kernel writes them in hexadecimal digits.

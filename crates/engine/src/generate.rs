@@ -32,6 +32,8 @@ pub struct GenerateRequest<'a> {
     pub guesses: usize,
     /// Asked before every token; without it the predictor's own candidates stand for the first token.
     pub names: Option<Names<'a>>,
+    /// Tokens that are listed beside each generated one, the most probable first.
+    pub alternatives: usize,
     /// Asked after every token: whether to end here. The last token is kept.
     pub stop: &'a dyn Fn(&[u32]) -> bool,
     /// Asked before every token: whether nobody waits for the answer any more.
@@ -48,6 +50,7 @@ impl Default for GenerateRequest<'_> {
             allowed: None,
             guesses: 0,
             names: None,
+            alternatives: 0,
             stop: &|_| false,
             cancelled: &|| false,
         }
@@ -78,6 +81,8 @@ pub struct Step {
     pub prob: f32,
     /// What each part of the mixture added to it.
     pub contributions: Vec<Contribution>,
+    /// The most probable tokens in its place, itself among them if it is one, with probabilities that compare to its confidence.
+    pub alternatives: Vec<(u32, f32)>,
 }
 
 /// What was generated.
@@ -161,11 +166,19 @@ impl Predictor {
             };
             let prob = mixed.prob(token);
             let contributions = mixed.contributions(token);
+            let alternatives = match request.alternatives {
+                0 => Vec::new(),
+                n => {
+                    let all = candidates(mixed, allowed.as_deref(), request.banned);
+                    most_probable(all, n, mass)
+                }
+            };
             steps.push(Step {
                 token,
                 confidence: (prob / mass).min(1.0),
                 prob,
                 contributions,
+                alternatives,
             });
             tokens.push(token);
             let stops = (request.stop)(&tokens);
@@ -185,6 +198,17 @@ impl Predictor {
         profile.sampling += sampling;
         Ok(Generated { steps, finish })
     }
+}
+
+/// The first `n` of the candidates by probability, scaled by their mass.
+fn most_probable(mut candidates: Vec<(u32, f32)>, n: usize, mass: f32) -> Vec<(u32, f32)> {
+    candidates.retain(|(_, prob)| *prob > 0.0);
+    candidates.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    candidates.truncate(n);
+    for (_, prob) in &mut candidates {
+        *prob = (*prob / mass).min(1.0);
+    }
+    candidates
 }
 
 /// The most probable token, unless it is banned, and the mass of all that are not: the whole sums to 1.

@@ -24,6 +24,13 @@ impl Document {
         offset(&self.text, position)
     }
 
+    /// The position of a byte.
+    #[must_use]
+    pub fn position(&self, at: usize) -> Position {
+        let (line, column) = LineIndex::new(&self.text).position(&self.text, ByteOffset(at));
+        Position::new(line.0, column.0)
+    }
+
     /// The bytes of a range; `None` if it ends before it starts.
     #[must_use]
     pub fn bytes(&self, range: Range) -> Option<std::ops::Range<usize>> {
@@ -64,7 +71,7 @@ impl Documents {
         self.open.get(uri)
     }
 
-    /// A document was changed.
+    /// A document was changed; the byte behind the last change, which is where its author types.
     ///
     /// # Errors
     /// A sentence that names what does not fit; the document is then as before the first change that does not.
@@ -73,11 +80,12 @@ impl Documents {
         uri: &Uri,
         version: i32,
         changes: Vec<TextDocumentContentChangeEvent>,
-    ) -> Result<(), String> {
+    ) -> Result<Option<usize>, String> {
         let Some(document) = self.open.get_mut(uri) else {
             return Err(format!("{} was changed and is not open", uri.as_str()));
         };
         document.version = version;
+        let mut end = None;
         for change in changes {
             match change.range {
                 None => document.text = change.text,
@@ -90,11 +98,12 @@ impl Documents {
                             range.end.character
                         ));
                     };
-                    document.text.replace_range(bytes, &change.text);
+                    document.text.replace_range(bytes.clone(), &change.text);
+                    end = Some(bytes.start + change.text.len());
                 }
             }
         }
-        Ok(())
+        Ok(end)
     }
 }
 
@@ -169,10 +178,12 @@ mod tests {
             // Behind the last line is the end.
             change(Some([9, 0, 9, 0]), "В = 3;"),
         ];
-        documents.change(&doc, 2, changes).unwrap();
+        let end = documents.change(&doc, 2, changes).unwrap();
         let document = documents.get(&doc).unwrap();
         assert_eq!(document.text, "Ё = \"да\";\r\nЫ = 2; // конец\r\nВ = 3;");
         assert_eq!(document.version, 2);
+        assert_eq!(end, Some(document.text.len()));
+        assert_eq!(document.position(document.text.len()), Position::new(2, 6));
         documents
             .change(&doc, 3, vec![change(None, "целиком")])
             .unwrap();

@@ -1,6 +1,6 @@
 //! The loop that reads the client's messages, and what each of them does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,23 +8,36 @@ use std::process::{Command, Stdio};
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
 use lsp_types::{
-    CompletionOptions, CompletionParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams,
-    DidOpenTextDocumentParams, DidSaveTextDocumentParams, ExecuteCommandOptions,
-    ExecuteCommandParams, InitializeParams, InlineCompletionParams, InlineCompletionTriggerKind,
-    OneOf, SaveOptions, ServerCapabilities, TextDocumentSyncCapability, TextDocumentSyncKind,
-    TextDocumentSyncOptions, TextDocumentSyncSaveOptions, Uri,
+    ClientCapabilities, CodeAction, CodeActionKind, CodeActionOptions, CodeActionParams,
+    CodeActionProviderCapability, CompletionOptions, CompletionParams, DidChangeTextDocumentParams,
+    DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
+    ExecuteCommandOptions, ExecuteCommandParams, InitializeParams, InlineCompletionParams,
+    InlineCompletionTriggerKind, OneOf, Range, SaveOptions, ServerCapabilities,
+    TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions,
+    TextDocumentSyncSaveOptions, Uri,
 };
-use nestor_assist::{ByteOffset, CompleteRequest, ProjectName, Projects, Speed, StopRule};
+use nestor_assist::{
+    BodyPlace, ByteOffset, CompleteRequest, ProjectName, Projects, Speed, StopRule,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::action::{self, Offered, Takes, WRITE_BODY};
 use crate::documents::{Documents, path_of};
 use crate::error::LspError;
+use crate::local::{Local, Opens};
+use crate::remote::{Remote, RemoteOptions};
 use crate::suggest::{ACCEPTED, Place, entries, ghost, last_word};
-use crate::worker::{Cancel, Opens, Told, Work, work};
+use crate::worker::{Answer, Backend, Cancel, Event, Failed, Told, Work, work};
 
 /// The command that learns the folders of the workspace into the project.
 pub const LEARN: &str = "nestor.learnWorkspace";
+
+/// Where a message about a completion names it.
+const ITEM_NAME: &str = "/item/command/arguments/0";
+
+/// Completions that the client may tell of.
+const MAX_KNOWN: usize = 1_000;
 
 /// A document changed since the request was sent; defined by LSP.
 const CONTENT_MODIFIED: i32 = -32801;
@@ -32,16 +45,30 @@ const CONTENT_MODIFIED: i32 = -32801;
 /// What a language server is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The model's folder.
-    pub model: PathBuf,
-    /// Where projects lie.
-    pub projects: Projects,
+    /// Where the model is.
+    pub engine: Engine,
     /// The project that counts.
     pub project: Option<ProjectName>,
     /// The speed, until the client's settings say otherwise.
     pub speed: Speed,
-    /// This program, which learns the workspace.
-    pub program: PathBuf,
+    /// Titles are Russian, unless the client names its own language.
+    pub russian: bool,
+}
+
+/// Where the model is.
+#[derive(Clone, Debug)]
+pub enum Engine {
+    /// In this process.
+    Local {
+        /// The model's folder.
+        model: PathBuf,
+        /// Where projects lie.
+        projects: Projects,
+        /// This program, which learns the workspace.
+        program: PathBuf,
+    },
+    /// At a server.
+    Remote(RemoteOptions),
 }
 
 /// Settings of the client: `initializationOptions`, or the section `nestor` of its configuration.
@@ -94,10 +121,23 @@ struct Asked {
     id: RequestId,
     uri: Uri,
     cancel: Cancel,
-    place: Place,
-    is_list: bool,
-    least: f32,
+    shape: Shape,
     is_superseded: bool,
+}
+
+/// What is made of a completion.
+enum Shape {
+    /// Ghost text, shown from a confidence on.
+    Ghost(Place, f32),
+    /// Entries of a list, likewise.
+    List(Place, f32),
+    /// The body of a method.
+    Body {
+        place: BodyPlace,
+        version: i32,
+        /// The action that it completes; without one the client is asked to apply the edit.
+        action: Option<Box<CodeAction>>,
+    },
 }
 
 /// Serves a client until it says goodbye.
@@ -130,17 +170,7 @@ pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> 
         settings = settings_of(given).unwrap_or(settings);
     }
     let project = settings.project.as_ref().and_then(|name| name.parse().ok());
-    let opens = Opens {
-        model: options.model.clone(),
-        projects: options.projects.clone(),
-        project: project.or_else(|| options.project.clone()),
-    };
-    let (send_work, receive_work) = unbounded();
-    let (send_told, told) = unbounded();
-    let project = opens.project.clone();
-    let worker = std::thread::Builder::new()
-        .name("worker".to_owned())
-        .spawn(move || work(opens, &receive_work, &send_told))?;
+    let project = project.or_else(|| options.project.clone());
     #[expect(
         deprecated,
         reason = "clients without workspace folders send only this"
@@ -151,12 +181,25 @@ pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> 
     if folders.is_empty() {
         folders.extend(root.as_ref().map(path_of));
     }
+    let (send_work, receive_work) = unbounded();
+    let (send_told, told) = unbounded();
+    let open = opener(&options.engine, &project, &folders);
+    let first = project.clone();
+    let worker = std::thread::Builder::new()
+        .name("worker".to_owned())
+        .spawn(move || work(open, first, &receive_work, &send_told))?;
+    let takes = takes(
+        &params.capabilities,
+        params.locale.as_deref(),
+        options.russian,
+    );
     let (send_learned, learned) = unbounded();
     let mut server = Server {
         connection,
         options,
         settings,
         has_ghost,
+        takes,
         project,
         folders,
         documents: Documents::default(),
@@ -164,6 +207,7 @@ pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> 
         asked: HashMap::new(),
         next_ticket: 0,
         counted: Counted::default(),
+        told_lengths: VecDeque::new(),
         learned: send_learned,
         is_learning: false,
         has_progress: params
@@ -178,6 +222,49 @@ pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> 
     // It ends with the work in hand, which was cancelled.
     let _ = worker.join();
     ended
+}
+
+/// What finds the model, on the worker's thread.
+fn opener(
+    engine: &Engine,
+    project: &Option<ProjectName>,
+    folders: &[String],
+) -> Box<dyn FnOnce() -> Result<Box<dyn Backend>, Failed> + Send> {
+    match engine {
+        Engine::Local {
+            model, projects, ..
+        } => {
+            let opens = Opens {
+                model: model.clone(),
+                projects: projects.clone(),
+                project: project.clone(),
+            };
+            Box::new(move || match Local::open(opens) {
+                Ok(local) => Ok(Box::new(local)),
+                Err(error) => Err(Failed(error.to_string())),
+            })
+        }
+        Engine::Remote(remote) => {
+            let (remote, folders) = (remote.clone(), folders.to_vec());
+            Box::new(move || Ok(Box::new(Remote::open(&remote, folders)?)))
+        }
+    }
+}
+
+/// How the client takes code actions and edits.
+fn takes(client: &ClientCapabilities, locale: Option<&str>, russian: bool) -> Takes {
+    let document = client.text_document.as_ref();
+    let actions = document.and_then(|document| document.code_action.as_ref());
+    let resolves = actions.and_then(|actions| actions.resolve_support.as_ref());
+    let edits = client
+        .workspace
+        .as_ref()
+        .and_then(|workspace| workspace.workspace_edit.as_ref());
+    Takes {
+        resolves: resolves.is_some_and(|support| support.properties.iter().any(|p| p == "edit")),
+        versions: edits.and_then(|edits| edits.document_changes) == Some(true),
+        russian: locale.map_or(russian, |locale| locale.starts_with("ru")),
+    }
 }
 
 /// Reads settings; `None` and a note on stderr for what are none.
@@ -214,8 +301,13 @@ fn capabilities() -> ServerCapabilities {
             trigger_characters: Some([".", "(", "=", " "].map(str::to_owned).into()),
             ..CompletionOptions::default()
         }),
+        code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
+            code_action_kinds: Some(vec![CodeActionKind::REFACTOR_REWRITE]),
+            resolve_provider: Some(true),
+            ..CodeActionOptions::default()
+        })),
         execute_command_provider: Some(ExecuteCommandOptions {
-            commands: vec![ACCEPTED.to_owned(), LEARN.to_owned()],
+            commands: [ACCEPTED, LEARN, WRITE_BODY].map(str::to_owned).into(),
             ..ExecuteCommandOptions::default()
         }),
         ..ServerCapabilities::default()
@@ -228,6 +320,7 @@ struct Server<'a> {
     settings: Settings,
     /// Whether the client shows ghost text.
     has_ghost: bool,
+    takes: Takes,
     project: Option<ProjectName>,
     folders: Vec<String>,
     documents: Documents,
@@ -235,18 +328,16 @@ struct Server<'a> {
     asked: HashMap<u64, Asked>,
     next_ticket: u64,
     counted: Counted,
+    /// Characters of the last completions that were told, by their names.
+    told_lengths: VecDeque<(String, u64)>,
     /// How learning the workspace ended.
-    learned: Sender<Result<(), String>>,
+    learned: Sender<Learned>,
     is_learning: bool,
     has_progress: bool,
 }
 
 impl Server<'_> {
-    fn run(
-        &mut self,
-        told: &Receiver<Told>,
-        learned: &Receiver<Result<(), String>>,
-    ) -> Result<(), LspError> {
+    fn run(&mut self, told: &Receiver<Told>, learned: &Receiver<Learned>) -> Result<(), LspError> {
         loop {
             select! {
                 recv(self.connection.receiver) -> message => match message {
@@ -267,8 +358,11 @@ impl Server<'_> {
                     Err(_) => return Err(LspError::Worker),
                 },
                 recv(learned) -> done => {
-                    if let Ok(done) = done {
-                        self.workspace_learned(done);
+                    match done {
+                        Ok(Learned::Share(share)) => self.share_learned(share),
+                        Ok(Learned::Done(done)) => self.workspace_learned(done),
+                        // The server holds a sender itself.
+                        Err(_) => {}
                     }
                 }
             }
@@ -303,9 +397,19 @@ impl Server<'_> {
                     Err(error) => self.wrong(id, &error.to_string()),
                 }
             }
+            "textDocument/codeAction" => {
+                match serde_json::from_value::<CodeActionParams>(request.params) {
+                    Ok(params) => self.actions(id, &params),
+                    Err(error) => self.wrong(id, &error.to_string()),
+                }
+            }
+            "codeAction/resolve" => match serde_json::from_value::<CodeAction>(request.params) {
+                Ok(action) => self.resolve(id, action)?,
+                Err(error) => self.wrong(id, &error.to_string()),
+            },
             "workspace/executeCommand" => {
                 match serde_json::from_value::<ExecuteCommandParams>(request.params) {
-                    Ok(params) => self.execute(id, &params),
+                    Ok(params) => self.execute(id, params)?,
                     Err(error) => self.wrong(id, &error.to_string()),
                 }
             }
@@ -363,7 +467,8 @@ impl Server<'_> {
         } else {
             0.0
         };
-        self.ask(id, uri, text, offset, place, false, least)
+        let request = self.request_at(&uri, text, offset);
+        self.ask(id, uri, request, Shape::Ghost(place, least))
     }
 
     fn list(&mut self, id: RequestId, params: CompletionParams) -> Result<(), LspError> {
@@ -390,28 +495,13 @@ impl Server<'_> {
         };
         let text = document.text.clone();
         let least = self.settings.show_threshold;
-        self.ask(id, uri, text, offset, place, true, least)
+        let request = self.request_at(&uri, text, offset);
+        self.ask(id, uri, request, Shape::List(place, least))
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the two shapes of a request meet here and nowhere else"
-    )]
-    fn ask(
-        &mut self,
-        id: RequestId,
-        uri: Uri,
-        text: String,
-        offset: usize,
-        place: Place,
-        is_list: bool,
-        least: f32,
-    ) -> Result<(), LspError> {
-        for older in self.asked.values_mut().filter(|older| older.uri == uri) {
-            older.cancel.cancel();
-            older.is_superseded = true;
-        }
-        let mut request = CompleteRequest::new(path_of(&uri), text, ByteOffset(offset));
+    /// The request for a completion as the settings ask for it.
+    fn request_at(&self, uri: &Uri, text: String, offset: usize) -> CompleteRequest {
+        let mut request = CompleteRequest::new(path_of(uri), text, ByteOffset(offset));
         let speed = self
             .settings
             .speed
@@ -427,6 +517,20 @@ impl Server<'_> {
             "block" => StopRule::Block,
             _ => StopRule::Line,
         };
+        request
+    }
+
+    fn ask(
+        &mut self,
+        id: RequestId,
+        uri: Uri,
+        request: CompleteRequest,
+        shape: Shape,
+    ) -> Result<(), LspError> {
+        for older in self.asked.values_mut().filter(|older| older.uri == uri) {
+            older.cancel.cancel();
+            older.is_superseded = true;
+        }
         self.next_ticket += 1;
         let ticket = self.next_ticket;
         let cancel = Cancel::default();
@@ -434,9 +538,7 @@ impl Server<'_> {
             id,
             uri,
             cancel: cancel.clone(),
-            place,
-            is_list,
-            least,
+            shape,
             is_superseded: false,
         };
         self.asked.insert(ticket, asked);
@@ -471,19 +573,11 @@ impl Server<'_> {
                     let code = ErrorCode::RequestCanceled as i32;
                     Response::new_err(asked.id, code, "cancelled".to_owned())
                 } else {
-                    let name = format!("lsp-{ticket}");
                     match answer {
-                        Ok(completion) if asked.is_list => {
-                            let list = entries(&completion, &asked.place, &name, asked.least);
-                            Response::new_ok(asked.id, list)
-                        }
-                        Ok(completion) => {
-                            let list = ghost(&completion, &asked.place, &name, asked.least);
-                            Response::new_ok(asked.id, list)
-                        }
-                        Err(error) => {
+                        Ok(answer) => self.shaped(asked, ticket, &answer),
+                        Err(Failed(reason)) => {
                             let code = ErrorCode::RequestFailed as i32;
-                            Response::new_err(asked.id, code, error.to_string())
+                            Response::new_err(asked.id, code, reason)
                         }
                     }
                 };
@@ -493,20 +587,189 @@ impl Server<'_> {
         Ok(())
     }
 
+    /// The answer in the shape in which it was asked for.
+    fn shaped(&mut self, asked: Asked, ticket: u64, answer: &Answer) -> Response {
+        let name = answer.id.clone();
+        let name = name.unwrap_or_else(|| format!("lsp-{ticket}"));
+        match asked.shape {
+            Shape::Ghost(place, least) => {
+                self.know(&name, answer);
+                Response::new_ok(asked.id, ghost(answer, &place, &name, least))
+            }
+            Shape::List(place, least) => {
+                self.know(&name, answer);
+                Response::new_ok(asked.id, entries(answer, &place, &name, least))
+            }
+            Shape::Body {
+                place,
+                version,
+                action,
+            } => self.body(asked.id, &asked.uri, (&place, version), action, answer),
+        }
+    }
+
+    /// Remembers how long a completion is, for what the client will tell of it.
+    fn know(&mut self, name: &str, answer: &Answer) {
+        if self.told_lengths.len() == MAX_KNOWN {
+            self.told_lengths.pop_front();
+        }
+        let characters = answer.insert.chars().count() as u64;
+        self.told_lengths.push_back((name.to_owned(), characters));
+    }
+
+    /// Tells whoever counts what became of a completion that a message names.
+    fn happened(&self, what: &'static str, name: Option<&Value>, characters: Option<u64>) {
+        let name = name.and_then(Value::as_str);
+        let known = self.told_lengths.iter().rev();
+        let found = name.and_then(|name| known.into_iter().find(|(known, _)| known == name));
+        if let Some((id, all)) = found {
+            let event = Event {
+                what,
+                id: id.clone(),
+                characters: characters.unwrap_or(*all),
+            };
+            // A worker that has ended is told by the loop.
+            let _ = self.work.send(Work::Happened(event));
+        }
+    }
+
+    fn actions(&mut self, id: RequestId, params: &CodeActionParams) {
+        let uri = &params.text_document.uri;
+        let Some(document) = self.documents.get(uri) else {
+            self.wrong(id, &format!("{} is not open", uri.as_str()));
+            return;
+        };
+        let position = params.range.start;
+        let mut offers = Vec::new();
+        if action::is_wanted(params.context.only.as_deref())
+            && let Some(place) = action::body_at(document, position)
+        {
+            let offered = Offered {
+                uri: uri.clone(),
+                version: document.version,
+                position,
+            };
+            offers.push(action::offer(&place, &offered, self.takes));
+        }
+        self.send(Response::new_ok(id, offers));
+        // Editors ask for actions wherever the cursor stops.
+        let offset = document.offset(params.range.end);
+        self.read_ahead(uri, offset);
+    }
+
+    fn resolve(&mut self, id: RequestId, mut action: CodeAction) -> Result<(), LspError> {
+        let data = action.data.take().unwrap_or_default();
+        match serde_json::from_value::<Offered>(data) {
+            Ok(offered) => self.write_body(id, offered, Some(Box::new(action))),
+            Err(error) => {
+                self.wrong(id, &format!("the action is none of ours: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks for the body that was offered; `action` is completed by it, or else the client is asked to apply the edit.
+    fn write_body(
+        &mut self,
+        id: RequestId,
+        offered: Offered,
+        action: Option<Box<CodeAction>>,
+    ) -> Result<(), LspError> {
+        let uri = offered.uri;
+        let document = self.documents.get(&uri);
+        let place = document
+            .filter(|document| document.version == offered.version)
+            .and_then(|document| Some((document, action::body_at(document, offered.position)?)));
+        let Some((document, place)) = place else {
+            let reason = "the document is another since the action was offered".to_owned();
+            self.send(Response::new_err(id, CONTENT_MODIFIED, reason));
+            return Ok(());
+        };
+        let request = place.request(&path_of(&uri), &document.text);
+        let shape = Shape::Body {
+            place,
+            version: offered.version,
+            action,
+        };
+        self.ask(id, uri, request, shape)
+    }
+
+    /// The answer to who asked for a body.
+    fn body(
+        &mut self,
+        id: RequestId,
+        uri: &Uri,
+        (place, version): (&BodyPlace, i32),
+        action: Option<Box<CodeAction>>,
+        answer: &Answer,
+    ) -> Response {
+        let Some(document) = self
+            .documents
+            .get(uri)
+            .filter(|document| document.version == version)
+        else {
+            let reason = "the document was changed meanwhile".to_owned();
+            return Response::new_err(id, CONTENT_MODIFIED, reason);
+        };
+        let Some(text) = place.text(&answer.insert, answer.stop) else {
+            let code = ErrorCode::RequestFailed as i32;
+            let reason = "no whole statement was written".to_owned();
+            return Response::new_err(id, code, reason);
+        };
+        let range = Range::new(
+            document.position(place.replaces.start),
+            document.position(place.replaces.end),
+        );
+        let edit = action::edit(document, uri, range, text, self.takes);
+        match action {
+            Some(mut action) => {
+                action.edit = Some(edit);
+                Response::new_ok(id, action)
+            }
+            None => {
+                self.next_ticket += 1;
+                let apply = RequestId::from(format!("edit-{}", self.next_ticket));
+                let method = "workspace/applyEdit".to_owned();
+                self.send(Request::new(apply, method, json!({"edit": edit})));
+                Response::new_ok(id, Value::Null)
+            }
+        }
+    }
+
+    /// Has a document read for a cursor, unless completions are asked for by key alone.
+    fn read_ahead(&self, uri: &Uri, offset: usize) {
+        if self.settings.manual {
+            return;
+        }
+        if let Some(document) = self.documents.get(uri) {
+            let request = self.request_at(uri, document.text.clone(), offset);
+            // A worker that has ended is told by the loop.
+            let _ = self.work.send(Work::ReadAhead(Box::new(request)));
+        }
+    }
+
     fn notification(&mut self, notification: Notification) {
         let Notification { method, params } = notification;
         let taken = match method.as_str() {
             "textDocument/didOpen" => parsed(params).map(|params: DidOpenTextDocumentParams| {
                 let document = params.text_document;
+                // Where the cursor is, nobody says; cutting and counting the text serve wherever it is.
+                let end = document.text.len();
                 self.documents
-                    .open(document.uri, document.text, document.version);
+                    .open(document.uri.clone(), document.text, document.version);
+                self.read_ahead(&document.uri, end);
             }),
             "textDocument/didChange" => {
                 parsed(params).and_then(|params: DidChangeTextDocumentParams| {
                     let document = params.text_document;
                     let changes = params.content_changes;
-                    self.documents
-                        .change(&document.uri, document.version, changes)
+                    let changed =
+                        self.documents
+                            .change(&document.uri, document.version, changes)?;
+                    if let Some(end) = changed {
+                        self.read_ahead(&document.uri, end);
+                    }
+                    Ok(())
                 })
             }
             "textDocument/didClose" => parsed(params).map(|params: DidCloseTextDocumentParams| {
@@ -517,10 +780,14 @@ impl Server<'_> {
             }
             "textDocument/didShowCompletion" => {
                 self.counted.shown += 1;
+                self.happened("shown", params.pointer(ITEM_NAME), None);
                 Ok(())
             }
             "textDocument/didPartiallyAcceptCompletion" => {
+                let name = params.pointer(ITEM_NAME).cloned();
                 parsed(params).map(|params: PartlyAccepted| {
+                    let length = Some(params.accepted_length);
+                    self.happened("partly_accepted", name.as_ref(), length);
                     self.counted.partly_accepted += 1;
                     self.counted.accepted_characters += params.accepted_length;
                 })
@@ -583,11 +850,19 @@ impl Server<'_> {
         }
     }
 
-    fn execute(&mut self, id: RequestId, params: &ExecuteCommandParams) {
+    fn execute(&mut self, id: RequestId, params: ExecuteCommandParams) -> Result<(), LspError> {
         match params.command.as_str() {
             ACCEPTED => {
                 self.counted.accepted += 1;
+                self.happened("accepted", params.arguments.first(), None);
                 self.send(Response::new_ok(id, Value::Null));
+            }
+            WRITE_BODY => {
+                let offered = params.arguments.into_iter().next().unwrap_or_default();
+                match serde_json::from_value::<Offered>(offered) {
+                    Ok(offered) => return self.write_body(id, offered, None),
+                    Err(error) => self.wrong(id, &error.to_string()),
+                }
             }
             LEARN => match self.learn_workspace() {
                 Ok(()) => self.send(Response::new_ok(id, Value::Null)),
@@ -595,10 +870,20 @@ impl Server<'_> {
             },
             other => self.wrong(id, &format!("the command {other} is not known")),
         }
+        Ok(())
     }
 
     /// Learns the folders of the workspace in a process of its own, so that completions go on.
     fn learn_workspace(&mut self) -> Result<(), String> {
+        let Engine::Local {
+            model,
+            projects,
+            program,
+        } = &self.options.engine
+        else {
+            let reason = "the server learns, not the editor: POST /v1/projects/NAME/learn";
+            return Err(reason.to_owned());
+        };
         let Some(project) = &self.project else {
             return Err("no project is named; set nestor.project".to_owned());
         };
@@ -608,11 +893,11 @@ impl Server<'_> {
         if self.folders.is_empty() {
             return Err("no folder is open".to_owned());
         }
-        let mut child = Command::new(&self.options.program)
+        let mut child = Command::new(program)
             .args(["learn", "--json", "--project", project.as_str(), "--model"])
-            .arg(&self.options.model)
+            .arg(model)
             .arg("--memory")
-            .arg(self.options.projects.dir())
+            .arg(projects.dir())
             .arg("--")
             .args(&self.folders)
             .stdin(Stdio::null())
@@ -626,7 +911,9 @@ impl Server<'_> {
             let method = "window/workDoneProgress/create".to_owned();
             let id = RequestId::from(format!("progress-{}", self.next_ticket));
             self.send(Request::new(id, method, create));
-            self.progress(json!({"kind": "begin", "title": "Nestor", "cancellable": false}));
+            self.progress(
+                json!({"kind": "begin", "title": "Nestor", "cancellable": false, "percentage": 0}),
+            );
         }
         let learned = self.learned.clone();
         std::thread::spawn(move || {
@@ -636,7 +923,13 @@ impl Server<'_> {
                     .lines()
                     .map_while(Result::ok)
                 {
-                    last = line;
+                    match serde_json::from_str::<Learning>(&line) {
+                        Ok(learning) => {
+                            // The server may have ended meanwhile.
+                            let _ = learned.send(Learned::Share(learning.progress));
+                        }
+                        Err(_) => last = line,
+                    }
                 }
             }
             let done = match child.wait() {
@@ -644,8 +937,7 @@ impl Server<'_> {
                 Ok(_) => Err(last),
                 Err(error) => Err(error.to_string()),
             };
-            // The server may have ended meanwhile.
-            let _ = learned.send(done);
+            let _ = learned.send(Learned::Done(done));
         });
         Ok(())
     }
@@ -653,6 +945,13 @@ impl Server<'_> {
     fn progress(&self, value: Value) {
         let params = json!({"token": LEARN, "value": value});
         self.send(Notification::new("$/progress".to_owned(), params));
+    }
+
+    fn share_learned(&self, share: f64) {
+        if self.has_progress {
+            let percentage = (share * 100.0).round().clamp(0.0, 100.0) as u32;
+            self.progress(json!({"kind": "report", "percentage": percentage}));
+        }
     }
 
     fn workspace_learned(&mut self, done: Result<(), String>) {
@@ -666,6 +965,20 @@ impl Server<'_> {
             Err(reason) => self.status("Error", false, &reason),
         }
     }
+}
+
+/// What learning the workspace tells.
+enum Learned {
+    /// How much of it is done.
+    Share(f64),
+    /// How it ended.
+    Done(Result<(), String>),
+}
+
+/// A line of `nestor learn --json` on its stderr.
+#[derive(Deserialize)]
+struct Learning {
+    progress: f64,
 }
 
 /// How much of a completion was taken so far, in UTF-16 units; an extension of LSP that other servers have, too.

@@ -4,8 +4,9 @@ use lsp_types::{
     Command, CompletionItem, CompletionItemKind, CompletionList, CompletionTextEdit,
     InlineCompletionItem, InlineCompletionList, Position, Range, TextEdit,
 };
-use nestor_assist::Completion;
 use serde_json::Value;
+
+use crate::worker::Answer;
 
 /// The command that a client runs after a completion was accepted.
 pub const ACCEPTED: &str = "nestor.accepted";
@@ -31,7 +32,7 @@ fn accepted(id: &str) -> Command {
 
 /// Ghost text; none for a completion below the threshold.
 #[must_use]
-pub fn ghost(completion: &Completion, place: &Place, id: &str, least: f32) -> InlineCompletionList {
+pub fn ghost(completion: &Answer, place: &Place, id: &str, least: f32) -> InlineCompletionList {
     let is_shown = !completion.insert.is_empty() && completion.confidence >= least;
     let (range, before) = match &place.selected {
         Some((range, text)) => (*range, text.as_str()),
@@ -51,7 +52,7 @@ pub fn ghost(completion: &Completion, place: &Place, id: &str, least: f32) -> In
 
 /// Entries of a list, the likeliest first: the next word, which is surer, and all of it.
 #[must_use]
-pub fn entries(completion: &Completion, place: &Place, id: &str, least: f32) -> CompletionList {
+pub fn entries(completion: &Answer, place: &Place, id: &str, least: f32) -> CompletionList {
     let mut texts: Vec<(&str, f32)> = Vec::new();
     if !completion.insert.is_empty() && completion.confidence >= least {
         let whole = completion.insert.as_str();
@@ -105,14 +106,14 @@ fn first_word(text: &str) -> &str {
 }
 
 /// Probability that the first bytes of a completion are right.
-fn confidence_of(completion: &Completion, n_bytes: usize) -> f32 {
+fn confidence_of(completion: &Answer, n_bytes: usize) -> f32 {
     let mut at = 0;
     let begun = completion.tokens.iter().take_while(|token| {
         let begins = at < n_bytes + completion.n_healed;
-        at += token.text.len();
+        at += token.0.len();
         begins
     });
-    begun.map(|token| token.probability).product()
+    begun.map(|token| token.1).product()
 }
 
 /// The word that ends a text.
@@ -126,28 +127,20 @@ pub fn last_word(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nestor_assist::complete::CompletionToken;
-    use nestor_assist::{StopReason, Timings};
+    use nestor_assist::StopReason;
 
-    fn completion(pieces: &[(&str, f32)], n_healed: usize) -> Completion {
+    fn completion(pieces: &[(&str, f32)], n_healed: usize) -> Answer {
         let whole: String = pieces.iter().map(|piece| piece.0).collect();
-        Completion {
+        Answer {
             insert: whole[n_healed..].to_owned(),
             confidence: pieces.iter().map(|piece| piece.1).product(),
-            contributions: Vec::new(),
             tokens: pieces
                 .iter()
-                .map(|(text, probability)| CompletionToken {
-                    id: 0,
-                    text: (*text).to_owned(),
-                    probability: *probability,
-                })
+                .map(|(text, p)| ((*text).to_owned(), *p))
                 .collect(),
             n_healed,
             stop: StopReason::Rule,
-            n_context: 0,
-            n_read: 0,
-            timings: Timings::default(),
+            id: None,
         }
     }
 

@@ -1,29 +1,13 @@
-//! The thread that owns the model: completes, learns saved files, loads projects.
+//! The thread that has the model: completes, reads ahead, learns saved files, loads projects.
 //!
 //! The loop that reads the client's messages sends it work and goes on reading, so that a newer request or a cancel reaches work that is
-//! under way. It must not know the protocol.
+//! under way. The model is in this process (`local`) or behind HTTP (`remote`). It must not know the protocol.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender};
-use nestor_assist::{
-    AssistError, Assistant, CompleteRequest, Completion, Counts, LearnFile, OpenDocuments,
-    ProjectName, Projects, WhenBusy,
-};
-
-/// What the worker opens before anything else.
-#[derive(Clone, Debug)]
-pub struct Opens {
-    /// The model's folder.
-    pub model: PathBuf,
-    /// Where projects lie.
-    pub projects: Projects,
-    /// The project that counts.
-    pub project: Option<ProjectName>,
-}
+use nestor_assist::{CompleteRequest, Completion, ProjectName, StopReason};
 
 /// Says to work under way that nobody waits for it any more.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +37,8 @@ pub enum Work {
         /// Stops it.
         cancel: Cancel,
     },
+    /// Reads a document for a cursor at which something may be asked soon. Any other work ends it.
+    ReadAhead(Box<CompleteRequest>),
     /// Learns a file that was saved.
     Saved {
         /// Its path in the editor.
@@ -62,6 +48,76 @@ pub enum Work {
     },
     /// Loads another project, or the same one anew.
     Load(Option<ProjectName>),
+    /// Something became of a completion.
+    Happened(Event),
+}
+
+/// What became of a completion; no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// `shown`, `accepted` or `partly_accepted`.
+    pub what: &'static str,
+    /// The completion.
+    pub id: String,
+    /// Characters shown or taken.
+    pub characters: u64,
+}
+
+/// A completion as the editor needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The text to insert at the cursor.
+    pub insert: String,
+    /// Probability that all of it is right.
+    pub confidence: f32,
+    /// The pieces and their probabilities, those of the healed word first.
+    pub tokens: Vec<(String, f32)>,
+    /// Bytes before the cursor that the first pieces write again.
+    pub n_healed: usize,
+    /// Why it ends.
+    pub stop: StopReason,
+    /// The server's name of it.
+    pub id: Option<String>,
+}
+
+impl From<Completion> for Answer {
+    fn from(completion: Completion) -> Self {
+        let tokens = completion.tokens.into_iter();
+        Self {
+            insert: completion.insert,
+            confidence: completion.confidence,
+            tokens: tokens
+                .map(|token| (token.text, token.probability))
+                .collect(),
+            n_healed: completion.n_healed,
+            stop: completion.stop,
+            id: None,
+        }
+    }
+}
+
+/// Why there is no answer, in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed(pub String);
+
+/// Where the model is.
+pub trait Backend {
+    /// Loads a project; without one nothing is known but what the session teaches.
+    fn load(&mut self, project: Option<ProjectName>) -> Told;
+    /// Completes.
+    ///
+    /// # Errors
+    /// What is wrong with the request or the way to the model.
+    fn complete(&mut self, request: CompleteRequest, cancel: &Cancel) -> Result<Answer, Failed>;
+    /// Reads a document for a cursor until `stop`; no answer changes by it.
+    fn read_ahead(&mut self, request: CompleteRequest, stop: &dyn Fn() -> bool);
+    /// Learns a saved file.
+    ///
+    /// # Errors
+    /// Why it was not learned.
+    fn saved(&mut self, path: String, text: String) -> Result<(), Failed>;
+    /// Is told what became of a completion.
+    fn happened(&mut self, event: Event);
 }
 
 /// What the worker tells.
@@ -80,23 +136,28 @@ pub enum Told {
         /// The caller's number.
         ticket: u64,
         /// It, or what was wrong.
-        answer: Result<Box<Completion>, AssistError>,
+        answer: Result<Box<Answer>, Failed>,
     },
     /// A saved file was not learned, with the reason.
     NotLearned(String),
 }
 
-/// Works until the sender of work is gone.
-pub fn work(opens: Opens, receive: &Receiver<Work>, tell: &Sender<Told>) {
-    let mut worker = match Worker::open(opens) {
-        Ok(worker) => worker,
-        Err(error) => {
+/// Works until the sender of work is gone. `open` finds the model, which takes its time.
+pub fn work(
+    open: impl FnOnce() -> Result<Box<dyn Backend>, Failed>,
+    project: Option<ProjectName>,
+    receive: &Receiver<Work>,
+    tell: &Sender<Told>,
+) {
+    let mut backend = match open() {
+        Ok(backend) => backend,
+        Err(Failed(reason)) => {
             // The client is gone if nobody hears it.
-            let _ = tell.send(Told::Broken(error.to_string()));
+            let _ = tell.send(Told::Broken(reason));
             return;
         }
     };
-    let _ = tell.send(worker.load());
+    let _ = tell.send(backend.load(project));
     for work in receive {
         let told = match work {
             Work::Complete {
@@ -105,12 +166,24 @@ pub fn work(opens: Opens, receive: &Receiver<Work>, tell: &Sender<Told>) {
                 cancel,
             } => Some(Told::Completed {
                 ticket,
-                answer: worker.complete(*request, &cancel).map(Box::new),
+                answer: backend.complete(*request, &cancel).map(Box::new),
             }),
-            Work::Saved { path, text } => worker.saved(path, text).err().map(Told::NotLearned),
-            Work::Load(project) => {
-                worker.opens.project = project;
-                Some(worker.load())
+            Work::ReadAhead(request) => {
+                // Whatever waits is worth more, and of two places the newer one.
+                let stop = || !receive.is_empty();
+                if !stop() {
+                    backend.read_ahead(*request, &stop);
+                }
+                None
+            }
+            Work::Saved { path, text } => {
+                let learned = backend.saved(path, text);
+                learned.err().map(|Failed(reason)| Told::NotLearned(reason))
+            }
+            Work::Load(project) => Some(backend.load(project)),
+            Work::Happened(event) => {
+                backend.happened(event);
+                None
             }
         };
         if let Some(told) = told
@@ -119,120 +192,4 @@ pub fn work(opens: Opens, receive: &Receiver<Work>, tell: &Sender<Told>) {
             return;
         }
     }
-}
-
-/// Bytes that all open documents may hold for the next requests.
-const DOCUMENT_BYTES: usize = 256 << 20;
-
-struct Worker {
-    opens: Opens,
-    assistant: Assistant,
-    /// What earlier requests have read of their documents.
-    documents: OpenDocuments,
-    /// Names of the project's roots and where they lie.
-    roots: Vec<(String, String)>,
-}
-
-impl Worker {
-    fn open(opens: Opens) -> Result<Self, AssistError> {
-        Ok(Self {
-            assistant: Assistant::open(&opens.model)?,
-            documents: OpenDocuments::new(DOCUMENT_BYTES),
-            opens,
-            roots: Vec::new(),
-        })
-    }
-
-    /// Loads the project; without one nothing is known but what the session teaches.
-    fn load(&mut self) -> Told {
-        self.roots.clear();
-        let loaded = match &self.opens.project {
-            None => Ok(()),
-            Some(name) => self
-                .opens
-                .projects
-                .open(name)
-                .map_err(AssistError::from)
-                .and_then(|store| {
-                    let roots = store.roots();
-                    self.roots = roots
-                        .map(|root| (root.name.clone(), root.location.clone()))
-                        .collect();
-                    self.assistant.load_project(&store, 1, &mut |_| {})
-                }),
-        };
-        match loaded {
-            Ok(()) => Told::Ready {
-                files: self.assistant.memory().n_files(),
-                pieces: self.assistant.memory().n_pieces(),
-            },
-            Err(error) => Told::Broken(error.to_string()),
-        }
-    }
-
-    fn complete(
-        &self,
-        mut request: CompleteRequest,
-        cancel: &Cancel,
-    ) -> Result<Completion, AssistError> {
-        if let Some((root, rest)) = self.root_of(&request.path) {
-            request.path = format!("{root}/{rest}");
-        }
-        let cancelled = || cancel.is_cancelled();
-        let watch = |_: &str| false;
-        self.documents
-            .complete(&self.assistant, "", &request, &cancelled, &watch)
-    }
-
-    /// The root that a path lies in, and the path inside it.
-    fn root_of(&self, path: &str) -> Option<(&str, String)> {
-        let roots = self.roots.iter();
-        let roots = roots.map(|(name, folder)| (name.as_str(), folder.as_str()));
-        nestor_assist::paths::in_root(roots, path)
-    }
-
-    /// Learns a saved file: into the project on disk if it belongs to one, else for this session.
-    fn saved(&mut self, path: String, text: String) -> Result<(), String> {
-        let found = self.root_of(&path);
-        let found = found.map(|(root, rest)| (root.to_owned(), rest));
-        let (Some(name), Some((root, rest))) = (self.opens.project.clone(), found) else {
-            let file = LearnFile { path, text };
-            let learned = self.assistant.learn_files([file], &mut |_| {});
-            return learned.map(|_| ()).map_err(|error| error.to_string());
-        };
-        self.save_into(&name, &root, LearnFile { path: rest, text })
-            .map_err(|error| error.to_string())
-    }
-
-    fn save_into(
-        &mut self,
-        name: &ProjectName,
-        root: &str,
-        file: LearnFile,
-    ) -> Result<(), AssistError> {
-        let projects = self.opens.projects.clone();
-        // `nestor learn` may hold the project for minutes; it reads the file itself then.
-        let mut writer = projects.open_to_write(name, WhenBusy::Fail, now())?;
-        let own = format!("{root}/");
-        let known: Vec<String> = writer
-            .files()
-            .filter_map(|(path, _)| path.strip_prefix(&own).map(str::to_owned))
-            .collect();
-        let mut learning = self
-            .assistant
-            .learn_project(&mut writer, root, Counts::Follow)?;
-        for path in &known {
-            learning.keep(path);
-        }
-        learning.learn(&[file])?;
-        learning.finish()?;
-        Ok(())
-    }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is wrong anyway.
-    since.map_or(0, |since| since.as_secs())
 }

@@ -1,5 +1,5 @@
 // Live figures: reads /metrics every two seconds and shows the last minute.
-import { ask, figures, header, make, number, t } from "./shared.js";
+import { ask, figures, header, make, number, partName, t } from "./shared.js";
 
 const EVERY_MS = 2000;
 const KEPT = 31;
@@ -88,24 +88,25 @@ function draw() {
   const parts = last().figures.filter((figure) => figure.name === "nestor_part_tokens_total" && figure.value > 0);
   const whole = parts.reduce((sum, part) => sum + part.value, 0);
   id("parts").replaceChildren(...parts.map((part) => {
-    const span = make("span", { class: "part-" + part.labels.part, title: t(part.labels.part) });
+    const span = make("span", { class: "part-" + part.labels.part, title: partName(part.labels.part) });
     span.style.width = (part.value / whole) * 100 + "%";
     return span;
   }));
-  id("parts-legend").replaceChildren(...parts.flatMap((part) => [make("span", { class: "dot part-" + part.labels.part }), make("span", { text: t(part.labels.part) }), make("span", { text: percent(part.value, whole) })]));
+  id("parts-legend").replaceChildren(...parts.flatMap((part) => [make("span", { class: "dot part-" + part.labels.part }), make("span", { text: partName(part.labels.part) }), make("span", { text: percent(part.value, whole) })]));
   const outcomes = new Map();
   for (const figure of last().figures) {
     if (figure.name === "nestor_completions_total") outcomes.set(figure.labels.outcome, (outcomes.get(figure.labels.outcome) || 0) + figure.value);
   }
   table(id("outcomes"), ["", "n"], [...outcomes].map(([outcome, n]) => [t(outcome), number(n)]));
   const projects = last().figures.filter((figure) => figure.name === "nestor_project_tokens");
+  if (!projects.length) return id("projects").replaceChildren(make("tbody", {}, make("tr", {}, make("td", { class: "dim", text: t("none") }))));
   table(id("projects"), ["", t("files"), t("pieces")], projects.map((figure) => [figure.labels.project, number(value(last(), "nestor_project_files", figure.labels)), number(figure.value)]));
 }
 
 function drawJobs(jobs) {
   if (!jobs.length) return id("jobs").replaceChildren(make("tbody", {}, make("tr", {}, make("td", { class: "dim", text: t("noJobs") }))));
   const levels = (job) => (job.validation.length ? job.validation : job.levels).map((level) => `${level.level}: ${number(level.top1 * 100, 1)} %`).join("  ");
-  table(id("jobs"), [t("job"), t("state"), t("progress"), t("loss"), t("level")], jobs.map((job) => [`${job.id} ${job.name}`, job.state, job.progress === null ? "–" : number(job.progress * 100) + " %", job.loss === null ? "–" : number(job.loss, 3), levels(job)]));
+  table(id("jobs"), [t("job"), t("state"), t("progress"), t("left"), t("perSecond"), t("loss"), t("level")], jobs.map((job) => [`${job.id} ${job.name}`, job.state, job.progress === null ? "–" : number(job.progress * 100) + " %", job.seconds_left === null ? "–" : number(job.seconds_left), job.tokens_per_s === null ? "–" : number(job.tokens_per_s), job.loss === null ? "–" : number(job.loss, 3), levels(job)]));
 }
 
 async function look() {

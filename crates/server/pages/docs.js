@@ -26,18 +26,21 @@ function fieldsOf(schema, seen = new Set()) {
 }
 
 function fields(schema) {
-  const rows = fieldsOf(schema).map(({ name, field, required }) => make("tr", {}, make("td", { class: "code", text: name + (required ? " *" : "") }), make("td", { class: "code", text: typeOf(field) }), make("td", { text: field.description || "" })));
+  const rows = fieldsOf(schema).map(({ name, field, required }) => make("tr", {}, make("td", { class: "code", text: name + (required ? " *" : "") }), make("td", { class: "code", text: typeOf(field) }), prose("td", {}, field.description || "")));
   return rows.length ? make("table", {}, make("tbody", {}, ...rows)) : make("p", { class: "code", text: typeOf(schema) });
 }
+
+// Text in which `code` is marked as in the source.
+const prose = (tag, attributes, text) => make(tag, attributes, ...text.split("`").map((part, idx) => (idx % 2 ? make("code", { text: part }) : part)));
 
 const json = (content) => content?.["application/json"]?.schema;
 
 function route(path, method, operation) {
-  const details = make("details", {}, make("summary", {}, make("span", { class: "method code", text: method.toUpperCase() }), make("span", { class: "code", text: path }), make("span", { class: "dim", text: "  " + (operation.summary || operation.description || "") })));
+  const details = make("details", {}, make("summary", {}, make("span", { class: "method code", text: method.toUpperCase() }), make("span", { class: "code", text: path }), prose("span", { class: "dim" }, "  " + (operation.summary || operation.description || ""))));
   if (json(operation.requestBody?.content)) details.append(make("h2", { text: "→ " + typeOf(json(operation.requestBody.content)) }), fields(json(operation.requestBody.content)));
   for (const [status, response] of Object.entries(operation.responses || {})) {
     const schema = json(response.content);
-    details.append(make("h2", { text: `← ${status} ${schema ? typeOf(schema) : ""}` }), make("p", { class: "dim", text: response.description || "" }));
+    details.append(make("h2", { text: `← ${status} ${schema ? typeOf(schema) : ""}` }), prose("p", { class: "dim" }, response.description || ""));
     if (schema && status.startsWith("2")) details.append(fields(schema));
   }
   return details;

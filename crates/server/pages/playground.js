@@ -1,5 +1,5 @@
 // An editor with ghost text: asks /v1/complete as one types and shows how each answer came about.
-import { ask, header, make, number, t } from "./shared.js";
+import { ask, header, make, number, partName, t } from "./shared.js";
 
 const SAMPLE = "// Заполняет табличную часть по остаткам на складе.\nПроцедура ЗаполнитьПоОстаткам(Склад) Экспорт\n\n\tЗапрос = Новый Запрос;\n\tЗапрос.Текст =\n\t\"ВЫБРАТЬ\n\t|\tОстатки.Номенклатура КАК Номенклатура\n\t|ИЗ\n\t|\tРегистрНакопления.ТоварыНаСкладах.Остатки КАК Остатки\";\n\t\nКонецПроцедуры\n";
 const KEYWORDS = "если тогда иначе иначеесли конецесли для каждого из по цикл пока конеццикла прервать продолжить процедура конецпроцедуры функция конецфункции возврат перем экспорт знач новый попытка исключение вызватьисключение конецпопытки и или не истина ложь неопределено null асинх ждать выполнить добавитьобработчик удалитьобработчик перейти if then else elsif endif for each in to do while enddo break continue procedure endprocedure function endfunction return var export val new try except raise endtry and or not true false undefined async await execute goto".split(" ");
@@ -51,12 +51,17 @@ function schedule(delay) {
   timer = setTimeout(complete, delay);
 }
 
+function request(max_tokens) {
+  const body = { path: "CommonModules/Playground/Ext/Module.bsl", text: text.value, offset: text.selectionStart, speed: id("speed").value, max_tokens, session };
+  if (id("project").value) body.project = id("project").value;
+  return body;
+}
+
 async function complete() {
   if (text.selectionStart !== text.selectionEnd) return;
   asking?.abort();
   const mine = (asking = new AbortController());
-  const body = { path: "CommonModules/Playground/Ext/Module.bsl", text: text.value, offset: text.selectionStart, speed: id("speed").value, max_tokens: 48, session: session };
-  if (id("project").value) body.project = id("project").value;
+  const body = request(48);
   const started = performance.now();
   try {
     const answer = await ask("/v1/complete", { method: "POST", body: JSON.stringify(body), signal: mine.signal });
@@ -73,8 +78,8 @@ async function complete() {
 
 function show(answer, network) {
   id("problem").textContent = answer.text ? "" : t("nothing");
-  id("latency").textContent = number(answer.timings.total_ms, 1) + " ms";
-  id("network").textContent = number(network, 1) + " ms";
+  id("latency").textContent = number(answer.timings.total_ms, 1) + " " + t("ms");
+  id("network").textContent = number(network, 1) + " " + t("ms");
   id("confidence").textContent = number(answer.confidence * 100) + " %";
   id("used").textContent = t(answer.speed);
   id("context").textContent = number(answer.context_tokens);
@@ -82,11 +87,11 @@ function show(answer, network) {
   id("stop").textContent = t(answer.stop);
   const parts = [...answer.contributions].sort((a, b) => b.share - a.share);
   id("shares").replaceChildren(...parts.map((part) => {
-    const span = make("span", { class: "part-" + part.part, title: t(part.part) });
+    const span = make("span", { class: "part-" + part.part, title: partName(part.part) });
     span.style.width = part.share * 100 + "%";
     return span;
   }));
-  id("legend").replaceChildren(...parts.flatMap((part) => [make("span", { class: "dot part-" + part.part }), make("span", { text: t(part.part) }), make("span", { text: number(part.share * 100) + " %" })]));
+  id("legend").replaceChildren(...parts.flatMap((part) => [make("span", { class: "dot part-" + part.part }), make("span", { text: partName(part.part) }), make("span", { text: number(part.share * 100) + " %" })]));
 }
 
 function insert(part) {
@@ -166,7 +171,12 @@ text.addEventListener("input", (event) => {
   changed(typed.length);
 });
 text.addEventListener("scroll", () => { shown.scrollTop = text.scrollTop; shown.scrollLeft = text.scrollLeft; });
-text.addEventListener("click", () => { dismiss(false); draw(); });
+text.addEventListener("click", () => {
+  dismiss(false);
+  draw();
+  // Where the cursor rests something will be asked: what is read until then need not be waited for.
+  ask("/v1/complete", { method: "POST", body: JSON.stringify(request(0)) }).catch(() => {});
+});
 
 async function projects(chosen) {
   let names = [];

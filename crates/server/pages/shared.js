@@ -4,7 +4,7 @@ const TEXTS = {
     playground: "Песочница", dashboard: "Показатели", docs: "API", theme: "Тема", language: "English", key: "Ключ",
     speed: "Скорость", project: "Проект", none: "нет", auto: "авто", fast: "быстро", balanced: "сбалансированно", accurate: "точно",
     answer: "Ответ", latency: "Время", network: "С сетью", confidence: "Уверенность", context: "Прочитано", written: "Написано", used: "Скорость", stop: "Конец",
-    shares: "Кто подсказал", level1: "уровень 1", level2: "уровень 2", level3: "уровень 3", corpus: "корпус", file: "файл", nearest: "похожие места", level: "Уровень",
+    shares: "Кто подсказал", level1: "уровень 1", level2: "уровень 2", level3: "уровень 3", corpus: "корпус", partProject: "проект", file: "файл", nearest: "похожие места", names: "имена метаданных", ms: "мс", choose: "Выбрать папку…", left: "осталось, с", perSecond: "фрагментов в секунду", level: "Уровень",
     keys: "Tab — принять, Ctrl+→ — одно слово, Esc — убрать, Ctrl+Пробел — предложить", learn: "Выучить папку", learnHint: "Модули .bsl и .os из выбранной папки станут проектом сервера.",
     learned: "выучено файлов", learning: "учу…", nothing: "нечего предложить", needKey: "Нужен ключ: впишите его сверху.",
     latencyBySpeed: "Время дополнения, мс", requests: "Дополнений в секунду", queue: "Очередь", running: "в работе", waiting: "ждут", accepted: "Принято", acceptedChars: "символов принято", ratio: "доля кода от дополнений",
@@ -16,7 +16,7 @@ const TEXTS = {
     playground: "Playground", dashboard: "Dashboard", docs: "API", theme: "Theme", language: "Русский", key: "Key",
     speed: "Speed", project: "Project", none: "none", auto: "auto", fast: "fast", balanced: "balanced", accurate: "accurate",
     answer: "Answer", latency: "Time", network: "With network", confidence: "Confidence", context: "Read", written: "Written", used: "Speed", stop: "End",
-    shares: "Who said it", level1: "level 1", level2: "level 2", level3: "level 3", corpus: "corpus", file: "file", nearest: "similar places", level: "Level",
+    shares: "Who said it", level1: "level 1", level2: "level 2", level3: "level 3", corpus: "corpus", partProject: "project", file: "file", nearest: "similar places", names: "names of metadata", ms: "ms", choose: "Choose a folder…", left: "seconds left", perSecond: "pieces a second", level: "Level",
     keys: "Tab accepts, Ctrl+→ one word, Esc dismisses, Ctrl+Space asks", learn: "Learn a folder", learnHint: "The .bsl and .os modules of a folder become a project of the server.",
     learned: "files learned", learning: "learning…", nothing: "nothing to offer", needKey: "A key is needed: enter it above.",
     latencyBySpeed: "Time of a completion, ms", requests: "Completions a second", queue: "Queue", running: "running", waiting: "waiting", accepted: "Accepted", acceptedChars: "characters accepted", ratio: "share of code from completions",
@@ -31,6 +31,7 @@ const store = {
 };
 export const language = store.get("language") || ((navigator.language || "en").startsWith("ru") ? "ru" : "en");
 export const t = (key) => TEXTS[language][key] ?? key;
+export const partName = (part) => t(part === "project" ? "partProject" : part);
 export function number(value, digits = 0) {
   return Number.isFinite(value) ? value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }) : "–";
 }

@@ -67,6 +67,8 @@ pub struct Limits {
     pub header_timeout_ms: u64,
     /// Time in which its body must be there.
     pub body_timeout_ms: u64,
+    /// Projects at work at once; of more, those not asked for longest are unloaded, and loaded again when they are.
+    pub projects: usize,
     /// Connections at once; further ones wait to be taken.
     pub connections: usize,
     /// Requests a minute and key; 0 is no limit. Sized for typing: ten a second.
@@ -148,6 +150,7 @@ impl Default for Limits {
             choices: 8,
             header_timeout_ms: 15_000,
             body_timeout_ms: 10_000,
+            projects: 16,
             connections: 2_048,
             requests_per_minute: 600,
             burst: 60,
@@ -201,6 +204,7 @@ impl ServerConfig {
             ("limits.text_bytes", self.limits.text_bytes),
             ("limits.max_tokens", self.limits.max_tokens),
             ("limits.choices", self.limits.choices),
+            ("limits.projects", self.limits.projects),
             ("limits.connections", self.limits.connections),
             ("scheduler.queue", self.scheduler.queue),
             ("jobs.at_once", self.jobs.at_once),

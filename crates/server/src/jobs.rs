@@ -1,7 +1,8 @@
 //! Long work: learning a source, training. Each job is a process of its own, this program again.
 //!
 //! A job that breaks or is killed takes nothing with it, and the server keeps completing. How far a training run is, is read from
-//! the record that it writes; how a job ended, from its exit code and the document on its stdout.
+//! the record that it writes; how far learning is, from lines on its stderr; how a job ended, from its exit code and the document on
+//! its stdout.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -103,7 +104,18 @@ struct Job {
     elapsed_s: f64,
     error: Option<String>,
     result: Option<serde_json::Value>,
+    /// The last line that told how far it is.
+    told: Arc<Mutex<Option<Told>>>,
     cancel: watch::Sender<bool>,
+}
+
+/// A line on the stderr of `nestor learn --json`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Told {
+    progress: f64,
+    seconds_left: Option<f64>,
+    pieces: u64,
+    pieces_per_s: Option<f64>,
 }
 
 /// The jobs of a server.
@@ -152,6 +164,7 @@ impl Jobs {
             .map_err(NotStarted::System)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (cancel, cancelled) = watch::channel(false);
+        let told = Arc::default();
         let job = Job {
             id: format!("{}-{number}", new.kind.name()),
             kind: new.kind,
@@ -163,9 +176,10 @@ impl Jobs {
             elapsed_s: 0.0,
             error: None,
             result: None,
+            told: Arc::clone(&told),
             cancel,
         };
-        let (id, shown) = (job.id.clone(), shown(&job));
+        let (id, begun) = (job.id.clone(), shown(&job));
         list.push_back(job);
         while list.len() > MAX_ENDED {
             let Some(at) = list.iter().position(|job| job.state != State::Running) else {
@@ -177,17 +191,18 @@ impl Jobs {
         self.count();
         let (jobs, metrics) = (Arc::clone(&self.list), Arc::clone(&self.metrics));
         tokio::spawn(async move {
-            let ended = watch_child(child, cancelled).await;
+            let ended = watch_child(child, cancelled, told).await;
             let mut list = lock(&jobs);
             if let Some(job) = list.iter_mut().find(|job| job.id == id) {
                 job.state = ended.state;
                 job.error = ended.error;
                 job.result = ended.result;
                 job.elapsed_s = job.since.elapsed().as_secs_f64();
+                metrics.training(&job.name, &shown(job));
             }
             count(&list, &metrics);
         });
-        Ok(shown)
+        Ok(begun)
     }
 
     /// A job as it stands.
@@ -196,9 +211,7 @@ impl Jobs {
         let list = lock(&self.list);
         let shown = list.iter().find(|job| job.id == id).map(shown)?;
         drop(list);
-        if shown.kind == JobKind::Train.name() {
-            self.metrics.training(&shown.name, &shown);
-        }
+        self.metrics.training(&shown.name, &shown);
         Some(shown)
     }
 
@@ -231,9 +244,7 @@ impl Jobs {
     pub fn count(&self) {
         let list = lock(&self.list);
         count(&list, &self.metrics);
-        let running = list
-            .iter()
-            .filter(|job| job.state == State::Running && job.kind == JobKind::Train);
+        let running = list.iter().filter(|job| job.state == State::Running);
         for shown in running.map(shown) {
             self.metrics.training(&shown.name, &shown);
         }
@@ -262,7 +273,11 @@ struct Ended {
     result: Option<serde_json::Value>,
 }
 
-async fn watch_child(mut child: Child, mut cancelled: watch::Receiver<bool>) -> Ended {
+async fn watch_child(
+    mut child: Child,
+    mut cancelled: watch::Receiver<bool>,
+    told: Arc<Mutex<Option<Told>>>,
+) -> Ended {
     let stdout = child.stdout.take();
     let read_out = tokio::spawn(async move {
         let mut text = String::new();
@@ -278,6 +293,10 @@ async fn watch_child(mut child: Child, mut cancelled: watch::Receiver<bool>) -> 
         if let Some(stderr) = stderr {
             let mut lines = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = lines.next_line().await {
+                if let Ok(line) = serde_json::from_str(&line) {
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+                    continue;
+                }
                 if last.len() == LAST_LINES {
                     last.pop_front();
                 }
@@ -351,6 +370,15 @@ fn shown(job: &Job) -> JobShown {
         error: job.error.clone(),
         result: job.result.clone(),
     };
+    let told = *job.told.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(told) = told {
+        if job.state != State::Done {
+            shown.progress = Some(told.progress);
+        }
+        shown.seconds_left = told.seconds_left.filter(|_| job.state == State::Running);
+        shown.tokens = Some(told.pieces);
+        shown.tokens_per_s = told.pieces_per_s;
+    }
     if let Some(record) = &job.record {
         read_record(record, &mut shown);
     }
@@ -452,6 +480,7 @@ mod tests {
             elapsed_s: 0.0,
             error: None,
             result: None,
+            told: Arc::default(),
             cancel,
         };
         let shown = shown(&job);

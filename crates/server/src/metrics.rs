@@ -68,6 +68,7 @@ pub struct Metrics {
     online_tokens: Counters,
     online_hits: Counters,
     projects_loaded: Gauge,
+    projects_unloaded: Counter,
     project_tokens: Gauges,
     project_files: Gauges,
     jobs: Gauges,
@@ -75,6 +76,7 @@ pub struct Metrics {
     train_loss: FloatGauges,
     train_accuracy: FloatGauges,
     train_rate: FloatGauges,
+    train_left: FloatGauges,
     reloads: Counters,
     denied: Counters,
     process_memory: Gauge,
@@ -301,6 +303,12 @@ impl Metrics {
                 "Projects at work",
                 Gauge::default(),
             ),
+            projects_unloaded: add(
+                &mut r,
+                "nestor_projects_unloaded",
+                "Projects taken out of work because others were asked for",
+                Counter::default(),
+            ),
             project_tokens: add(
                 &mut r,
                 "nestor_project_tokens",
@@ -324,6 +332,13 @@ impl Metrics {
                 "nestor_train_progress",
                 "Share of a job that is done",
                 Some(Unit::Other("ratio".to_owned())),
+                FloatGauges::default(),
+            ),
+            train_left: with(
+                &mut r,
+                "nestor_train_left",
+                "Time until a job ends",
+                Some(Unit::Seconds),
                 FloatGauges::default(),
             ),
             train_loss: with(
@@ -594,6 +609,11 @@ impl Metrics {
         self.project_tokens.remove(&labels);
     }
 
+    /// A project made room for others.
+    pub fn project_unloaded(&self) {
+        self.projects_unloaded.inc();
+    }
+
     /// How many projects are at work.
     pub fn set_projects(&self, loaded: usize) {
         self.projects_loaded.set(loaded as i64);
@@ -605,9 +625,12 @@ impl Metrics {
         self.jobs.get_or_create(&labels).set(n as i64);
     }
 
-    /// How far a training run is.
+    /// How far a training run is, or the learning of a project.
     pub fn training(&self, run: &str, job: &crate::wire::JobShown) {
-        let labels = label("run", run);
+        let labels = vec![("run", run.to_owned()), ("kind", job.kind.to_owned())];
+        if let Some(seconds) = job.seconds_left {
+            self.train_left.get_or_create(&labels).set(seconds);
+        }
         if let Some(progress) = job.progress {
             self.train_progress.get_or_create(&labels).set(progress);
         }

@@ -2,7 +2,8 @@
 //!
 //! Called by the routes with a closure that does the work; the async runtime only waits for its answer. The newest request of a
 //! document takes the place of the older ones, a request that nobody waits for any more is dropped or stopped, and one whose
-//! time has come while it waited is not begun. It must not know what a completion is.
+//! time has come while it waited is not begun. Work that is done ahead has its turn when nothing else has, and gives way to whatever
+//! comes. It must not know what a completion is.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,7 +23,12 @@ pub struct Ticket {
     pub document: Option<String>,
     /// When the answer is worth nothing any more.
     pub deadline: Instant,
+    /// Whether it is done ahead: begun when nothing else waits, stopped when all workers are wanted. It replaces no other work.
+    pub is_ahead: bool,
 }
+
+/// Work ahead that may wait; the oldest is dropped for more.
+const MAX_AHEAD: usize = 64;
 
 /// Why work was not done, or not to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +99,7 @@ struct Waiting {
     id: u64,
     document: Option<String>,
     caller: Caller,
+    is_ahead: bool,
     since: Instant,
     /// Taken when it is run or refused.
     work: Work,
@@ -102,6 +109,7 @@ struct Waiting {
 struct Running {
     document: Option<String>,
     caller: Caller,
+    is_ahead: bool,
 }
 
 #[derive(Default)]
@@ -110,6 +118,8 @@ struct State {
     turns: VecDeque<String>,
     waiting: HashMap<String, VecDeque<Waiting>>,
     n_waiting: usize,
+    /// Work ahead, the newest last.
+    ahead: VecDeque<Waiting>,
     running: HashMap<u64, Running>,
     next_id: u64,
     stopping: bool,
@@ -213,11 +223,15 @@ impl Scheduler {
         if state.stopping {
             return Err(Refused::Stopping);
         }
+        if ticket.is_ahead && state.is_asked_for(ticket.document.as_deref()) {
+            // What the request reads is what would be read.
+            return Err(Refused::Superseded);
+        }
         let mut replaced = Vec::new();
         if let Some(document) = &ticket.document {
             replaced = state.supersede(document);
         }
-        if self.shared.is_full(&state, ticket.deadline) {
+        if !ticket.is_ahead && self.shared.is_full(&state, ticket.deadline) {
             let retry_after = self.shared.retry_after(&state);
             drop(state);
             tell(replaced, Refused::Superseded);
@@ -225,20 +239,32 @@ impl Scheduler {
         }
         state.next_id += 1;
         let id = state.next_id;
-        let queue = state.waiting.entry(ticket.key.clone()).or_default();
-        let is_first = queue.is_empty();
-        queue.push_back(Waiting {
+        let waiting = Waiting {
             id,
             document: ticket.document,
             caller,
+            is_ahead: ticket.is_ahead,
             since: Instant::now(),
             work: run,
             refuse: Box::new(move |refused| refuse(Err(refused))),
-        });
-        if is_first {
-            state.turns.push_back(ticket.key);
+        };
+        if ticket.is_ahead {
+            state.ahead.push_back(waiting);
+            if state.ahead.len() > MAX_AHEAD {
+                replaced.extend(state.ahead.pop_front());
+            }
+        } else {
+            let queue = state.waiting.entry(ticket.key.clone()).or_default();
+            let is_first = queue.is_empty();
+            queue.push_back(waiting);
+            if is_first {
+                state.turns.push_back(ticket.key);
+            }
+            state.n_waiting += 1;
+            if state.n_waiting + state.running.len() > self.shared.n_workers {
+                state.stop_ahead();
+            }
         }
-        state.n_waiting += 1;
         drop(state);
         tell(replaced, Refused::Superseded);
         self.shared.wake.notify_one();
@@ -254,10 +280,11 @@ impl Scheduler {
         lock(&self.shared.state).n_waiting
     }
 
-    /// Work that is being done.
+    /// Work that is being done, without what is done ahead.
     #[must_use]
     pub fn n_running(&self) -> usize {
-        lock(&self.shared.state).running.len()
+        let state = lock(&self.shared.state);
+        state.running.values().filter(|run| !run.is_ahead).count()
     }
 
     /// Work that may wait.
@@ -287,8 +314,11 @@ impl Scheduler {
             state.stopping = true;
             state.turns.clear();
             state.n_waiting = 0;
+            state.stop_ahead();
             let waiting = std::mem::take(&mut state.waiting);
-            waiting.into_values().flatten().collect::<Vec<_>>()
+            let ahead = std::mem::take(&mut state.ahead);
+            let waiting = waiting.into_values().flatten();
+            waiting.chain(ahead).collect::<Vec<_>>()
         };
         tell(refused, Refused::Stopping);
         self.shared.wake.notify_all();
@@ -331,7 +361,31 @@ impl State {
             replaced.extend(out);
         }
         self.forget(replaced.len());
+        let all = std::mem::take(&mut self.ahead).into_iter();
+        let (out, kept): (VecDeque<_>, VecDeque<_>) = all.partition(|one| is_it(&one.document));
+        self.ahead = kept;
+        replaced.extend(out);
         replaced
+    }
+
+    /// Whether an answer for a document is being made or waited for.
+    fn is_asked_for(&self, document: Option<&str>) -> bool {
+        let is_it = |other: &Option<String>| document.is_some() && other.as_deref() == document;
+        let mut running = self.running.values();
+        let mut waiting = self.waiting.values().flatten();
+        running.any(|run| !run.is_ahead && is_it(&run.document))
+            || waiting.any(|one| is_it(&one.document))
+    }
+
+    /// Tells what is done ahead to make room.
+    fn stop_ahead(&self) {
+        for running in self.running.values().filter(|run| run.is_ahead) {
+            running
+                .caller
+                .flags
+                .superseded
+                .store(true, Ordering::Relaxed);
+        }
     }
 
     fn forget(&mut self, n: usize) {
@@ -343,7 +397,10 @@ impl State {
 
     /// The next piece of work: the oldest of the key whose turn it is.
     fn next(&mut self) -> Option<Waiting> {
-        let key = self.turns.pop_front()?;
+        let Some(key) = self.turns.pop_front() else {
+            // The newest place is the one where something will be asked.
+            return self.ahead.pop_back();
+        };
         let queue = self.waiting.get_mut(&key)?;
         let next = queue.pop_front();
         if queue.is_empty() {
@@ -382,7 +439,9 @@ impl Shared {
                 // Its own answer, if it came to one, was sent before.
                 (next.refuse)(Refused::Superseded);
             }
-            self.learn_time(started.elapsed());
+            if !next.is_ahead {
+                self.learn_time(started.elapsed());
+            }
             self.end(next.id);
         }
     }
@@ -398,6 +457,7 @@ impl Shared {
                 let running = Running {
                     document: next.document.clone(),
                     caller: next.caller.clone(),
+                    is_ahead: next.is_ahead,
                 };
                 state.running.insert(next.id, running);
                 return Some(next);
@@ -531,7 +591,61 @@ mod tests {
             key: key.to_owned(),
             document: document.map(str::to_owned),
             deadline: Instant::now() + Duration::from_secs(20),
+            is_ahead: false,
         }
+    }
+
+    fn ahead(document: &str) -> Ticket {
+        Ticket {
+            is_ahead: true,
+            ..ticket("ahead", Some(document))
+        }
+    }
+
+    #[test]
+    fn work_ahead_waits_for_all_other_and_gives_way_to_it() {
+        let scheduler = scheduler(1, 1);
+        let (blocker, release) = block(&scheduler);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |name: &'static str| {
+            let order = Arc::clone(&order);
+            move |_: &Caller| lock(&order).push(name)
+        };
+        let first = scheduler.submit(ahead("a"), note("ahead of a")).unwrap();
+        let newer = scheduler.submit(ahead("b"), note("ahead of b")).unwrap();
+        // It takes no place in the queue, and replaces no request.
+        let asked = scheduler.submit(ticket("k", Some("c")), note("c")).unwrap();
+        let same = scheduler.submit(ahead("c"), note("ahead of c"));
+        assert_eq!(same.unwrap_err(), Refused::Superseded);
+        drop(release);
+        wait(blocker).unwrap();
+        for one in [asked, newer, first] {
+            wait(one).unwrap();
+        }
+        assert_eq!(*lock(&order), ["c", "ahead of b", "ahead of a"]);
+
+        let (started, wait_started) = mpsc::channel();
+        let stopped = scheduler
+            .submit(ahead("a"), move |caller| {
+                started.send(()).unwrap();
+                while !caller.is_gone() {
+                    std::thread::yield_now();
+                }
+            })
+            .unwrap();
+        wait_started.recv().unwrap();
+        assert_eq!(scheduler.n_running(), 0);
+        let other = scheduler.submit(ticket("k", Some("z")), |_| 5).unwrap();
+        assert_eq!(wait(other).unwrap().value, 5);
+        wait(stopped).unwrap();
+        // A request for the very document ends what waits for it, too.
+        let (blocker, release) = block(&scheduler);
+        let waiting = scheduler.submit(ahead("d"), |_| ()).unwrap();
+        let asked = scheduler.submit(ticket("k", Some("d")), |_| ()).unwrap();
+        assert_eq!(wait(waiting).unwrap_err(), Refused::Superseded);
+        drop(release);
+        wait(blocker).unwrap();
+        wait(asked).unwrap();
     }
 
     /// Occupies a worker until the sender is used or dropped.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -107,12 +107,27 @@ impl ProjectLoaded {
         if let Some((name, rest)) = nestor_assist::paths::in_root(roots, &path) {
             return format!("{name}/{rest}");
         }
-        let in_root = |(name, _): &(String, String)| format!("{name}/{path}");
-        let held = self.roots.iter().map(in_root);
-        held.into_iter()
-            .find(|path| memory.holds(path))
-            .unwrap_or(path)
+        let names: Vec<&str> = self.roots.iter().map(|(name, _)| name.as_str()).collect();
+        held_as(&path, &names, &|path| memory.holds(path)).unwrap_or(path)
     }
+}
+
+/// Parts of a path that must agree for two places to be one: an object's name and what stands around it.
+const LEAST_PARTS: usize = 3;
+
+/// The path that a project holds a document by which lies elsewhere on the client's disk: the longest end of it that the project knows.
+fn held_as(path: &str, roots: &[&str], holds: &dyn Fn(&str) -> bool) -> Option<String> {
+    let in_roots = |end: &str| {
+        let names = roots.iter().map(|name| format!("{name}/{end}"));
+        names.into_iter().find(|path| holds(path))
+    };
+    if let Some(found) = in_roots(path) {
+        return Some(found);
+    }
+    let starts = path.match_indices('/').map(|(at, _)| &path[at + 1..]);
+    starts
+        .take_while(|end| end.split('/').count() >= LEAST_PARTS)
+        .find_map(|end| in_roots(end).or_else(|| holds(end).then(|| end.to_owned())))
 }
 
 /// Why a project cannot be used now.
@@ -138,6 +153,10 @@ pub struct Serving {
     loaded: RwLock<Arc<Loaded>>,
     projects: Projects,
     slots: Mutex<HashMap<ProjectName, Slot>>,
+    /// When each was asked for last.
+    used: Mutex<HashMap<ProjectName, Instant>>,
+    /// Projects at work at once.
+    max_projects: AtomicUsize,
     metrics: SharedMetrics,
     /// Typical time of a completion at each speed, in microseconds.
     typical_us: [AtomicU64; 3],
@@ -174,6 +193,8 @@ impl Serving {
             loaded: RwLock::new(Arc::new(loaded)),
             projects,
             slots: Mutex::default(),
+            used: Mutex::default(),
+            max_projects: AtomicUsize::new(usize::MAX),
             metrics,
             typical_us: [5_000, 10_000, 15_000].map(AtomicU64::new),
             auto_confidence: AtomicU32::new(0.6f32.to_bits()),
@@ -191,6 +212,12 @@ impl Serving {
     #[must_use]
     pub fn projects(&self) -> &Projects {
         &self.projects
+    }
+
+    /// Changes how many projects are at work at once; those above it that were not asked for longest are unloaded.
+    pub fn set_max_projects(&self, n: usize) {
+        self.max_projects.store(n, Ordering::Relaxed);
+        self.unload_surplus(&mut self.slots());
     }
 
     /// Changes what `speed: auto` is content with.
@@ -227,6 +254,9 @@ impl Serving {
             .parse()
             .map_err(|error: MemoryError| ProjectProblem::Unknown(error.to_string()))?;
         let mut slots = self.slots();
+        if slots.contains_key(&name) {
+            self.used().insert(name.clone(), Instant::now());
+        }
         match slots.get(&name) {
             Some(Slot::Loading) => return Err(ProjectProblem::Loading),
             Some(Slot::Reloading(loaded)) => return Ok(loaded.clone()),
@@ -253,6 +283,7 @@ impl Serving {
             return Ok(loaded);
         }
         slots.insert(name.clone(), Slot::Loading);
+        self.used().insert(name.clone(), Instant::now());
         drop(slots);
         self.begin_to_load(name);
         Err(ProjectProblem::Loading)
@@ -305,6 +336,40 @@ impl Serving {
 
     fn slots(&self) -> MutexGuard<'_, HashMap<ProjectName, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn used(&self) -> MutexGuard<'_, HashMap<ProjectName, Instant>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Unloads the projects that were not asked for longest while more are at work than may be. What is under way with one goes on.
+    fn unload_surplus(&self, slots: &mut HashMap<ProjectName, Slot>) {
+        let mut used = self.used();
+        used.retain(|name, _| slots.contains_key(name));
+        let max = self.max_projects.load(Ordering::Relaxed);
+        loop {
+            let ready = slots
+                .iter()
+                .filter(|(_, slot)| !matches!(slot, Slot::Loading));
+            let n = ready.clone().count();
+            self.metrics.set_projects(n);
+            let oldest = ready.min_by_key(|(name, _)| used.get(*name).copied());
+            let Some((name, _)) = oldest.filter(|_| n > max) else {
+                return;
+            };
+            let name = name.clone();
+            slots.remove(&name);
+            used.remove(&name);
+            // What was read of its documents holds its counts.
+            self.documents.close_if(&|owner| {
+                owner
+                    .rsplit('\0')
+                    .next()
+                    .is_some_and(|project| project == name.as_str())
+            });
+            self.metrics.project_gone(name.as_str());
+            self.metrics.project_unloaded();
+        }
     }
 
     /// The files of a project that change when it learns.
@@ -379,11 +444,7 @@ impl Serving {
                 }
             }
         }
-        let ready = slots
-            .values()
-            .filter(|slot| !matches!(slot, Slot::Loading))
-            .count();
-        self.metrics.set_projects(ready);
+        self.unload_surplus(&mut slots);
     }
 }
 
@@ -417,6 +478,8 @@ pub struct Asked {
     pub stops: Vec<String>,
     /// Time after which writing ends.
     pub write_for: Option<Duration>,
+    /// Pieces that are listed beside each one written.
+    pub alternatives: usize,
 }
 
 /// A completion that was made.
@@ -530,6 +593,26 @@ impl Serving {
         Ok(best)
     }
 
+    /// Reads a document for a cursor at which something may be asked soon, until the caller is gone. No answer changes by it.
+    ///
+    /// # Errors
+    /// Those of the assistant.
+    pub fn read_ahead(
+        &self,
+        assistant: &Assistant,
+        asked: &Asked,
+        caller: &Caller,
+        owner: &str,
+    ) -> Result<bool, AssistError> {
+        let text = asked.text.clone();
+        let mut request = CompleteRequest::new(&asked.path, text, ByteOffset(asked.offset));
+        // What `auto` begins with.
+        request.speed = asked.speed.fixed().unwrap_or(Speed::Fast);
+        request.use_suffix = asked.use_suffix;
+        let stop = || caller.is_gone() || caller.is_late();
+        self.documents.read_ahead(assistant, owner, &request, &stop)
+    }
+
     /// The usual time of a completion at a speed.
     #[must_use]
     pub fn typical(&self, speed: Speed) -> Duration {
@@ -555,6 +638,7 @@ impl Serving {
         request.stop = asked.rule;
         request.use_suffix = asked.use_suffix;
         request.sampling = asked.sampling;
+        request.alternatives = asked.alternatives;
         let started = Instant::now();
         let crlf = mostly_crlf(&asked.text);
         let watcher = std::cell::RefCell::new(Watcher {
@@ -685,6 +769,23 @@ fn mostly_crlf(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_of_another_machine_is_known_by_the_end_of_its_path() {
+        let held = ["cf/CommonModules/А/Ext/Module.bsl", "files/m.bsl"];
+        let found = |path: &str| held_as(path, &["cf", "files"], &|path| held.contains(&path));
+        for (path, expected) in [
+            ("CommonModules/А/Ext/Module.bsl", Some(held[0])),
+            ("src/cf/CommonModules/А/Ext/Module.bsl", Some(held[0])),
+            ("C:/work/erp/CommonModules/А/Ext/Module.bsl", Some(held[0])),
+            ("m.bsl", Some(held[1])),
+            // Too little to tell.
+            ("elsewhere/m.bsl", None),
+            ("CommonModules/Б/Ext/Module.bsl", None),
+        ] {
+            assert_eq!(found(path).as_deref(), expected, "{path}");
+        }
+    }
 
     #[test]
     fn the_first_stop_text_ends() {

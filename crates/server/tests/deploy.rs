@@ -48,7 +48,7 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
             started: 0,
             elapsed_s: 1.0,
             progress: Some(0.5),
-            seconds_left: None,
+            seconds_left: Some(60.0),
             step: Some(1),
             tokens: Some(64),
             tokens_per_s: Some(64.0),

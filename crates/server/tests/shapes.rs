@@ -93,6 +93,168 @@ async fn several_prompts_and_answers_come_in_order_with_echo_and_probabilities()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn alternatives_stand_beside_each_piece_the_most_probable_first() {
+    let server = server(|_| {});
+    server.teach().await;
+    let body = asked(json!({"logprobs": 3, "speed": "fast"}));
+    let json = server.post("/v1/completions", body).await.json();
+    let choice = &json["choices"][0];
+    let told = &choice["logprobs"];
+    let tokens = told["tokens"].as_array().unwrap();
+    assert!(tokens.len() > 2, "{json}");
+    for (idx, token) in tokens.iter().enumerate() {
+        let others = told["top_logprobs"][idx].as_object().unwrap();
+        let own = told["token_logprobs"][idx].as_f64().unwrap();
+        // Greedily the piece taken is the most probable one, and so one of the three.
+        assert!((1..=3).contains(&others.len()), "{others:?}");
+        assert_eq!(others[token.as_str().unwrap()].as_f64(), Some(own));
+        assert!(others.values().all(|p| p.as_f64().unwrap() <= own));
+        let sum: f64 = others.values().map(|p| p.as_f64().unwrap().exp()).sum();
+        assert!(sum <= 1.0 + 1e-4, "{others:?}");
+    }
+
+    // The same answer as a stream: every event has the pieces that write its text.
+    let body = asked(json!({"logprobs": 3, "speed": "fast", "stream": true, "echo": true}));
+    let streamed = server.post("/v1/completions", body).await;
+    let events = streamed.events();
+    let mut text = String::new();
+    let mut pieces = Vec::new();
+    for event in &events[..events.len() - 1] {
+        let event: Value = serde_json::from_str(event).unwrap();
+        let choice = &event["choices"][0];
+        text.push_str(choice["text"].as_str().unwrap());
+        if let Some(tokens) = choice["logprobs"]["tokens"].as_array() {
+            pieces.extend(tokens.iter().cloned());
+        }
+    }
+    assert_eq!(
+        text,
+        format!("{}{}", up_to(BEFORE), choice["text"].as_str().unwrap())
+    );
+    assert_eq!(&pieces, tokens);
+
+    let message = format!("```bsl\n{}", up_to(BEFORE));
+    let chat = |more: Value| {
+        let mut body = json!({
+            "model": "nestor-fast", "project": "erp", "messages": [{"role": "user", "content": message}],
+            "logprobs": true, "top_logprobs": 2, "max_tokens": 12,
+        });
+        let more = more.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(more);
+        body
+    };
+    let json = server
+        .post("/v1/chat/completions", chat(json!({})))
+        .await
+        .json();
+    let content = json["choices"][0]["logprobs"]["content"].clone();
+    let all = content.as_array().unwrap();
+    assert!(all.len() > 2, "{json}");
+    for piece in all {
+        let bytes: Vec<u8> = serde_json::from_value(piece["bytes"].clone()).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&bytes),
+            piece["token"].as_str().unwrap()
+        );
+        let top = piece["top_logprobs"].as_array().unwrap();
+        assert!(
+            top.len() <= 2 && top[0]["logprob"] == piece["logprob"],
+            "{piece}"
+        );
+    }
+    let streamed = server
+        .post("/v1/chat/completions", chat(json!({"stream": true})))
+        .await;
+    let events = streamed.events();
+    let mut told = Vec::new();
+    for event in &events[..events.len() - 1] {
+        let event: Value = serde_json::from_str(event).unwrap();
+        if let Some(content) = event["choices"][0]["logprobs"]["content"].as_array() {
+            told.extend(content.iter().cloned());
+        }
+    }
+    assert_eq!(&told, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_was_read_ahead_is_answered_the_same_and_sooner() {
+    let server = server(|_| {});
+    server.teach().await;
+    let text = MODULE.repeat(6);
+    let offset = text.rfind("Новый ").unwrap() + "Новый ".len();
+    let body = |path: &str, max_tokens: usize| {
+        json!({
+            "path": path, "text": text, "offset": offset, "offset_unit": "bytes", "speed": "fast",
+            "max_tokens": max_tokens, "project": "erp",
+        })
+    };
+    let ahead = server.post("/v1/complete", body("a.bsl", 0)).await.json();
+    assert_eq!(
+        (&ahead["text"], &ahead["stop"]),
+        (&json!(""), &json!("max_tokens"))
+    );
+    let warm = server.post("/v1/complete", body("a.bsl", 8)).await.json();
+    let cold = server.post("/v1/complete", body("b.bsl", 8)).await.json();
+    assert_eq!(
+        (&warm["text"], &warm["tokens"]),
+        (&cold["text"], &cold["tokens"])
+    );
+    let prefill = |answer: &Value| answer["timings"]["prefill_ms"].as_f64().unwrap();
+    assert!(prefill(&warm) < prefill(&cold) / 4.0, "{warm} {cold}");
+    // Reading ahead is no completion, and nobody has typed.
+    let metrics = server.ask("GET", "/metrics").await.text;
+    let answered = "nestor_completions_total{speed=\"fast\",outcome=\"answered\"} ";
+    let empty = "nestor_completions_total{speed=\"fast\",outcome=\"empty\"} ";
+    let count = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |count| count.parse().unwrap())
+    };
+    assert_eq!(count(answered) + count(empty), 2, "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_that_were_not_asked_for_longest_make_room() {
+    let server = server(|config| config.limits.projects = 2);
+    let body = json!({"files": [{"path": "m.bsl", "text": MODULE}]});
+    for project in ["a", "b", "c"] {
+        let path = format!("/v1/projects/{project}/learn");
+        assert_eq!(server.post(&path, body.clone()).await.status, 200);
+    }
+    let complete = async |project: &str| {
+        let body = json!({"path": "x.bsl", "text": "А = ", "offset": 4, "project": project});
+        let answer = server.post("/v1/complete", body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["tokens"].clone()
+    };
+    let first = complete("a").await;
+    complete("b").await;
+    complete("a").await;
+    complete("c").await;
+    let loaded = async |project: &str| {
+        let shown = server
+            .ask("GET", &format!("/v1/projects/{project}"))
+            .await
+            .json();
+        shown["loaded"].as_bool().unwrap()
+    };
+    assert_eq!(
+        (loaded("a").await, loaded("b").await, loaded("c").await),
+        (true, false, true)
+    );
+    let metrics = server.ask("GET", "/metrics").await.text;
+    for line in [
+        "nestor_projects_loaded 2",
+        "nestor_projects_unloaded_total 1",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    assert!(!metrics.contains("nestor_project_files{project=\"b\"}"));
+    // It is loaded again when it is asked for, and answers as before.
+    complete("b").await;
+    assert_eq!(complete("a").await, first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_seed_gives_the_same_answer_and_another_one_another() {
     let server = server(|_| {});
     let texts = async |seed: u64| {

@@ -14,7 +14,7 @@ const connection = protocol.createProtocolConnection(new protocol.StreamMessageR
 const ready = new Promise((resolve) => connection.onNotification("nestor/didChangeStatus", (status) => { if (!status.busy) resolve(status); }));
 connection.listen();
 
-const hello = await connection.sendRequest(protocol.InitializeRequest.type, { processId: process.pid, rootUri: null, capabilities: { textDocument: { inlineCompletion: {} } }, initializationOptions: { speed: "fast", maxTokens: 200, stop: "block" } });
+const hello = await connection.sendRequest(protocol.InitializeRequest.type, { processId: process.pid, rootUri: null, capabilities: { textDocument: { inlineCompletion: {}, codeAction: { dataSupport: true, resolveSupport: { properties: ["edit"] } } }, workspace: { workspaceEdit: { documentChanges: true } } }, initializationOptions: { speed: "fast", maxTokens: 200, stop: "block" } });
 assert.equal(hello.capabilities.inlineCompletionProvider, true);
 await connection.sendNotification(protocol.InitializedNotification.type, {});
 assert.equal((await ready).kind, "Normal");
@@ -47,6 +47,20 @@ const cancelled = ask(source.token).then(() => "answered", (error) => error.code
 source.cancel();
 console.log("cancelled:", await cancelled);
 console.log("counted:", JSON.stringify((await connection.sendRequest("nestor/status", null)).counted));
+// An empty method gets its body by a code action, resolved when it is picked.
+const empty = "// Возвращает остатки.\nФункция Остатки(Склад) Экспорт\nКонецФункции\n";
+const other = "file:///src/CommonModules/%D0%9E/Ext/Module.bsl";
+await connection.sendNotification(protocol.DidOpenTextDocumentNotification.type, { textDocument: { uri: other, languageId: "bsl", version: 1, text: empty } });
+const at = { line: 1, character: 3 };
+const actions = await connection.sendRequest(protocol.CodeActionRequest.type, { textDocument: { uri: other }, range: { start: at, end: at }, context: { diagnostics: [] } });
+assert.equal(actions.length, 1);
+assert.equal(actions[0].kind, protocol.CodeActionKind.RefactorRewrite);
+const resolved = await connection.sendRequest(protocol.CodeActionResolveRequest.type, actions[0]);
+const edit = resolved.edit.documentChanges[0].edits[0];
+assert.deepEqual(edit.range, { start: { line: 1, character: 30 }, end: { line: 2, character: 0 } });
+console.log(actions[0].title + ":", JSON.stringify(edit.newText));
+assert.ok(edit.newText.trim().length > 0);
+
 await connection.sendRequest(protocol.ShutdownRequest.type);
 await connection.sendNotification(protocol.ExitNotification.type);
 const code = await new Promise((resolve) => child.on("exit", resolve));

@@ -6,6 +6,7 @@
 
 mod metadata;
 mod plan;
+mod progress;
 
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -16,7 +17,6 @@ use crate::priority;
 use crate::projects::{self, WriteTyped};
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
-use indicatif::ProgressBar;
 use metadata::MetadataLearned;
 use nestor_assist::{
     AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport, Teaches,
@@ -27,6 +27,7 @@ use nestor_memory::{
     MemoryError, ProjectStore, ProjectWriter, Quarantined, Role, Root, SOURCES_FILE,
 };
 use plan::{Asked, CLASSES, Origins, Plan};
+use progress::Progress;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -108,7 +109,7 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
 
     let bytes = given.iter().flat_map(|one| &one.plan);
     let bytes = bytes.map(|plan| plan.bytes_read).sum();
-    let bar = terminal.bar(bytes, &messages.text("learning-bar"));
+    let mut progress = Progress::new(terminal, bytes, typed.teach);
     for class in 0..CLASSES.len() {
         for one in &mut given {
             if one
@@ -116,11 +117,18 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
                 .as_ref()
                 .is_some_and(|plan| plan.classes().contains(&class))
             {
-                learn(one, class, &mut assistant, &mut writer, &bar, messages)?;
+                learn(
+                    one,
+                    class,
+                    &mut assistant,
+                    &mut writer,
+                    &mut progress,
+                    messages,
+                )?;
             }
         }
     }
-    bar.finish_and_clear();
+    progress.teach(terminal);
     let mut roots = Vec::with_capacity(given.len());
     for one in given {
         let (report, root, state) = one.finish(read_ns);
@@ -131,7 +139,7 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         .save_sources(&states.to_bytes())
         .map_err(|error| explain::memory(messages, &error))?;
     let seconds = started.elapsed().as_secs_f64();
-    let taught = teach(&assistant, &mut writer, typed.teach, terminal)?;
+    let taught = teach(&assistant, &mut writer, typed.teach, progress, messages)?;
     let report = Report::new(roots, seconds, (taught, known), &writer);
     terminal.result(&report, || text(&report, messages))
 }
@@ -159,17 +167,15 @@ fn teach(
     assistant: &Assistant,
     writer: &mut ProjectWriter,
     max_pieces: u64,
-    terminal: &Terminal,
+    mut progress: Progress,
+    messages: &Messages,
 ) -> Outcome<Taught> {
-    let messages = &terminal.messages;
     let started = Instant::now();
-    let bar = terminal.bar(0, &messages.text("teaching-bar"));
-    let report = assistant.teach_project(writer, max_pieces, &mut |progress| {
-        bar.set_length(progress.of);
-        bar.set_position(progress.pieces.min(progress.of));
+    let report = assistant.teach_project(writer, max_pieces, &mut |taught| {
+        progress.taught(taught);
         true
     });
-    bar.finish_and_clear();
+    progress.bar.finish_and_clear();
     let report = report.map_err(|error| explain::assist(messages, &error))?;
     let seconds = started.elapsed().as_secs_f64();
     Ok(Taught {
@@ -387,7 +393,7 @@ fn learn(
     class: usize,
     assistant: &mut Assistant,
     writer: &mut ProjectWriter,
-    bar: &ProgressBar,
+    progress: &mut Progress,
     messages: &Messages,
 ) -> Outcome<()> {
     let told = |error: AssistError| explain::assist(messages, &error);
@@ -403,7 +409,7 @@ fn learn(
         learning.keep(path);
     }
     let source = given.source.as_ref();
-    let read = read_pass(source, plan.pass(class), &mut learning, bar, messages)?;
+    let read = read_pass(source, plan.pass(class), &mut learning, progress, messages)?;
     for file in &read.left_out {
         learning.keep(&file.path);
     }
@@ -435,7 +441,7 @@ fn read_pass(
     source: &dyn Source,
     modules: &[usize],
     learning: &mut ProjectLearning<'_>,
-    bar: &ProgressBar,
+    progress: &mut Progress,
     messages: &Messages,
 ) -> Outcome<Read> {
     let mut visited = HashSet::with_capacity(modules.len());
@@ -444,7 +450,7 @@ fn read_pass(
         let n_bytes: usize = batch.iter().map(|file| file.text.len()).sum();
         learning.learn(batch)?;
         batch.clear();
-        bar.inc(n_bytes as u64);
+        progress.read(n_bytes);
         Ok(())
     };
     let mut failed: Option<AssistError> = None;

@@ -40,7 +40,9 @@ pub async fn complete(
         sampling: Sampling::Greedy,
         stops: Vec::new(),
         write_for: None,
+        alternatives: 0,
     };
+    let is_ahead = asked.max_tokens == 0;
     let session = request.session.unwrap_or_default();
     let document = format!("{}\0{session}", request.path);
     let project = request.project.or_else(|| config.defaults.project.clone());
@@ -55,12 +57,15 @@ pub async fn complete(
         asked: vec![asked],
         project,
         document: Some(document),
+        is_ahead,
         deadline: request.deadline_ms.map(Duration::from_millis),
     };
     let id = app.new_id("edit");
     let run = Run::begin(&app, &who, order).await?;
-    app.know(&id, Some(seen.document.clone()));
-    app.online.saw(seen);
+    if !is_ahead {
+        app.know(&id, Some(seen.document.clone()));
+        app.online.saw(seen);
+    }
     let answers = run.end().await?;
     let made = answers
         .made
@@ -70,6 +75,7 @@ pub async fn complete(
         id,
         text: made.text.clone(),
         tokens: tokens_shown(made),
+        healed_bytes: made.completion.n_healed,
         context_tokens: made.completion.n_context,
         about: answers.about(made),
     }))

@@ -120,7 +120,7 @@ fn find(app: &App, who: &Who, id: &str) -> Result<JobShown, ApiError> {
 
 /// How far a job is.
 #[utoipa::path(get, path = "/v1/train/{id}", tag = "Jobs", params(("id" = String, Path), ("stream" = Option<bool>, Query, description = "Server-sent events until it ends")),
-    responses((status = 200, body = JobShown), (status = "4XX", body = crate::wire::ErrorShown)))]
+    responses((status = 200, description = "How far it is; with `stream` server-sent events of the same shape", content((JobShown = "application/json"), (crate::wire::StreamEvent = "text/event-stream"))), (status = "4XX", body = crate::wire::ErrorShown)))]
 pub async fn get(
     State(app): State<Arc<App>>,
     who: Who,

@@ -23,7 +23,7 @@ const MAX_EXTRA: usize = 64 << 10;
 
 /// Fills in at the cursor.
 #[utoipa::path(post, path = "/infill", tag = "llama.cpp", request_body = InfillRequest,
-    responses((status = 200, description = "The text; with `n_cmpl` above 1 a list, with `stream` server-sent events", body = InfillResponse),
+    responses((status = 200, description = "The text; with `n_cmpl` above 1 a list, with `stream` server-sent events", content((InfillResponse = "application/json"), (crate::wire::StreamEvent = "text/event-stream"))),
         (status = "4XX", body = crate::wire::ErrorShown), (status = "5XX", body = crate::wire::ErrorShown)))]
 pub async fn infill(
     State(app): State<Arc<App>>,
@@ -74,6 +74,7 @@ pub async fn infill(
                 .t_max_predict_ms
                 .filter(|ms| *ms > 0)
                 .map(Duration::from_millis),
+            alternatives: 0,
         });
     }
     let shape = Shape {
@@ -91,6 +92,7 @@ pub async fn infill(
         asked,
         project: request.extras.project.clone(),
         document: None,
+        is_ahead: false,
         deadline: request.extras.deadline_ms.map(Duration::from_millis),
     };
     let run = Run::begin(&app, &who, order).await?;

@@ -131,6 +131,7 @@ impl App {
         };
         let serving = Arc::new(serving);
         serving.set_auto_confidence(config.defaults.auto_confidence);
+        serving.set_max_projects(config.limits.projects);
         let online = Online::start(Arc::clone(&serving), Arc::clone(&metrics))?;
         let app = Arc::new(Self {
             scheduler: Scheduler::start(sizes(&config))?,
@@ -214,6 +215,7 @@ impl App {
         );
         self.serving
             .set_auto_confidence(config.defaults.auto_confidence);
+        self.serving.set_max_projects(config.limits.projects);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.metrics.reloaded("keys", true);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);

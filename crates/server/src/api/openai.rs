@@ -9,14 +9,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nestor_assist::{Speed, StopRule};
 
-use crate::api::run::{Answers, Order, Run, choices, logprobs, max_tokens, sampling, stops};
+use crate::api::run::{
+    Answers, Order, Run, alternatives, chat_logprobs, choices, logprobs, max_tokens,
+    parts_with_pieces, sampling, stops,
+};
 use crate::api::sse::{self, Events};
 use crate::api::{ApiError, ApiJson, ApiPath, App, Who, now};
 use crate::keys::Right;
-use crate::serving::Asked;
+use crate::serving::{Asked, Made};
 use crate::wire::{
-    ChatChoice, ChatMessage, ChatRequest, ChatResponse, ChatText, Choice, CompletionsRequest,
-    CompletionsResponse, Extras, ModelShown, ModelsShown, SpeedName, Usage,
+    ChatChoice, ChatLogprobs, ChatMessage, ChatRequest, ChatResponse, ChatText, Choice,
+    CompletionsRequest, CompletionsResponse, Extras, ModelShown, ModelsShown, SpeedName, Usage,
 };
 
 /// The path of a document whose path nobody tells: a module of no known kind.
@@ -101,13 +104,14 @@ fn order(asked: Vec<Asked>, extras: &Extras) -> Order {
         asked,
         project: extras.project.clone(),
         document: None,
+        is_ahead: false,
         deadline: extras.deadline_ms.map(Duration::from_millis),
     }
 }
 
 /// Completes text.
 #[utoipa::path(post, path = "/v1/completions", tag = "OpenAI", request_body = CompletionsRequest,
-    responses((status = 200, description = "The completion; with `stream` server-sent events of the same shape, ended by `data: [DONE]`", body = CompletionsResponse),
+    responses((status = 200, description = "The completion; with `stream` server-sent events of the same shape, ended by `data: [DONE]`", content((CompletionsResponse = "application/json"), (crate::wire::StreamEvent = "text/event-stream"))),
         (status = "4XX", body = crate::wire::ErrorShown), (status = "5XX", body = crate::wire::ErrorShown)))]
 pub async fn completions(
     State(app): State<Arc<App>>,
@@ -125,6 +129,8 @@ pub async fn completions(
     choices(&app, "prompt", Some(prompts.len() * n))?;
     let max_tokens = max_tokens(&app, "max_tokens", request.max_tokens, 16)?;
     let stops = stops(request.stop)?;
+    let with_logprobs = request.logprobs.is_some();
+    let alternatives = alternatives("logprobs", request.logprobs)?;
     let extras = &request.extras;
     let mut asked = Vec::with_capacity(prompts.len() * n);
     for (prompt_idx, prompt) in prompts.iter().enumerate() {
@@ -149,16 +155,12 @@ pub async fn completions(
                 )?,
                 stops: stops.clone(),
                 write_for: None,
+                alternatives,
             });
         }
     }
     let echo = request.echo.unwrap_or(false);
     let streams = request.stream.unwrap_or(false);
-    let with_logprobs = request.logprobs.is_some();
-    if streams && with_logprobs {
-        let message = "probabilities are not streamed; leave it or `stream` out";
-        return Err(ApiError::field("logprobs", message));
-    }
     let with_usage = request
         .stream_options
         .is_some_and(|options| options.include_usage.unwrap_or(false));
@@ -172,8 +174,18 @@ pub async fn completions(
             String::new()
         }
     };
+    if streams && with_logprobs {
+        let shape = CompletionsEvents {
+            common,
+            piece_by_piece: Some(Box::new(prompt_of)),
+        };
+        return Ok(sse::stream(run, shape, |_| String::new()));
+    }
     if streams {
-        let shape = CompletionsEvents { common };
+        let shape = CompletionsEvents {
+            common,
+            piece_by_piece: None,
+        };
         return Ok(sse::stream(run, shape, prompt_of));
     }
     let answers = run.end().await?;
@@ -181,7 +193,7 @@ pub async fn completions(
     let shown = shown.map(|(index, made)| Choice {
         text: format!("{}{}", prompt_of(index), made.text),
         index,
-        logprobs: with_logprobs.then(|| logprobs(made)),
+        logprobs: with_logprobs.then(|| logprobs(made, 0..made.completion.tokens.len())),
         finish_reason: Some(made.ended.finish_reason()),
         nestor: Some(answers.about(made)),
     });
@@ -191,16 +203,43 @@ pub async fn completions(
 
 struct CompletionsEvents {
     common: Common,
+    /// Where probabilities are told: what stands before each choice's text. Which pieces stay is known at the end only, so they come then,
+    /// an event each.
+    piece_by_piece: Option<Box<dyn Fn(usize) -> String + Send>>,
 }
 
 impl CompletionsEvents {
     fn event(&self, choice: Choice) -> String {
         sse::json(&self.common.completions(vec![choice], None))
     }
+
+    fn pieces(&self, index: usize, made: &Made) -> Vec<String> {
+        let Some(prompt_of) = &self.piece_by_piece else {
+            return Vec::new();
+        };
+        let piece = |text: String, logprobs| {
+            self.event(Choice {
+                text,
+                index,
+                logprobs,
+                finish_reason: None,
+                nestor: None,
+            })
+        };
+        let prompt = Some(prompt_of(index)).filter(|prompt| !prompt.is_empty());
+        let mut events: Vec<String> = prompt.into_iter().map(|text| piece(text, None)).collect();
+        for (range, text) in parts_with_pieces(made) {
+            events.push(piece(text, Some(logprobs(made, range))));
+        }
+        events
+    }
 }
 
 impl Events for CompletionsEvents {
     fn part(&mut self, index: usize, text: String) -> Vec<String> {
+        if self.piece_by_piece.is_some() {
+            return Vec::new();
+        }
         vec![self.event(Choice {
             text,
             index,
@@ -211,16 +250,17 @@ impl Events for CompletionsEvents {
     }
 
     fn end(&mut self, answers: &Answers) -> Vec<String> {
-        let ends = answers.made.iter().enumerate().map(|(index, made)| {
-            self.event(Choice {
+        let mut events = Vec::new();
+        for (index, made) in answers.made.iter().enumerate() {
+            events.extend(self.pieces(index, made));
+            events.push(self.event(Choice {
                 text: String::new(),
                 index,
                 logprobs: None,
                 finish_reason: Some(made.ended.finish_reason()),
                 nestor: Some(answers.about(made)),
-            })
-        });
-        let mut events: Vec<String> = ends.collect();
+            }));
+        }
         if self.common.with_usage {
             let usage = Common::usage(answers);
             events.push(sse::json(&self.common.completions(Vec::new(), Some(usage))));
@@ -232,7 +272,7 @@ impl Events for CompletionsEvents {
 
 /// Completes the code of a conversation, for clients that know nothing else.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "OpenAI", request_body = ChatRequest,
-    responses((status = 200, description = "The completion; with `stream` server-sent events, ended by `data: [DONE]`", body = ChatResponse),
+    responses((status = 200, description = "The completion; with `stream` server-sent events, ended by `data: [DONE]`", content((ChatResponse = "application/json"), (crate::wire::StreamEvent = "text/event-stream"))),
         (status = "4XX", body = crate::wire::ErrorShown), (status = "5XX", body = crate::wire::ErrorShown)))]
 pub async fn chat(
     State(app): State<Arc<App>>,
@@ -248,6 +288,12 @@ pub async fn chat(
     };
     let max_tokens = max_tokens(&app, param, asked_tokens, 256)?;
     let stops = stops(request.stop)?;
+    let with_logprobs = request.logprobs.unwrap_or(false);
+    if request.top_logprobs.is_some_and(|n| n > 0) && !with_logprobs {
+        let message = "set `logprobs` to true, or leave it out";
+        return Err(ApiError::field("top_logprobs", message));
+    }
+    let alternatives = alternatives("top_logprobs", request.top_logprobs)?;
     let text = text_of(request.messages)?;
     let extras = &request.extras;
     let mut asked = Vec::with_capacity(n);
@@ -266,6 +312,7 @@ pub async fn chat(
             sampling: sampling(request.temperature, request.top_p, request.seed, choice_idx)?,
             stops: stops.clone(),
             write_for: None,
+            alternatives,
         });
     }
     let with_usage = request
@@ -277,6 +324,7 @@ pub async fn chat(
     if request.stream.unwrap_or(false) {
         let shape = ChatEvents {
             common,
+            with_logprobs,
             begun: Vec::new(),
         };
         return Ok(sse::stream(run, shape, |_| String::new()));
@@ -290,6 +338,7 @@ pub async fn chat(
             content: made.text.clone(),
         }),
         delta: None,
+        logprobs: with_logprobs.then(|| chat_logprobs(made, 0..made.completion.tokens.len())),
         finish_reason: Some(made.ended.finish_reason()),
         nestor: Some(answers.about(made)),
     });
@@ -300,6 +349,8 @@ pub async fn chat(
 
 struct ChatEvents {
     common: Common,
+    /// As in [`CompletionsEvents`].
+    with_logprobs: bool,
     /// Choices whose role was told.
     begun: Vec<usize>,
 }
@@ -318,31 +369,53 @@ impl ChatEvents {
             index,
             message: None,
             delta: Some(ChatText { role, content }),
+            logprobs: None,
             finish_reason: None,
             nestor: None,
         }
     }
 }
 
-impl Events for ChatEvents {
-    fn part(&mut self, index: usize, text: String) -> Vec<String> {
+impl ChatEvents {
+    fn told(&mut self, index: usize, text: String, logprobs: Option<ChatLogprobs>) -> String {
         let mut role = None;
         if !self.begun.contains(&index) {
             self.begun.push(index);
             role = Some("assistant");
         }
-        vec![self.event(Self::choice(index, role, text))]
+        self.event(ChatChoice {
+            logprobs,
+            ..Self::choice(index, role, text)
+        })
+    }
+}
+
+impl Events for ChatEvents {
+    fn part(&mut self, index: usize, text: String) -> Vec<String> {
+        if self.with_logprobs {
+            return Vec::new();
+        }
+        vec![self.told(index, text, None)]
     }
 
     fn end(&mut self, answers: &Answers) -> Vec<String> {
-        let ends = answers.made.iter().enumerate().map(|(index, made)| {
-            self.event(ChatChoice {
+        let mut events = Vec::new();
+        for (index, made) in answers.made.iter().enumerate() {
+            let pieces = if self.with_logprobs {
+                parts_with_pieces(made)
+            } else {
+                Vec::new()
+            };
+            for (range, text) in pieces {
+                let logprobs = Some(chat_logprobs(made, range));
+                events.push(self.told(index, text, logprobs));
+            }
+            events.push(self.event(ChatChoice {
                 finish_reason: Some(made.ended.finish_reason()),
                 nestor: Some(answers.about(made)),
                 ..Self::choice(index, None, String::new())
-            })
-        });
-        let mut events: Vec<String> = ends.collect();
+            }));
+        }
         if self.common.with_usage {
             let usage = Some(Common::usage(answers));
             let last = self.common.chat("chat.completion.chunk", Vec::new(), usage);

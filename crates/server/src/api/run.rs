@@ -2,6 +2,7 @@
 //!
 //! The shapes of OpenAI, llama.cpp and editors are different clothes of the same work, which is here.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,11 @@ use tokio::sync::mpsc;
 use crate::api::{ApiError, App, Who};
 use crate::metrics::{Completed, Outcome};
 use crate::scheduler::{Done, Pending, Refused, Ticket};
-use crate::serving::{Asked, Made, ProjectLoaded};
-use crate::wire::{About, Logprobs, Share, SpeedName, TimingsShown, TokenShown};
+use crate::serving::{Asked, Ended, Made, ProjectLoaded};
+use crate::wire::{
+    About, ChatAlternative, ChatLogprob, ChatLogprobs, Logprobs, Share, SpeedName, TimingsShown,
+    TokenShown,
+};
 
 /// Completions that a request asks for.
 pub struct Order {
@@ -23,6 +27,8 @@ pub struct Order {
     pub project: Option<String>,
     /// The document, for which the newest request wins.
     pub document: Option<String>,
+    /// Whether the documents are only read, for requests that may follow.
+    pub is_ahead: bool,
     /// Time in which the answer is wanted.
     pub deadline: Option<Duration>,
 }
@@ -34,6 +40,7 @@ pub struct Run {
     /// Parts of the text as they become certain: the choice and the part.
     parts: mpsc::UnboundedReceiver<(usize, String)>,
     speed: &'static str,
+    is_ahead: bool,
     project: Option<String>,
     started: Instant,
 }
@@ -104,21 +111,31 @@ impl Run {
                 .document
                 .map(|document| format!("{owner}\0{document}")),
             deadline,
+            is_ahead: order.is_ahead,
         };
+        let is_ahead = order.is_ahead;
         let (send, parts) = mpsc::unbounded_channel();
         let asked = in_project(order.asked, project.as_ref());
         let serving = Arc::clone(&app.serving);
         let work = move |caller: &crate::scheduler::Caller| {
-            make(&serving, &assistant, &asked, caller, &owner, &send)
+            if is_ahead {
+                read(&serving, &assistant, &asked, caller, &owner)
+            } else {
+                make(&serving, &assistant, &asked, caller, &owner, &send)
+            }
         };
         let pending = app.scheduler.submit(ticket, work);
-        let pending =
-            pending.inspect_err(|refused| app.metrics.outcome(speed, outcome_of(*refused)))?;
+        let pending = pending.inspect_err(|refused| {
+            if !is_ahead {
+                app.metrics.outcome(speed, outcome_of(*refused));
+            }
+        })?;
         Ok(Self {
             app: Arc::clone(app),
             pending: Some(pending),
             parts,
             speed,
+            is_ahead,
             project: name,
             started,
         })
@@ -141,27 +158,33 @@ impl Run {
         let guard = CancelCount {
             app: Arc::clone(&self.app),
             speed: self.speed,
-            armed: true,
+            armed: !self.is_ahead,
         };
         let done = pending.wait().await;
         guard.disarm();
-        let Done { waited, value } =
-            done.inspect_err(|refused| self.app.metrics.outcome(self.speed, outcome_of(*refused)))?;
-        let made = value.inspect_err(|_| self.app.metrics.outcome(self.speed, Outcome::Failed))?;
+        let count = |outcome| {
+            if !self.is_ahead {
+                self.app.metrics.outcome(self.speed, outcome);
+            }
+        };
+        let Done { waited, value } = done.inspect_err(|refused| count(outcome_of(*refused)))?;
+        let made = value.inspect_err(|_| count(Outcome::Failed))?;
         let answers = Answers {
             made,
             waited,
             total: self.started.elapsed(),
             project: self.project.clone(),
         };
-        answers.count(&self.app);
+        if !self.is_ahead {
+            answers.count(&self.app);
+        }
         Ok(answers)
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if self.pending.is_some() {
+        if self.pending.is_some() && !self.is_ahead {
             self.app.metrics.outcome(self.speed, Outcome::Cancelled);
         }
     }
@@ -221,6 +244,26 @@ fn make(
         // Nobody reads the parts of an answer that is not streamed.
         let mut grown = |part: &str| drop(send.send((idx, part.to_owned())));
         let one = serving.complete(assistant, asked, caller, owner, &mut grown)?;
+        made.push(one);
+    }
+    Ok(made)
+}
+
+/// Reads documents and writes nothing.
+fn read(
+    serving: &crate::serving::Serving,
+    assistant: &Assistant,
+    asked: &[Asked],
+    caller: &crate::scheduler::Caller,
+    owner: &str,
+) -> Result<Vec<Made>, ApiError> {
+    let mut made = Vec::with_capacity(asked.len());
+    for asked in asked {
+        let is_whole = serving.read_ahead(assistant, asked, caller, owner)?;
+        let mut one = Made::nothing();
+        if !is_whole {
+            one.ended = Ended::Assistant(nestor_assist::StopReason::Cancelled);
+        }
         made.push(one);
     }
     Ok(made)
@@ -307,31 +350,115 @@ pub fn tokens_shown(made: &Made) -> Vec<TokenShown> {
         .collect()
 }
 
-/// The pieces in OpenAI's older shape.
+/// The parts of the answer's text that its pieces write, one a piece. What the first ones write again of a typed word is in none of
+/// them, and a piece that a stop text has cut or taken away is as short as it was left.
 #[must_use]
-pub fn logprobs(made: &Made) -> Logprobs {
+pub fn parts_of_text(made: &Made) -> Vec<&str> {
+    let mut rest = made.text.as_str();
+    // Bytes as the model wrote them: with `\n` where the document has `\r\n`.
+    let mut left = 0i64 - made.completion.n_healed as i64;
     let tokens = &made.completion.tokens;
-    let healed = made.completion.n_healed;
-    let mut at = 0usize;
-    let mut offsets = Vec::with_capacity(tokens.len());
-    let mut bytes = 0usize;
-    for token in tokens {
-        offsets.push(at);
-        // What was typed of the word is before the answer.
-        let typed = healed.saturating_sub(bytes).min(token.text.len());
-        bytes += token.text.len();
-        at += token.text.get(typed..).map_or(0, |new| new.chars().count());
+    let last = tokens.len().saturating_sub(1);
+    let mut parts = Vec::with_capacity(tokens.len());
+    for (idx, token) in tokens.iter().enumerate() {
+        left += token.bytes.len() as i64;
+        let mut end = 0;
+        for (at, c) in rest.char_indices() {
+            let is_added = c == '\r' && rest[at + 1..].starts_with('\n');
+            let size = if is_added { 0 } else { c.len_utf8() as i64 };
+            if idx < last && left < size.max(1) {
+                break;
+            }
+            left -= size;
+            end = at + c.len_utf8();
+        }
+        let (part, behind) = rest.split_at(end);
+        parts.push(part);
+        rest = behind;
     }
-    let logprob = |p: f32| p.max(f32::MIN_POSITIVE).ln();
-    Logprobs {
-        tokens: tokens.iter().map(|token| token.text.clone()).collect(),
-        token_logprobs: tokens.iter().map(|t| logprob(t.probability)).collect(),
-        top_logprobs: tokens
+    parts
+}
+
+fn logprob(probability: f32) -> f32 {
+    probability.max(f32::MIN_POSITIVE).ln()
+}
+
+/// The text in parts, each with the pieces that write it; the last also with those that a stop text has cut away.
+#[must_use]
+pub fn parts_with_pieces(made: &Made) -> Vec<(Range<usize>, String)> {
+    let parts = parts_of_text(made);
+    let n_pieces = parts.len();
+    let mut first = 0;
+    let mut told: Vec<(Range<usize>, String)> = Vec::new();
+    for (idx, part) in parts.into_iter().enumerate() {
+        if !part.is_empty() {
+            told.push((first..idx + 1, part.to_owned()));
+            first = idx + 1;
+        }
+    }
+    if let Some((range, _)) = told.last_mut() {
+        range.end = n_pieces;
+    }
+    told
+}
+
+/// Some pieces of the answer in OpenAI's older shape.
+#[must_use]
+pub fn logprobs(made: &Made, range: Range<usize>) -> Logprobs {
+    let parts = parts_of_text(made);
+    let mut shown = Logprobs::default();
+    for idx in range {
+        let token = &made.completion.tokens[idx];
+        let taken = (token.text.clone(), logprob(token.probability));
+        let others = token.alternatives.iter();
+        let others = others.map(|other| (other.text.clone(), logprob(other.probability)));
+        let before = parts[..idx].iter().map(|part| part.chars().count());
+        shown.text_offset.push(before.sum());
+        shown.tokens.push(taken.0.clone());
+        shown.token_logprobs.push(taken.1);
+        // As at OpenAI the piece taken is listed even where it is none of the most probable.
+        shown.top_logprobs.push(others.chain([taken]).collect());
+    }
+    shown
+}
+
+/// Some pieces of the answer in the shape of OpenAI's chat.
+#[must_use]
+pub fn chat_logprobs(made: &Made, range: Range<usize>) -> ChatLogprobs {
+    let content = made.completion.tokens[range].iter();
+    let content = content.map(|token| ChatLogprob {
+        token: token.text.clone(),
+        logprob: logprob(token.probability),
+        bytes: token.bytes.clone(),
+        top_logprobs: token
+            .alternatives
             .iter()
-            .map(|token| [(token.text.clone(), logprob(token.probability))].into())
+            .map(|other| ChatAlternative {
+                token: other.text.clone(),
+                logprob: logprob(other.probability),
+                bytes: other.bytes.clone(),
+            })
             .collect(),
-        text_offset: offsets,
+    });
+    ChatLogprobs {
+        content: content.collect(),
     }
+}
+
+/// Pieces that may be listed beside each one written.
+const MAX_ALTERNATIVES: u32 = 20;
+
+/// Checks how many pieces are to be listed.
+///
+/// # Errors
+/// For more than 20.
+pub fn alternatives(param: &str, asked: Option<u32>) -> Result<usize, ApiError> {
+    let n = asked.unwrap_or(0);
+    if n > MAX_ALTERNATIVES {
+        let message = format!("{n} is more than {MAX_ALTERNATIVES}");
+        return Err(ApiError::field(param, message));
+    }
+    Ok(n as usize)
 }
 
 /// How pieces are picked for one of several answers.
@@ -423,4 +550,62 @@ pub fn stops(stop: Option<crate::wire::OneOrMany>) -> Result<Vec<String>, ApiErr
         return Err(ApiError::field("stop", "an empty text ends nothing"));
     }
     Ok(stops)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nestor_assist::complete::CompletionToken;
+
+    fn made(pieces: &[&[u8]], n_healed: usize, text: &str) -> Made {
+        let mut made = Made::nothing();
+        made.text = text.to_owned();
+        made.completion.n_healed = n_healed;
+        made.completion.tokens = pieces
+            .iter()
+            .map(|bytes| CompletionToken {
+                id: 0,
+                text: String::from_utf8_lossy(bytes).into_owned(),
+                bytes: bytes.to_vec(),
+                probability: 0.5,
+                alternatives: Vec::new(),
+            })
+            .collect();
+        made
+    }
+
+    #[test]
+    fn pieces_write_the_text_each_its_part() {
+        let yo = "Ё".as_bytes();
+        for (pieces, n_healed, text, expected) in [
+            (
+                &["А".as_bytes(), b" = 1;"][..],
+                0,
+                "А = 1;",
+                &["А", " = 1;"][..],
+            ),
+            // The word was typed in part, and in part by a piece of its own.
+            (
+                &["Вы".as_bytes(), "брать".as_bytes(), b"()"],
+                6,
+                "рать()",
+                &["", "рать", "()"],
+            ),
+            // A character in two pieces belongs to the one that ends it.
+            (&[&yo[..1], &yo[1..], b";"], 0, "Ё;", &["", "Ё", ";"]),
+            // Line ends are the document's.
+            (&[b"a;\n", b"\tb;"], 0, "a;\r\n\tb;", &["a;\r\n", "\tb;"]),
+            // A stop text has cut the second piece and taken the third.
+            (&[b"a", b" = b", b";"], 0, "a =", &["a", " =", ""]),
+        ] {
+            let made = made(pieces, n_healed, text);
+            assert_eq!(parts_of_text(&made), expected);
+            let told = parts_with_pieces(&made);
+            let whole: String = told.iter().map(|one| one.1.as_str()).collect();
+            assert_eq!(whole, text);
+            let ranges = told.into_iter().flat_map(|one| one.0);
+            assert!(ranges.eq(0..pieces.len()));
+            assert_eq!(logprobs(&made, 0..pieces.len()).tokens.len(), pieces.len());
+        }
+    }
 }

@@ -36,9 +36,11 @@ pub struct EditorRequest {
     pub speed: Option<SpeedName>,
     /// Where the completion ends; the server's default if missing.
     pub stop: Option<StopName>,
-    /// Pieces to write at most; 16 if missing.
+    /// Pieces to write at most; 16 if missing. 0 writes nothing: the document is read for this cursor when nothing else is to be done, so
+    /// that the request that follows is answered sooner.
     pub max_tokens: Option<usize>,
     /// Time in which the answer is wanted.
+    #[schema(format = "uint64", minimum = 0)]
     pub deadline_ms: Option<u64>,
     /// Whether the text after the cursor is read; it is if missing.
     pub use_suffix: Option<bool>,
@@ -55,6 +57,8 @@ pub struct EditorResponse {
     pub text: String,
     /// The pieces with their probabilities.
     pub tokens: Vec<TokenShown>,
+    /// Bytes before the cursor that the first pieces write again.
+    pub healed_bytes: usize,
     /// Pieces that the network read.
     pub context_tokens: usize,
     /// How the answer came about.
@@ -88,6 +92,7 @@ pub enum EventIn {
         /// The completion.
         id: String,
         /// Its characters.
+        #[schema(format = "uint64", minimum = 0)]
         characters: u64,
     },
     /// The user took all of it.
@@ -95,6 +100,7 @@ pub enum EventIn {
         /// The completion.
         id: String,
         /// Its characters.
+        #[schema(format = "uint64", minimum = 0)]
         characters: u64,
     },
     /// The user took the beginning of it.
@@ -102,6 +108,7 @@ pub enum EventIn {
         /// The completion.
         id: String,
         /// Characters taken so far.
+        #[schema(format = "uint64", minimum = 0)]
         characters: u64,
     },
     /// The user saw it and went on otherwise.
@@ -116,13 +123,16 @@ pub enum EventIn {
         /// Seconds since it was accepted: 30, 90, 180 or 360.
         after_seconds: u32,
         /// Characters accepted.
+        #[schema(format = "uint64", minimum = 0)]
         accepted: u64,
         /// Of these, still there.
+        #[schema(format = "uint64", minimum = 0)]
         retained: u64,
     },
     /// Characters that the user typed without a completion.
     Typed {
         /// How many.
+        #[schema(format = "uint64", minimum = 0)]
         characters: u64,
     },
 }

@@ -77,7 +77,7 @@ pub struct JobShown {
     pub seconds_left: Option<f64>,
     /// Steps of training done.
     pub step: Option<u64>,
-    /// Pieces trained on.
+    /// Pieces trained on, or taught to levels 2 and 3.
     pub tokens: Option<u64>,
     /// Pieces a second.
     pub tokens_per_s: Option<f64>,

@@ -25,6 +25,7 @@ pub struct InfillRequest {
     #[serde(default)]
     pub stop: Vec<String>,
     /// Time after which writing ends, in milliseconds; 0 is none.
+    #[schema(format = "uint64", minimum = 0)]
     pub t_max_predict_ms: Option<u64>,
     /// 0, the default, takes the most probable piece.
     pub temperature: Option<f32>,
@@ -59,30 +60,43 @@ pub struct InfillExtra {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct InfillResponse {
     /// The text to insert.
+    #[schema(required = false)]
     pub content: String,
     /// Its number.
+    #[schema(required = false)]
     pub index: usize,
     /// False in a stream while the text goes on.
+    #[schema(required = false)]
     pub stop: bool,
     /// The model that answered.
+    #[schema(required = false)]
     pub model: String,
     /// Pieces written.
+    #[schema(required = false)]
     pub tokens_predicted: usize,
     /// Pieces read.
+    #[schema(required = false)]
     pub tokens_evaluated: usize,
     /// Pieces that did not have to be read again; none.
+    #[schema(required = false)]
     pub tokens_cached: usize,
     /// Whether text was left out; the context starts at a method anyway.
+    #[schema(required = false)]
     pub truncated: bool,
     /// `eos`, `limit`, `word` or `none`.
+    #[schema(required = false)]
     pub stop_type: &'static str,
     /// The text that ended it.
+    #[schema(required = false)]
     pub stopping_word: String,
     /// Where the time went.
+    #[schema(required = false)]
     pub timings: LlamaTimings,
     /// Names the completion in events.
+    #[schema(required = false)]
     pub id: String,
     /// How the answer came about.
+    #[schema(required = false)]
     pub nestor: About,
 }
 

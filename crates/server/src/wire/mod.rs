@@ -66,6 +66,8 @@ pub enum StopName {
     Statement,
     /// With the block.
     Block,
+    /// With the method that the cursor stands in; texts for people are written, too.
+    Method,
     /// With the text or method, as the model writes it.
     Text,
 }
@@ -76,6 +78,7 @@ impl From<StopName> for StopRule {
             StopName::Line => Self::Line,
             StopName::Statement => Self::Statement,
             StopName::Block => Self::Block,
+            StopName::Method => Self::Method,
             StopName::Text => Self::Text,
         }
     }
@@ -114,6 +117,7 @@ pub struct Extras {
     /// Where the completion ends besides the limits of the shape.
     pub stop_rule: Option<StopName>,
     /// Time in which the answer is wanted.
+    #[schema(format = "uint64", minimum = 0)]
     pub deadline_ms: Option<u64>,
 }
 
@@ -224,4 +228,11 @@ pub struct ErrorBody {
     pub param: Option<String>,
     /// A word for programs.
     pub code: &'static str,
+}
+
+/// A server-sent event.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StreamEvent {
+    /// JSON of the shape that is answered without a stream, or of an error; `[DONE]` at the end of OpenAI's streams.
+    pub data: String,
 }

@@ -20,6 +20,7 @@ pub struct CompletionsRequest {
     /// Share of the probability that is drawn from.
     pub top_p: Option<f32>,
     /// The same seed gives the same answer.
+    #[schema(format = "uint64", minimum = 0)]
     pub seed: Option<u64>,
     /// Texts that end the answer; up to 16.
     pub stop: Option<OneOrMany>,
@@ -27,7 +28,7 @@ pub struct CompletionsRequest {
     pub n: Option<usize>,
     /// Must be absent or equal to `n`.
     pub best_of: Option<usize>,
-    /// Probabilities of the pieces in the answer. The number of alternatives is not used: only the piece taken is listed.
+    /// Probabilities of the pieces in the answer, and of so many of the most probable ones in the place of each; up to 20.
     pub logprobs: Option<u32>,
     /// Repeat the prompt in the answer.
     pub echo: Option<bool>,
@@ -84,13 +85,13 @@ pub struct Choice {
 }
 
 /// Probabilities of pieces in the shape of OpenAI's older endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Logprobs {
     /// The pieces. The first ones may write again what was typed of a word.
     pub tokens: Vec<String>,
     /// Natural logarithm of the probability of each.
     pub token_logprobs: Vec<f32>,
-    /// The piece taken, a map a piece.
+    /// The most probable pieces in the place of each, and the one taken; a map a piece.
     #[schema(value_type = Vec<Object>)]
     pub top_logprobs: Vec<std::collections::BTreeMap<String, f32>>,
     /// Characters of the answer before each.
@@ -114,11 +115,16 @@ pub struct ChatRequest {
     /// Share of the probability that is drawn from.
     pub top_p: Option<f32>,
     /// The same seed gives the same answer.
+    #[schema(format = "uint64", minimum = 0)]
     pub seed: Option<u64>,
     /// Texts that end the answer.
     pub stop: Option<OneOrMany>,
     /// Answers.
     pub n: Option<usize>,
+    /// Whether probabilities of the pieces are told.
+    pub logprobs: Option<bool>,
+    /// The most probable pieces that are listed in the place of each; up to 20, with `logprobs`.
+    pub top_logprobs: Option<u32>,
     /// Answer piece by piece as server-sent events.
     pub stream: Option<bool>,
     /// What a stream tells besides.
@@ -198,6 +204,9 @@ pub struct ChatChoice {
     /// The next part of it, in a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delta: Option<ChatText>,
+    /// Probabilities of its pieces, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<ChatLogprobs>,
     /// `stop` or `length`; missing while the text goes on.
     pub finish_reason: Option<&'static str>,
     /// How the answer came about.
@@ -213,4 +222,35 @@ pub struct ChatText {
     pub role: Option<&'static str>,
     /// The text.
     pub content: String,
+}
+
+/// Probabilities of pieces in the shape of OpenAI's chat.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ChatLogprobs {
+    /// The pieces. The first ones may write again what was typed of a word.
+    pub content: Vec<ChatLogprob>,
+}
+
+/// A piece with its probability.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ChatLogprob {
+    /// Its text.
+    pub token: String,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The most probable pieces in its place.
+    pub top_logprobs: Vec<ChatAlternative>,
+}
+
+/// A piece that could stand in the place of another.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ChatAlternative {
+    /// Its text.
+    pub token: String,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
 }

@@ -36,6 +36,8 @@ pub struct Typed {
     seconds: u64,
     #[arg(long, value_name = "N", default_value_t = 1000)]
     idle: usize,
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    soak: u64,
     #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
     model: String,
 }
@@ -50,6 +52,17 @@ struct Report {
     idle_connections: usize,
     idle: Percentiles,
     resident_bytes: Resident,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    soak: Option<Soak>,
+}
+
+/// Load for a long time.
+#[derive(Serialize)]
+struct Soak {
+    seconds: u64,
+    load: Load,
+    /// Resident memory of the server at the start, each tenth of the time, and at the end.
+    resident_bytes: Vec<u64>,
 }
 
 /// One speed: in this process, and over HTTP one after another.
@@ -154,15 +167,23 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
     let idle: Vec<TcpStream> = (0..typed.idle)
         .map_while(|_| TcpStream::connect(&server.address).ok())
         .collect();
+    let n_idle = idle.len();
+    let idle_held = idle;
     let (beside, _) = server.one_after_another(&places, speed, messages)?;
+    drop(idle_held);
+    let soak = match typed.soak {
+        0 => None,
+        seconds => Some(server.soak(&places, speed, capacity / 2.0, seconds, messages)?),
+    };
     bar.finish_and_clear();
     let report = Report {
         model: typed.model.clone(),
         requests: places.len(),
+        soak,
         speeds,
         load,
         overload,
-        idle_connections: idle.len(),
+        idle_connections: n_idle,
         idle: Percentiles::of(beside),
         resident_bytes: Resident {
             before_load,
@@ -265,6 +286,36 @@ impl Served {
             }
         }
         Ok((times, added))
+    }
+
+    /// Load for `seconds`, with the server's memory on the way.
+    fn soak(
+        &self,
+        places: &[Place<'_>],
+        speed: Speed,
+        per_s: f64,
+        seconds: u64,
+        messages: &Messages,
+    ) -> Outcome<Soak> {
+        let time = Duration::from_secs(seconds);
+        let started = Instant::now();
+        let (load, resident_bytes) = std::thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let tenths = (0..=10).map(|tenth| {
+                    let due = time * tenth / 10;
+                    std::thread::sleep(due.saturating_sub(started.elapsed()));
+                    resident_bytes_of(self.child.id()).0
+                });
+                tenths.flatten().collect::<Vec<u64>>()
+            });
+            let load = self.load(places, speed, per_s, time, messages);
+            (load, watching.join().unwrap_or_default())
+        });
+        Ok(Soak {
+            seconds,
+            load: load?,
+            resident_bytes,
+        })
     }
 
     /// Requests due at random times, `per_s` a second on the mean.
@@ -478,11 +529,22 @@ fn text(report: &Report, messages: &Messages) -> String {
         ("before", bytes(report.resident_bytes.before_load).into()),
         ("after", bytes(report.resident_bytes.after_load).into()),
     ];
-    format!(
+    let mut text = format!(
         "{}\n{}\n",
         table.render(),
         messages.with("bench-serve-about", &values)
-    )
+    );
+    if let Some(soak) = &report.soak {
+        let values = [
+            ("seconds", messages.count(soak.seconds).into()),
+            ("count", messages.count(soak.load.answered as u64).into()),
+            ("before", bytes(soak.resident_bytes.first().copied()).into()),
+            ("after", bytes(soak.resident_bytes.last().copied()).into()),
+        ];
+        text.push_str(&messages.with("bench-serve-soak", &values));
+        text.push('\n');
+    }
+    text
 }
 
 #[cfg(test)]

@@ -1,0 +1,164 @@
+//! The model in this process: completes, learns saved files, loads projects.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nestor_assist::{
+    AssistError, Assistant, CompleteRequest, Counts, LearnFile, OpenDocuments, ProjectName,
+    Projects, WhenBusy,
+};
+
+use crate::worker::{Answer, Backend, Cancel, Event, Failed, Told};
+
+/// What is opened before anything else.
+#[derive(Clone, Debug)]
+pub struct Opens {
+    /// The model's folder.
+    pub model: PathBuf,
+    /// Where projects lie.
+    pub projects: Projects,
+    /// The project that counts.
+    pub project: Option<ProjectName>,
+}
+
+/// Bytes that all open documents may hold for the next requests.
+const DOCUMENT_BYTES: usize = 256 << 20;
+
+/// The model in this process.
+pub struct Local {
+    opens: Opens,
+    assistant: Assistant,
+    /// What earlier requests have read of their documents.
+    documents: OpenDocuments,
+    /// Names of the project's roots and where they lie.
+    roots: Vec<(String, String)>,
+}
+
+impl Local {
+    /// Opens the model; the project follows with [`Backend::load`].
+    ///
+    /// # Errors
+    /// Those of the model folder.
+    pub fn open(opens: Opens) -> Result<Self, AssistError> {
+        Ok(Self {
+            assistant: Assistant::open(&opens.model)?,
+            documents: OpenDocuments::new(DOCUMENT_BYTES),
+            opens,
+            roots: Vec::new(),
+        })
+    }
+
+    /// The request under the path that the project knows the document by.
+    fn in_project(&self, mut request: CompleteRequest) -> CompleteRequest {
+        if let Some((root, rest)) = self.root_of(&request.path) {
+            request.path = format!("{root}/{rest}");
+        }
+        request
+    }
+
+    /// The root that a path lies in, and the path inside it.
+    fn root_of(&self, path: &str) -> Option<(&str, String)> {
+        let roots = self.roots.iter();
+        let roots = roots.map(|(name, folder)| (name.as_str(), folder.as_str()));
+        nestor_assist::paths::in_root(roots, path)
+    }
+
+    fn save_into(
+        &mut self,
+        name: &ProjectName,
+        root: &str,
+        file: LearnFile,
+    ) -> Result<(), AssistError> {
+        let projects = self.opens.projects.clone();
+        // `nestor learn` may hold the project for minutes; it reads the file itself then.
+        let mut writer = projects.open_to_write(name, WhenBusy::Fail, now())?;
+        let own = format!("{root}/");
+        let known: Vec<String> = writer
+            .files()
+            .filter_map(|(path, _)| path.strip_prefix(&own).map(str::to_owned))
+            .collect();
+        let mut learning = self
+            .assistant
+            .learn_project(&mut writer, root, Counts::Follow)?;
+        for path in &known {
+            learning.keep(path);
+        }
+        learning.learn(&[file])?;
+        learning.finish()?;
+        Ok(())
+    }
+}
+
+impl Backend for Local {
+    fn load(&mut self, project: Option<ProjectName>) -> Told {
+        self.opens.project = project;
+        self.roots.clear();
+        let loaded = match &self.opens.project {
+            None => Ok(()),
+            Some(name) => self
+                .opens
+                .projects
+                .open(name)
+                .map_err(AssistError::from)
+                .and_then(|store| {
+                    let roots = store.roots();
+                    self.roots = roots
+                        .map(|root| (root.name.clone(), root.location.clone()))
+                        .collect();
+                    self.assistant.load_project(&store, 1, &mut |_| {})
+                }),
+        };
+        match loaded {
+            Ok(()) => Told::Ready {
+                files: self.assistant.memory().n_files(),
+                pieces: self.assistant.memory().n_pieces(),
+            },
+            Err(error) => Told::Broken(error.to_string()),
+        }
+    }
+
+    fn complete(&mut self, request: CompleteRequest, cancel: &Cancel) -> Result<Answer, Failed> {
+        let request = self.in_project(request);
+        let cancelled = || cancel.is_cancelled();
+        let watch = |_: &str| false;
+        let made = self
+            .documents
+            .complete(&self.assistant, "", &request, &cancelled, &watch);
+        made.map(Answer::from)
+            .map_err(|error| Failed(error.to_string()))
+    }
+
+    fn read_ahead(&mut self, request: CompleteRequest, stop: &dyn Fn() -> bool) {
+        let request = self.in_project(request);
+        // What is wrong with the document is told to the request that follows.
+        let _ = self
+            .documents
+            .read_ahead(&self.assistant, "", &request, stop);
+    }
+
+    /// Learns a saved file: into the project on disk if it belongs to one, else for this session.
+    fn saved(&mut self, path: String, text: String) -> Result<(), Failed> {
+        let found = self.root_of(&path);
+        let found = found.map(|(root, rest)| (root.to_owned(), rest));
+        let learned = match (self.opens.project.clone(), found) {
+            (Some(name), Some((root, rest))) => {
+                self.save_into(&name, &root, LearnFile { path: rest, text })
+            }
+            _ => {
+                let file = LearnFile { path, text };
+                self.assistant.learn_files([file], &mut |_| {}).map(drop)
+            }
+        };
+        learned.map_err(|error| Failed(error.to_string()))
+    }
+
+    /// Only a server counts what becomes of completions.
+    fn happened(&mut self, _: Event) {}
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 is wrong anyway.
+    since.map_or(0, |since| since.as_secs())
+}

@@ -81,9 +81,9 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SchedulerConfig {
-    /// Completions at once; 0 is half of the cores.
+    /// Completions at once; 0 is two for each core.
     pub workers: usize,
-    /// Threads of one completion; 0 is the cores divided by the workers.
+    /// Threads of one completion; 0 is the cores divided by the workers, at least one.
     pub threads: usize,
     /// Completions that may wait.
     pub queue: usize,

@@ -68,6 +68,9 @@ impl Loaded {
     }
 
     fn of(assistant: Assistant, folder: &Path, stamp: Stamp) -> Self {
+        // More completions are at work than there are cores: they share the passes over the weights.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        assistant.model().share_passes(cores);
         let identity = assistant.identity();
         let hash = identity.model_sha256.unwrap_or(identity.tokenizer_sha256);
         Self {

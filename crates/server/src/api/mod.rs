@@ -308,11 +308,14 @@ impl App {
     }
 }
 
-/// The sizes of the scheduler: half of the cores complete at once, and share the cores.
+/// Completions at once for each core, where the configuration names no number: as many as share a pass over the weights well.
+const WORKERS_PER_CORE: usize = 2;
+
+/// The sizes of the scheduler: one thread a completion, unless the configuration says otherwise.
 fn sizes(config: &ServerConfig) -> Sizes {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = match config.scheduler.workers {
-        0 => (cores / 2).max(1),
+        0 => WORKERS_PER_CORE * cores,
         n => n,
     };
     let threads = match config.scheduler.threads {

@@ -9,6 +9,12 @@ pub enum LspError {
     /// The client broke the protocol, or went away.
     #[error("the client broke the protocol: {0}")]
     Protocol(#[from] lsp_server::ProtocolError),
+    /// The client went away before the session had begun.
+    #[error("the client went away before the session had begun")]
+    Gone,
+    /// A message that stands elsewhere than at the beginning of a session.
+    #[error("the client sent {0} before the session had begun")]
+    Beginning(String),
     /// A message that cannot be written.
     #[error("the client does not read: {0}")]
     Io(#[from] std::io::Error),

@@ -7,6 +7,7 @@
 mod action;
 mod documents;
 mod error;
+mod handshake;
 mod local;
 mod remote;
 mod server;

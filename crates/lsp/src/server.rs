@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use crate::action::{self, Offered, Takes, WRITE_BODY};
 use crate::documents::{Documents, path_of};
 use crate::error::LspError;
+use crate::handshake;
 use crate::local::{Local, Opens};
 use crate::remote::{Remote, RemoteOptions};
 use crate::suggest::{ACCEPTED, Place, entries, ghost, last_word};
@@ -145,7 +146,7 @@ enum Shape {
 /// # Errors
 /// [`LspError`] when the client breaks the protocol or goes away.
 pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> {
-    let (id, params) = connection.initialize_start()?;
+    let (id, params) = handshake::begin(connection)?;
     let params: InitializeParams = match serde_json::from_value(params) {
         Ok(params) => params,
         Err(error) => {
@@ -164,7 +165,7 @@ pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> 
         "capabilities": capabilities(),
         "serverInfo": {"name": "nestor", "version": env!("CARGO_PKG_VERSION")},
     });
-    connection.initialize_finish(id, answer)?;
+    handshake::finish(connection, id, answer)?;
     let mut settings = Settings::default();
     if let Some(given) = params.initialization_options {
         settings = settings_of(given).unwrap_or(settings);

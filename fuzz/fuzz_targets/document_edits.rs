@@ -19,31 +19,44 @@ const MOST: usize = 4096;
 enum Edit<'a> {
     Type(&'a str),
     /// Text that modules are made of.
-    Paste { from: u16, bytes: u8 },
+    Paste {
+        from: u16,
+        bytes: u8,
+    },
     Delete(u8),
     Jump(u16),
     /// Somewhere else, while the cursor stays with its text.
-    Elsewhere { at: u16, text: &'a str },
+    Elsewhere {
+        at: u16,
+        text: &'a str,
+    },
     Replace(&'a str),
 }
 
 static ASSISTANT: LazyLock<Assistant> = LazyLock::new(|| {
     let mut assistant = assistant(3, None);
     let copy = file("src/cf/CommonModules/Копия/Ext/Module.bsl", MODULE);
-    assistant.learn_files([copy], &mut |_| {}).expect("plain text");
+    assistant
+        .learn_files([copy], &mut |_| {})
+        .expect("plain text");
     assistant
 });
 
 fuzz_target!(|input: (bool, Vec<Edit<'_>>)| {
     let (starts_full, edits) = input;
-    let mut text = if starts_full { MODULE.to_owned() } else { String::new() };
+    let mut text = if starts_full {
+        MODULE.to_owned()
+    } else {
+        String::new()
+    };
     let mut cursor = text.len() / 2;
     while !text.is_char_boundary(cursor) {
         cursor -= 1;
     }
     let mut open = OpenDocument::default();
     for edit in edits.iter().take(12) {
-        let place = |text: &str, at: u16| text.floor_char_boundary(usize::from(at) % (text.len() + 1));
+        let place =
+            |text: &str, at: u16| text.floor_char_boundary(usize::from(at) % (text.len() + 1));
         match edit {
             Edit::Type(typed) => {
                 text.insert_str(cursor, typed);
@@ -51,7 +64,8 @@ fuzz_target!(|input: (bool, Vec<Edit<'_>>)| {
             }
             Edit::Paste { from, bytes } => {
                 let start = place(MODULE, *from);
-                let end = MODULE.ceil_char_boundary((start + usize::from(*bytes)).min(MODULE.len()));
+                let end =
+                    MODULE.ceil_char_boundary((start + usize::from(*bytes)).min(MODULE.len()));
                 text.insert_str(cursor, &MODULE[start..end]);
                 cursor += end - start;
             }

@@ -5,18 +5,21 @@
 use libfuzzer_sys::fuzz_target;
 use lsp_server::{Connection, Message, Notification, Request};
 use nestor_assist::Speed;
-use nestor_lsp::Options;
+use nestor_lsp::{Engine, Options};
 use nestor_memory::Projects;
 use serde_json::json;
 use std::io::BufReader;
 
 fn options() -> Options {
     Options {
-        model: "no-such-model".into(),
-        projects: Projects::at("no-such-projects"),
+        engine: Engine::Local {
+            model: "no-such-model".into(),
+            projects: Projects::at("no-such-projects"),
+            program: "no-such-program".into(),
+        },
         project: None,
         speed: Speed::Fast,
-        program: "no-such-program".into(),
+        russian: true,
     }
 }
 
@@ -40,7 +43,11 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = nestor_lsp::serve(&server, options());
     });
     let send = |message: Message| client.sender.send(message).is_ok();
-    let start = Request::new(0.into(), "initialize".to_owned(), json!({"capabilities": {}}));
+    let start = Request::new(
+        0.into(),
+        "initialize".to_owned(),
+        json!({"capabilities": {}}),
+    );
     send(start.into());
     send(Notification::new("initialized".to_owned(), json!({})).into());
     let mut rest = BufReader::new(bytes);

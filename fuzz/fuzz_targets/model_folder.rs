@@ -163,9 +163,15 @@ fuzz_target!(|input: Input| {
     put(dir, "tokenizer.json", Some(b"{}"));
     put(dir, "weights.safetensors", plain.as_deref());
     put(dir, "weights.safetensors.zst", packed.as_deref());
-    let counts = input.counts.as_ref().map(|body| framed(COUNTS.0, COUNTS.1, body));
+    let counts = input
+        .counts
+        .as_ref()
+        .map(|body| framed(COUNTS.0, COUNTS.1, body));
     put(dir, "ngram.bin", counts.as_deref());
-    let contexts = input.contexts.as_ref().map(|body| framed(CONTEXTS.0, CONTEXTS.1, body));
+    let contexts = input
+        .contexts
+        .as_ref()
+        .map(|body| framed(CONTEXTS.0, CONTEXTS.1, body));
     put(dir, "contexts.bin", contexts.as_deref());
     put(dir, "gate.json", input.gate.as_deref());
     put(dir, "methods.bin", input.methods.as_deref());
@@ -182,7 +188,9 @@ fuzz_target!(|input: Input| {
 fn run(model: &std::sync::Arc<Model>) {
     let config = model.config();
     let mut session = Session::new(model.clone(), config.stages).expect("its own stages");
-    let states = session.forward(&[1, 2, 3]).expect("tokens of the vocabulary");
+    let states = session
+        .forward(&[1, 2, 3])
+        .expect("tokens of the vocabulary");
     let mut logits = vec![0.0; 3 * config.vocab];
     session
         .exit_logits(0, states.rows(0), &mut logits)

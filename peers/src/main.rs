@@ -41,9 +41,14 @@ fn times(inputs: usize, outputs: usize, rows: usize) -> Result<[f64; 3], Box<dyn
     // As many matrices as a stage has bytes, one after the other: a single one would stay in the nearest cache.
     let n = (4 << 20) / (inputs * outputs) + 1;
     let x = noise(1, rows * inputs);
-    let weights: Vec<Vec<f32>> = (0..n).map(|i| noise(i as u64 + 2, inputs * outputs)).collect();
+    let weights: Vec<Vec<f32>> = (0..n)
+        .map(|i| noise(i as u64 + 2, inputs * outputs))
+        .collect();
 
-    let panels: Vec<Int8Panels> = weights.iter().map(|w| Int8Panels::from_rows(w, inputs)).collect();
+    let panels: Vec<Int8Panels> = weights
+        .iter()
+        .map(|w| Int8Panels::from_rows(w, inputs))
+        .collect();
     let (mut codes, mut y) = (CodeRows::default(), vec![0.0; rows * outputs]);
     let ours = median(n, &mut |i| {
         codes.set(&x, inputs);
@@ -65,7 +70,9 @@ fn times(inputs: usize, outputs: usize, rows: usize) -> Result<[f64; 3], Box<dyn
     let gemm = GemmExecutor::<u8, i8, i32>::default();
     let a: NdTensor<u8, 2> = NdTensor::from_data(
         [rows, inputs],
-        x.iter().map(|x| (127.0 * x + 128.0) as u8).collect::<Vec<_>>(),
+        x.iter()
+            .map(|x| (127.0 * x + 128.0) as u8)
+            .collect::<Vec<_>>(),
     );
     let packed: Vec<_> = weights
         .iter()
@@ -77,7 +84,10 @@ fn times(inputs: usize, outputs: usize, rows: usize) -> Result<[f64; 3], Box<dyn
         .collect();
     let mut sums = vec![0i32; rows * outputs];
     let rten = median(n, &mut |i| {
-        let (a, b) = (GemmInputA::Unpacked(a.view()), GemmInputB::Packed(&packed[i]));
+        let (a, b) = (
+            GemmInputA::Unpacked(a.view()),
+            GemmInputB::Packed(&packed[i]),
+        );
         gemm.gemm(&mut sums, a, b, GemmOptions::default())
             .map_err(|error| format!("{error:?}").into())
     })?;

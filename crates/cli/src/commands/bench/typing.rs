@@ -204,6 +204,18 @@ impl<'a> Typist<'a> {
     }
 }
 
+fn key_of(edit: &str) -> &'static str {
+    match edit {
+        "open" => "bench-typing-open",
+        "insert" => "bench-typing-insert",
+        "delete" => "bench-typing-delete",
+        "undo" => "bench-typing-undo",
+        "paste" => "bench-typing-paste",
+        "jump" => "bench-typing-jump",
+        other => unreachable!("no edit is called {other}"),
+    }
+}
+
 /// The reports as a table.
 pub fn text(reports: &[Report], messages: &Messages) -> String {
     let headings = [
@@ -220,7 +232,7 @@ pub fn text(reports: &[Report], messages: &Messages) -> String {
         let ms = |value: f64| messages.decimal(value, 2);
         let cells = [
             one.speed.to_owned(),
-            messages.text(&format!("bench-typing-{}", one.edit)),
+            messages.text(key_of(one.edit)),
             one.steps.to_string(),
             format!("{} / {}", ms(one.latency_ms.p50), ms(one.latency_ms.p95)),
             ms(one.read_ms.p50),

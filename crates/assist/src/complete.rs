@@ -52,6 +52,8 @@ pub struct CompleteRequest {
     pub use_suffix: bool,
     /// How pieces are picked.
     pub sampling: Sampling,
+    /// Pieces that may be guessed from the counts for one pass through the network; what is written does not depend on it.
+    pub guesses: usize,
     /// Pieces that are listed beside each one written.
     pub alternatives: usize,
 }
@@ -68,6 +70,7 @@ impl CompleteRequest {
             max_tokens: 16,
             stop: StopRule::Line,
             use_suffix: true,
+            guesses: GUESSES,
             sampling: Sampling::Greedy,
             alternatives: 0,
         }
@@ -275,7 +278,7 @@ impl Assistant {
             max_tokens: request.max_tokens,
             sampling: request.sampling,
             banned: &NEVER,
-            guesses: GUESSES,
+            guesses: request.guesses,
             allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
             names: members.as_ref().map(|find| find as Names<'_>),
             alternatives: request.alternatives,

@@ -294,12 +294,23 @@ struct Playing<'a> {
 
 impl Playing<'_> {
     fn ask(&mut self, assistant: &Assistant, speed: Speed) -> Result<Completion, AssistError> {
+        self.ask_with(assistant, speed, None)
+    }
+
+    /// Asks with so many guesses at most, else with the usual number.
+    fn ask_with(
+        &mut self,
+        assistant: &Assistant,
+        speed: Speed,
+        guesses: Option<usize>,
+    ) -> Result<Completion, AssistError> {
         let file = self.script.file;
         let offset = self.script.offsets[self.next];
         let after = self.script.offsets.last().copied().unwrap_or(offset);
         let text = [&file.text[..offset], &file.text[after..]].concat();
         let mut request = CompleteRequest::new(&file.path, text, ByteOffset(offset));
         request.speed = speed;
+        request.guesses = guesses.unwrap_or(request.guesses);
         self.next += 1;
         assistant.complete_in(&mut self.open, &request, &|| false, &|_| false)
     }
@@ -328,23 +339,8 @@ impl<'a> Run<'a> {
 
     fn speed(&self, speed: Speed, target: f64) -> Result<SpeedReport, AssistError> {
         // One after the other: what a single user sees.
-        let mut alone = Alone::default();
-        let mut documents = self.documents(speed, 1)?;
-        let started = Instant::now();
-        while started.elapsed().as_secs_f64() < self.seconds {
-            let mut asked = false;
-            for document in &mut documents {
-                if document.next < document.script.offsets.len() {
-                    let begun = Instant::now();
-                    let completion = document.ask(self.assistant, speed)?;
-                    alone.add(begun.elapsed(), &completion);
-                    asked = true;
-                }
-            }
-            if !asked {
-                documents = self.documents(speed, 1)?;
-            }
-        }
+        let alone = self.alone(speed, None)?;
+        let plain = self.alone(speed, Some(0))?;
         let cold = self.cold(speed)?;
         // As fast as the workers can: the highest rate at which a queue does not grow.
         let mean = alone.total.as_secs_f64() / alone.times.len().max(1) as f64;
@@ -372,10 +368,33 @@ impl<'a> Run<'a> {
             speed,
             target,
             cold,
+            &plain,
             highest,
             at_own,
             at_target,
         ))
+    }
+
+    /// Requests one after the other, each document in its turn, for the time of a measurement.
+    fn alone(&self, speed: Speed, guesses: Option<usize>) -> Result<Alone, AssistError> {
+        let mut alone = Alone::default();
+        let mut documents = self.documents(speed, 1)?;
+        let started = Instant::now();
+        while started.elapsed().as_secs_f64() < self.seconds {
+            let mut asked = false;
+            for document in &mut documents {
+                if document.next < document.script.offsets.len() {
+                    let begun = Instant::now();
+                    let completion = document.ask_with(self.assistant, speed, guesses)?;
+                    alone.add(begun.elapsed(), &completion);
+                    asked = true;
+                }
+            }
+            if !asked {
+                documents = self.documents(speed, 1)?;
+            }
+        }
+        Ok(alone)
     }
 
     /// Documents that were never read.
@@ -430,6 +449,8 @@ struct Alone {
     stages: Profile,
     tokens: usize,
     n_read: usize,
+    /// What was written.
+    texts: Vec<String>,
 }
 
 impl Alone {
@@ -441,6 +462,7 @@ impl Alone {
         self.stages += completion.timings.stages;
         self.tokens += completion.tokens.len();
         self.n_read += completion.n_read;
+        self.texts.push(completion.insert.clone());
     }
 
     #[expect(clippy::too_many_arguments, reason = "puts a report together")]
@@ -450,6 +472,7 @@ impl Alone {
         speed: Speed,
         target: f64,
         cold: Percentiles,
+        plain: &Self,
         highest: f64,
         at_own: LoadReport,
         at_target: Option<LoadReport>,
@@ -483,6 +506,16 @@ impl Alone {
             written_pieces: self.tokens as f64 / requests,
             // The first piece needs no pass; each pass but the last is followed by the pieces that it guessed right.
             pieces_per_pass: 1.0 + stages.right as f64 / stages.passes.max(1) as f64,
+            without_guesses: PlainReport {
+                latency_ms: Percentiles::of(&plain.times),
+                compared: self.texts.len().min(plain.texts.len()),
+                different: self
+                    .texts
+                    .iter()
+                    .zip(&plain.texts)
+                    .filter(|(a, b)| a != b)
+                    .count(),
+            },
             guesses_right: stages.right as f64 / stages.guessed.max(1) as f64,
             profile_ms: ProfileReport {
                 prepare: of_request(self.prepare),
@@ -525,12 +558,21 @@ struct SpeedReport {
     /// Pieces that a pass through the network brings, and the share of the guesses that came.
     pieces_per_pass: f64,
     guesses_right: f64,
+    without_guesses: PlainReport,
     profile_ms: ProfileReport,
     /// Bytes of weights that a pass reads.
     streamed_bytes: usize,
     streamed_gb_per_s: f64,
     bandwidth_gb_per_s: f64,
     bandwidth_share: f64,
+}
+
+/// The same requests without guesses: the texts must be the same.
+#[derive(Serialize)]
+struct PlainReport {
+    latency_ms: Percentiles,
+    compared: usize,
+    different: usize,
 }
 
 /// Poisson arrivals at a part of a rate.

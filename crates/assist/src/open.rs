@@ -367,6 +367,16 @@ struct DocumentKey {
     speed: Speed,
 }
 
+impl DocumentKey {
+    fn of(owner: &str, request: &CompleteRequest) -> Self {
+        Self {
+            owner: owner.to_owned(),
+            path: request.path.clone(),
+            speed: request.speed,
+        }
+    }
+}
+
 impl OpenDocuments {
     /// No documents; all together may hold `max_bytes`.
     #[must_use]
@@ -390,11 +400,7 @@ impl OpenDocuments {
         cancelled: &dyn Fn() -> bool,
         watch: &dyn Fn(&str) -> bool,
     ) -> Result<Completion, AssistError> {
-        let key = DocumentKey {
-            owner: owner.to_owned(),
-            path: request.path.clone(),
-            speed: request.speed,
-        };
+        let key = DocumentKey::of(owner, request);
         let mut document = self.take(&key).unwrap_or_default();
         document.stands_in = false;
         let completion = assistant.complete_in(&mut document, request, cancelled, watch)?;
@@ -413,11 +419,7 @@ impl OpenDocuments {
         request: &CompleteRequest,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<bool, AssistError> {
-        let key = DocumentKey {
-            owner: owner.to_owned(),
-            path: request.path.clone(),
-            speed: request.speed,
-        };
+        let key = DocumentKey::of(owner, request);
         let mut document = self.take(&key).unwrap_or_default();
         // A request that comes meanwhile must find the suffix that is held fast, or its answer would be another.
         let mut stand_in = document.fresh();

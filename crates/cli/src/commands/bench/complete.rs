@@ -5,6 +5,8 @@
 //! after its last. What stands after the last place stands after the cursor all the time, as it does while somebody types. One thread serves a request; parallel are only requests. Measured: one after the other, the highest rate without growing
 //! queues, and Poisson arrivals at a part of it and at a part of the target, counted from arrival to answer.
 
+mod peer;
+
 use super::{threads, typing};
 use crate::commands::complete::{PrecisionTyped, load_project};
 use crate::explain;
@@ -18,9 +20,7 @@ use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
 use nestor_assist::assistant::Parts;
 use nestor_assist::{AssistError, Assistant, CompleteRequest, Completion, OpenDocument, Speed};
-use nestor_bench::{
-    PeerShape, PeerTimes, Percentiles, llama_cpp, poisson_arrivals, read_bandwidth, serve,
-};
+use nestor_bench::{Percentiles, poisson_arrivals, read_bandwidth, serve};
 use nestor_bsl::lexer::lex;
 use nestor_bsl::position::ByteOffset;
 use nestor_engine::{Model, NetworkConfig, Profile};
@@ -205,7 +205,7 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
         None
     };
     let peer = match typed.peer {
-        Some(PeerTyped::LlamaCpp) => Some(peer(typed, &assistant, messages)?),
+        Some(PeerTyped::LlamaCpp) => Some(peer::measure(typed, &assistant, messages)?),
         None => None,
     };
     let report = Report {
@@ -634,85 +634,6 @@ fn sessions(run: &Run<'_>, most: usize) -> Result<Vec<SessionReport>, AssistErro
 }
 
 #[derive(Serialize)]
-struct PeerReport {
-    /// The peer's network has about the bytes of this speed's.
-    speed: &'static str,
-    times: PeerTimes,
-    /// Our own decoding after as many tokens of context, one thread: blocks and head, without counts.
-    ours: Vec<OwnTimes>,
-}
-
-#[derive(Serialize)]
-struct OwnTimes {
-    context: usize,
-    prefill_tokens_per_s: f64,
-    decode_ms: f64,
-}
-
-/// llama.cpp on as many bytes as `fast` and as all stages stream.
-fn peer(typed: &Typed, assistant: &Assistant, messages: &Messages) -> Outcome<Vec<PeerReport>> {
-    let config = assistant.model().config();
-    let mut reports = Vec::new();
-    for speed in [Speed::Fast, Speed::Accurate] {
-        let stages = speed.exits(config.stages);
-        let head = config.vocab * config.width;
-        let bytes = assistant.model().streamed_bytes(stages);
-        // 34 bytes hold 32 weights there.
-        let weights = (bytes * 32 / 34).saturating_sub(head);
-        let (heads, kv_heads) = (config.width / config.head_dim, 1);
-        let shape = PeerShape::about(config.width, config.vocab, weights, heads, kv_heads);
-        let times = llama_cpp(&typed.peer_environment, &shape).map_err(|error| {
-            let values = [("reason", error.to_string().into())];
-            Failure::input(messages, "bench-complete-peer-failed", &values)
-        })?;
-        let ours = own_times(assistant.model(), stages);
-        let ours = ours.map_err(|error| explain::engine(messages, &error))?;
-        reports.push(PeerReport {
-            speed: speed.name(),
-            times,
-            ours,
-        });
-    }
-    Ok(reports)
-}
-
-fn own_times(
-    model: &std::sync::Arc<Model>,
-    stages: usize,
-) -> Result<Vec<OwnTimes>, nestor_engine::EngineError> {
-    const REPEATS: usize = 15;
-    const DECODED: usize = 32;
-    let config = model.config();
-    let mut found = Vec::new();
-    for context in [64usize, 512] {
-        let tokens: Vec<u32> = (0..context)
-            .map(|i| (i * 7919 % config.vocab) as u32)
-            .collect();
-        let (mut prefill, mut decode) = (Vec::new(), Vec::new());
-        for _ in 0..REPEATS {
-            let mut session = nestor_engine::Session::new(model.clone(), stages)?;
-            let mut logits = vec![0.0; config.vocab];
-            let started = Instant::now();
-            session.forward(&tokens)?;
-            prefill.push(started.elapsed());
-            let started = Instant::now();
-            for token in 0..DECODED as u32 {
-                let states = session.forward(&[token])?;
-                session.exit_logits(stages - 1, states.rows(stages - 1), &mut logits)?;
-            }
-            decode.push(started.elapsed() / DECODED as u32);
-        }
-        let median = |times: &[Duration]| Percentiles::of(times).p50;
-        found.push(OwnTimes {
-            context,
-            prefill_tokens_per_s: 1e3 * context as f64 / median(&prefill),
-            decode_ms: median(&decode),
-        });
-    }
-    Ok(found)
-}
-
-#[derive(Serialize)]
 struct Report {
     model: String,
     precision: &'static str,
@@ -727,7 +648,7 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     typing: Option<Vec<typing::Report>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<Vec<PeerReport>>,
+    peer: Option<Vec<peer::Report>>,
 }
 
 fn text(report: &Report, profile: bool, messages: &Messages) -> String {
@@ -816,39 +737,7 @@ fn text(report: &Report, profile: bool, messages: &Messages) -> String {
         text.push_str(&format!("\n{}", typing::text(steps, messages)));
     }
     if let Some(peer) = &report.peer {
-        text.push_str(&format!("\n{}", peer_text(peer, messages)));
+        text.push_str(&format!("\n{}", peer::text(peer, messages)));
     }
     text
-}
-
-fn peer_text(peer: &[PeerReport], messages: &Messages) -> String {
-    let headings = [
-        "bench-speed",
-        "bench-complete-context",
-        "bench-complete-threads",
-        "bench-complete-peer-decode",
-        "bench-complete-our-decode",
-        "bench-complete-peer-read",
-        "bench-complete-our-read",
-    ];
-    let mut table = Table::new(headings.map(|key| messages.text(key)));
-    for one in peer {
-        for run in &one.times.runs {
-            let ours = one.ours.iter().find(|ours| ours.context == run.context);
-            let Some(ours) = ours else {
-                continue;
-            };
-            let cells = [
-                one.speed.to_owned(),
-                run.context.to_string(),
-                run.threads.to_string(),
-                messages.decimal(run.decode_ms, 3),
-                messages.decimal(ours.decode_ms, 3),
-                messages.count(run.prefill_tokens_per_s as u64),
-                messages.count(ours.prefill_tokens_per_s as u64),
-            ];
-            table.row(cells, Emphasis::Plain);
-        }
-    }
-    table.render()
 }

@@ -23,7 +23,8 @@ pub struct Ticket {
     pub document: Option<String>,
     /// When the answer is worth nothing any more.
     pub deadline: Instant,
-    /// Whether it is done ahead: begun when nothing else waits, stopped when all workers are wanted. It replaces no other work.
+    /// Whether it is done ahead: begun when nothing else waits and a place is free, stopped when the places are wanted. It replaces no other
+    /// work.
     pub is_ahead: bool,
 }
 
@@ -132,6 +133,7 @@ struct Shared {
     /// Longest wait in milliseconds that is expected of new work; 0 is no limit.
     longest_wait_ms: AtomicUsize,
     n_workers: usize,
+    places: usize,
     /// Time of a piece of work, in microseconds, as an average that forgets.
     typical_us: AtomicUsize,
 }
@@ -147,6 +149,8 @@ pub struct Scheduler {
 pub struct Sizes {
     /// Work done at once.
     pub workers: usize,
+    /// Work is done ahead only while less than this is done in all, best as many as there are cores.
+    pub places: usize,
     /// Threads of each.
     pub threads: usize,
     /// Work that may wait.
@@ -167,6 +171,7 @@ impl Scheduler {
             capacity: AtomicUsize::new(sizes.queue),
             longest_wait_ms: AtomicUsize::new(sizes.longest_wait_ms),
             n_workers: sizes.workers,
+            places: sizes.places,
             typical_us: AtomicUsize::new(10_000),
         });
         let mut workers = Vec::with_capacity(sizes.workers);
@@ -261,7 +266,7 @@ impl Scheduler {
                 state.turns.push_back(ticket.key);
             }
             state.n_waiting += 1;
-            if state.n_waiting + state.running.len() > self.shared.n_workers {
+            if state.n_waiting + state.running.len() > self.shared.places {
                 state.stop_ahead();
             }
         }
@@ -395,11 +400,12 @@ impl State {
         turns.retain(|key| waiting.contains_key(key));
     }
 
-    /// The next piece of work: the oldest of the key whose turn it is.
-    fn next(&mut self) -> Option<Waiting> {
+    /// The next piece of work: the oldest of the key whose turn it is, else what is done ahead while there are places.
+    fn next(&mut self, places: usize) -> Option<Waiting> {
         let Some(key) = self.turns.pop_front() else {
             // The newest place is the one where something will be asked.
-            return self.ahead.pop_back();
+            let is_free = self.running.len() < places;
+            return is_free.then(|| self.ahead.pop_back()).flatten();
         };
         let queue = self.waiting.get_mut(&key)?;
         let next = queue.pop_front();
@@ -453,7 +459,7 @@ impl Shared {
             if state.stopping {
                 return None;
             }
-            if let Some(next) = state.next() {
+            if let Some(next) = state.next(self.places) {
                 let running = Running {
                     document: next.document.clone(),
                     caller: next.caller.clone(),
@@ -553,6 +559,7 @@ mod tests {
     fn scheduler(workers: usize, queue: usize) -> Scheduler {
         Scheduler::start(Sizes {
             workers,
+            places: 1,
             threads: 1,
             queue,
             longest_wait_ms: 0,
@@ -646,6 +653,40 @@ mod tests {
         drop(release);
         wait(blocker).unwrap();
         wait(asked).unwrap();
+    }
+
+    #[test]
+    fn work_ahead_takes_no_place_that_a_request_wants_though_workers_are_free() {
+        let scheduler = scheduler(3, 8);
+        let (blocker, release) = block(&scheduler);
+        let begun = Arc::new(AtomicBool::new(false));
+        let waiting = {
+            let begun = Arc::clone(&begun);
+            let work = move |_: &Caller| begun.store(true, Ordering::Relaxed);
+            scheduler.submit(ahead("a"), work).unwrap()
+        };
+        // Another request is done meanwhile; the work ahead is not.
+        let other = scheduler.submit(ticket("k", Some("b")), |_| 7).unwrap();
+        assert_eq!(wait(other).unwrap().value, 7);
+        assert!(!begun.load(Ordering::Relaxed));
+        drop(release);
+        wait(blocker).unwrap();
+        wait(waiting).unwrap();
+        assert!(begun.load(Ordering::Relaxed));
+
+        let (started, wait_started) = mpsc::channel();
+        let stopped = scheduler
+            .submit(ahead("a"), move |caller| {
+                started.send(()).unwrap();
+                while !caller.is_gone() {
+                    std::thread::yield_now();
+                }
+            })
+            .unwrap();
+        wait_started.recv().unwrap();
+        let request = scheduler.submit(ticket("k", Some("c")), |_| ()).unwrap();
+        wait(request).unwrap();
+        wait(stopped).unwrap();
     }
 
     /// Occupies a worker until the sender is used or dropped.

@@ -324,6 +324,7 @@ fn sizes(config: &ServerConfig) -> Sizes {
     };
     Sizes {
         workers,
+        places: cores.min(workers),
         threads,
         queue: config.scheduler.queue,
         longest_wait_ms: config.scheduler.longest_wait_ms as usize,

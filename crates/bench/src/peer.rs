@@ -9,6 +9,10 @@ use std::process::Command;
 
 const SCRIPT: &str = include_str!("peer.py");
 
+/// For this processor, without the half of it that reads pictures or is programs.
+const BUILD: &str =
+    "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF";
+
 /// The shape of the peer's network, and how it is timed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PeerShape {
@@ -126,6 +130,9 @@ pub fn llama_cpp(folder: &Path, shape: &PeerShape) -> Result<PeerTimes, PeerErro
     if run("import", known.args(["-c", "import llama_cpp, gguf"])).is_err() {
         let mut pip = Command::new(&python);
         let packages = ["-m", "pip", "install", "llama-cpp-python", "gguf", "numpy"];
+        if std::env::var_os("CMAKE_ARGS").is_none() {
+            pip.env("CMAKE_ARGS", BUILD);
+        }
         run(
             "pip install llama-cpp-python gguf numpy",
             pip.args(packages),

@@ -13,7 +13,7 @@ help-every-help = Show this help
 help-every-version = Show the version
 help-every-json = One JSON document on stdout; progress and notes stay on stderr
 help-every-lang = Language of messages (otherwise that of the system)
-help-every-precision = With what the network computes: 8-bit codes, or 32-bit floats for comparison
+help-every-precision = With what the network computes: 8-bit codes, 4-bit numbers, or 32-bit floats for comparison
 
 help = Nestor: a code model for 1C:Enterprise that learns your configuration on your own computer
 help-example =

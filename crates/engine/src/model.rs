@@ -23,7 +23,6 @@ use std::sync::{Arc, OnceLock};
 pub struct Model {
     config: NetworkConfig,
     manifest: Option<Manifest>,
-    precision: Precision,
     pub(crate) weights: Weights,
     passes: OnceLock<Passes>,
 }
@@ -68,7 +67,6 @@ impl Model {
         Ok(Arc::new(Self {
             config: manifest.network.clone(),
             manifest: Some(manifest),
-            precision,
             weights,
             passes: OnceLock::new(),
         }))
@@ -100,7 +98,6 @@ impl Model {
         Ok(Arc::new(Self {
             config: config.clone(),
             manifest: None,
-            precision,
             weights,
             passes: OnceLock::new(),
         }))
@@ -131,7 +128,6 @@ impl Model {
         Ok(Arc::new(Self {
             config: config.clone(),
             manifest: None,
-            precision,
             weights,
             passes: OnceLock::new(),
         }))
@@ -160,7 +156,7 @@ impl Model {
 
     /// What the matrices are in memory.
     pub fn precision(&self) -> Precision {
-        self.precision
+        self.weights.precision()
     }
 
     /// Bytes of weights that one token reads: the matrices of the first `stages` stages, and the head once.

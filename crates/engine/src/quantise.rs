@@ -4,9 +4,9 @@
 //! scales of its columns (of the embedding: of its rows) under that name with `.scale`.
 
 use crate::model::{read_tensor_file, scale_name};
-use crate::weights::{Tensor, is_matrix};
+use crate::weights::{Tensor, is_matrix, turned};
 use crate::{EngineError, Model, NetworkConfig, Session, tensor_shapes};
-use nestor_kernels::{argmax, log_sum_exp};
+use nestor_kernels::{Int4Panels, argmax, log_sum_exp};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::path::Path;
@@ -16,9 +16,11 @@ use std::sync::Arc;
 pub const CODE_BITS: std::ops::RangeInclusive<u8> = 4..=8;
 
 /// The bytes of a `weights.safetensors` with its matrices as codes of `bits` bits, [`CODE_BITS`]; codes that are not
-/// wider already stay.
+/// wider already stay. With 4 bits they are numbers of 4 bits, each times a factor that 32 inputs of an output share
+/// ([`Int4Panels`]), and those of the embedding have 8 bits.
 ///
-/// A code lies in a byte whatever its bits, so fewer bits cost nothing while serving; a compressed file is smaller.
+/// A code lies in a byte whatever its bits; a compressed file is smaller. While serving, codes of 5 to 7 bits take as long as
+/// codes of 8, those of 4 bits less.
 ///
 /// # Errors
 /// [`EngineError`] that names the field or tensor that is wrong.
@@ -40,9 +42,9 @@ pub fn int8_safetensors(
     for (name, shape) in tensor_shapes(config) {
         let tensor = match read(&name, &shape)? {
             Tensor::F32(values) if is_matrix(&name, &shape) => encode(&name, &shape, &values, bits),
-            Tensor::Int8 { codes, scales } if codes.iter().any(|code| wide(*code, bits)) => {
+            Tensor::Int8 { codes, scales } if wider(&name, &shape, &codes, bits) => {
                 let at = |idx: usize| {
-                    if name == "embedding" {
+                    if name == EMBEDDING {
                         idx / shape[1]
                     } else {
                         idx % shape[1]
@@ -77,16 +79,47 @@ pub fn int8_safetensors(
     })
 }
 
-/// Whether a code needs more than `bits` bits.
-fn wide(code: i8, bits: u8) -> bool {
-    i32::from(code).abs() >= 1 << (bits - 1)
+/// The matrix whose rows have the scales.
+const EMBEDDING: &str = "embedding";
+
+/// Whether codes of a matrix need more than `bits` bits.
+fn wider(name: &str, shape: &[usize], codes: &[i8], bits: u8) -> bool {
+    if bits == 4 && name != EMBEDDING {
+        let (rows, ones) = (turned(codes, [shape[0], shape[1]]), vec![1.0; shape[1]]);
+        return Int4Panels::from_codes(&rows, &ones, shape[0]).is_none();
+    }
+    let bits = if bits == 4 { 8 } else { bits };
+    codes
+        .iter()
+        .any(|code| i32::from(*code).abs() >= 1 << (bits - 1))
+}
+
+/// Codes of a matrix, in its order.
+fn encode(name: &str, shape: &[usize], values: &[f32], bits: u8) -> Tensor {
+    match (bits, name) {
+        (4, EMBEDDING) => encode_evenly(name, shape, values, 8),
+        (4, _) => {
+            let [inputs, outputs] = [shape[0], shape[1]];
+            let panels = Int4Panels::from_rows(&turned(values, [inputs, outputs]), inputs);
+            let (mut codes, mut scales) = (vec![0; values.len()], Vec::new());
+            for j in 0..outputs {
+                let (scale, column) = panels.column(j);
+                scales.push(scale);
+                for (i, code) in column.enumerate() {
+                    codes[i * outputs + j] = code;
+                }
+            }
+            Tensor::Int8 { codes, scales }
+        }
+        _ => encode_evenly(name, shape, values, bits),
+    }
 }
 
 /// Codes of a matrix, in its order: each output's weights to the nearest of evenly spaced numbers, the largest of which
 /// is its largest weight. 8 bits are the codes that `nestor_kernels::Int8Panels` makes of floats (tested).
-fn encode(name: &str, shape: &[usize], values: &[f32], bits: u8) -> Tensor {
+fn encode_evenly(name: &str, shape: &[usize], values: &[f32], bits: u8) -> Tensor {
     let largest = ((1_i32 << (bits - 1)) - 1) as f32;
-    let by_rows = name == "embedding";
+    let by_rows = name == EMBEDDING;
     let (inputs, outputs) = if by_rows {
         (shape[1], shape[0])
     } else {

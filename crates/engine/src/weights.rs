@@ -1,7 +1,10 @@
 //! The weights of a network in memory, and the names and shapes that they have in a file.
 
 use crate::{EngineError, NetworkConfig};
-use nestor_kernels::{CodeRows, Int8Panels, MAX_WIDE_INPUTS, Panels, matmul_int8, matmul_panels};
+use nestor_kernels::{
+    CodeRows, Int4Panels, Int8Panels, MAX_WIDE_INPUTS, Panels, matmul_int4, matmul_int8,
+    matmul_panels,
+};
 
 /// What the matrices are in memory. Norms, convolutions and states are `f32` either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,6 +13,8 @@ pub enum Precision {
     F32,
     /// 8-bit codes with a scale for each column; activations become 8-bit codes with a scale for each row.
     Int8,
+    /// Those of [`Precision::Int8`] that 4-bit numbers with a factor for each 32 inputs can say; the head keeps its 8 bits.
+    Int4,
 }
 
 impl Precision {
@@ -18,6 +23,7 @@ impl Precision {
         match self {
             Self::F32 => "f32",
             Self::Int8 => "int8",
+            Self::Int4 => "int4",
         }
     }
 }
@@ -42,6 +48,7 @@ pub(crate) enum Matrix {
         /// Whether activations take two planes of codes.
         wide: bool,
     },
+    Int4(Int4Panels),
 }
 
 impl Matrix {
@@ -49,6 +56,7 @@ impl Matrix {
         match self {
             Self::F32(panels) => panels.inputs(),
             Self::Int8 { panels, .. } => panels.inputs(),
+            Self::Int4(panels) => panels.inputs(),
         }
     }
 
@@ -56,6 +64,7 @@ impl Matrix {
         match self {
             Self::F32(panels) => panels.outputs(),
             Self::Int8 { panels, .. } => panels.outputs(),
+            Self::Int4(panels) => panels.outputs(),
         }
     }
 
@@ -64,6 +73,7 @@ impl Matrix {
         match self {
             Self::F32(panels) => panels.bytes(),
             Self::Int8 { panels, .. } => panels.bytes(),
+            Self::Int4(panels) => panels.bytes(),
         }
     }
 
@@ -78,6 +88,10 @@ impl Matrix {
                     codes.set(x, panels.inputs());
                 }
                 matmul_int8(codes, panels, y, threads);
+            }
+            Self::Int4(panels) => {
+                codes.set_grouped(x, panels.inputs());
+                matmul_int4(codes, panels, y, threads);
             }
         }
     }
@@ -153,12 +167,26 @@ pub(crate) struct Exit {
     pub up: Matrix,
 }
 
-/// A matrix whose activations take one plane of codes.
-fn narrow(panels: Int8Panels) -> Matrix {
-    Matrix::Int8 {
-        panels,
-        wide: false,
+/// A matrix of codes `[out, in]` whose activations take one plane: in 4 bits where they fit, which changes no bit of a product.
+fn matrix_of_codes(codes: &[i8], scales: &[f32], inputs: usize) -> Matrix {
+    match Int4Panels::from_codes(codes, scales, inputs) {
+        Some(panels) => Matrix::Int4(panels),
+        None => Matrix::Int8 {
+            panels: Int8Panels::from_codes(codes, scales, inputs),
+            wide: false,
+        },
     }
+}
+
+/// A matrix `[in, out]` as its rows `[out, in]`.
+pub(crate) fn turned<T: Copy + Default>(w: &[T], [inputs, outputs]: [usize; 2]) -> Vec<T> {
+    let mut turned = vec![T::default(); w.len()];
+    for i in 0..inputs {
+        for j in 0..outputs {
+            turned[j * inputs + i] = w[i * outputs + j];
+        }
+    }
+    turned
 }
 
 /// Gives a tensor for its name and shape.
@@ -187,22 +215,32 @@ impl Builder<'_> {
     /// A matrix `[in, out]`.
     fn matrix(&mut self, name: &str, [inputs, outputs]: [usize; 2]) -> Result<Matrix, EngineError> {
         let tensor = self.take(name, &[inputs, outputs])?;
+        let of_codes = |codes: &[i8], scales: &[f32]| {
+            let value = |(at, code): (usize, &i8)| f32::from(*code) * scales[at % outputs];
+            codes.iter().enumerate().map(value).collect::<Vec<f32>>()
+        };
         Ok(match (tensor, self.precision) {
             (Tensor::F32(w), Precision::F32) => Matrix::F32(Panels::from_columns(&w, inputs)),
-            (Tensor::F32(w), Precision::Int8) => narrow(Int8Panels::from_columns(&w, inputs)),
+            (Tensor::F32(w), Precision::Int8) => Matrix::Int8 {
+                panels: Int8Panels::from_columns(&w, inputs),
+                wide: false,
+            },
+            (Tensor::F32(w), Precision::Int4) => Matrix::Int4(Int4Panels::from_rows(
+                &turned(&w, [inputs, outputs]),
+                inputs,
+            )),
             (Tensor::Int8 { codes, scales }, Precision::F32) => {
-                let value = |(at, code): (usize, &i8)| f32::from(*code) * scales[at % outputs];
-                let w: Vec<f32> = codes.iter().enumerate().map(value).collect();
-                Matrix::F32(Panels::from_columns(&w, inputs))
+                Matrix::F32(Panels::from_columns(&of_codes(&codes, &scales), inputs))
             }
-            (Tensor::Int8 { codes, scales }, Precision::Int8) => {
-                let mut turned = vec![0; codes.len()];
-                for i in 0..inputs {
-                    for j in 0..outputs {
-                        turned[j * inputs + i] = codes[i * outputs + j];
+            (Tensor::Int8 { codes, scales }, precision) => {
+                let rows = turned(&codes, [inputs, outputs]);
+                match (matrix_of_codes(&rows, &scales, inputs), precision) {
+                    (Matrix::Int8 { .. }, Precision::Int4) => {
+                        let w = turned(&of_codes(&codes, &scales), [inputs, outputs]);
+                        Matrix::Int4(Int4Panels::from_rows(&w, inputs))
                     }
+                    (matrix, _) => matrix,
                 }
-                narrow(Int8Panels::from_codes(&turned, &scales, inputs))
             }
         })
     }
@@ -214,7 +252,7 @@ impl Builder<'_> {
             (Tensor::F32(w), Precision::F32) => {
                 return Ok((w.clone(), Matrix::F32(Panels::from_rows(w, d))));
             }
-            (Tensor::F32(w), Precision::Int8) => Int8Panels::from_rows(w, d),
+            (Tensor::F32(w), _) => Int8Panels::from_rows(w, d),
             (Tensor::Int8 { codes, scales }, _) => Int8Panels::from_codes(codes, scales, d),
         };
         let mut embedding = Vec::with_capacity(vocab * d);
@@ -228,7 +266,7 @@ impl Builder<'_> {
                 (embedding, head)
             }
             // Most positions where codes change the best token change it in the head, and a token waits for its weights anyway.
-            Precision::Int8 => {
+            Precision::Int8 | Precision::Int4 => {
                 let wide = d <= MAX_WIDE_INPUTS;
                 let panels = head;
                 (embedding, Matrix::Int8 { panels, wide })
@@ -360,6 +398,17 @@ impl Weights {
             embedding,
             stages,
         })
+    }
+
+    /// What the matrices are; [`Precision::Int4`] where any of them is.
+    pub fn precision(&self) -> Precision {
+        let blocks = self.stages.iter().flat_map(|stage| &stage.blocks);
+        let mut matrices = blocks.flat_map(|block| [&block.gate_up, &block.down]);
+        match &self.head {
+            Matrix::F32(_) => Precision::F32,
+            _ if matrices.any(|matrix| matches!(matrix, Matrix::Int4(_))) => Precision::Int4,
+            _ => Precision::Int8,
+        }
     }
 
     /// Bytes of the matrices that one token streams through the first `stages` stages and one exit's head.

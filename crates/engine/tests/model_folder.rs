@@ -112,6 +112,12 @@ fn fewer_bits_are_coarser_and_pack_smaller() {
         let refused = Model::load(dir.path()).unwrap_err().to_string();
         assert!(refused.contains(PACKED_WEIGHTS), "{refused}");
     }
+    // Numbers of 4 bits are read as such, and made at load they are the same.
+    let coded = int8_safetensors(&config, &floats, 4).unwrap();
+    let stored = Model::from_safetensors_as(&config, &coded, Precision::Int8).unwrap();
+    assert_eq!(stored.precision(), Precision::Int4);
+    let made = Model::from_safetensors_as(&config, &floats, Precision::Int4).unwrap();
+    assert_eq!(rows(stored), rows(made));
     // Codes are made coarser, never finer.
     let [fine, coarse] = [8, 4].map(|bits| int8_safetensors(&config, &floats, bits).unwrap());
     assert_eq!(int8_safetensors(&config, &coarse, 8).unwrap(), coarse);

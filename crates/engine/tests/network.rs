@@ -67,7 +67,7 @@ proptest! {
     ) {
         let config = small_config(2);
         let tokens = random_tokens(&config, pieces.iter().sum(), seed);
-        for precision in [Precision::F32, Precision::Int8] {
+        for precision in [Precision::F32, Precision::Int8, Precision::Int4] {
             let model = Model::random_as(&config, seed, precision).unwrap();
             let mut whole = Session::new(model.clone(), 2).unwrap();
             let mut split = Session::new(model, 2).unwrap();
@@ -121,7 +121,7 @@ fn steps_are_the_whole_at_full_size() {
 #[test]
 fn sessions_that_share_passes_have_the_bits_of_sessions_alone() {
     let config = small_config(3);
-    for precision in [Precision::F32, Precision::Int8] {
+    for precision in [Precision::F32, Precision::Int8, Precision::Int4] {
         let alone = Model::random_as(&config, 5, precision).unwrap();
         let shared = Model::random_as(&config, 5, precision).unwrap();
         shared.share_passes(2);

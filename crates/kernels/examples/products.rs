@@ -1,19 +1,19 @@
-//! Speed of the products that reading and decoding are made of: the crate `gemm`, panels of `f32` and panels of 8-bit codes on the
-//! same shapes, by turns in the same run.
+//! Speed of the products that reading and decoding are made of: the crate `gemm`, panels of `f32`, of 8-bit codes and of 4-bit numbers on
+//! the same shapes, by turns in the same run.
 //!
 //! `cargo run --release -p nestor-kernels --example products [threads] [portable|avx2|best]`: median of 41 runs, GFLOP/s; the codes' time
 //! holds making codes of the rows.
 
 use nestor_kernels::{
-    CodeRows, Int8Panels, Limit, MatMut, MatRef, Panels, Update, instruction_set,
-    integer_instruction_set, limit_instructions, matmul, matmul_int8, matmul_panels,
+    CodeRows, Int4Panels, Int8Panels, Limit, MatMut, MatRef, Panels, Update, instruction_set,
+    integer_instruction_set, limit_instructions, matmul, matmul_int4, matmul_int8, matmul_panels,
 };
 use std::hint::black_box;
 use std::time::Instant;
 
 /// Rows, inputs, columns: the head, the wide projections and the narrow ones of nano, at a chunk, a few rows and one; some of tiny,
 /// and the head of base.
-const SHAPES: [(usize, usize, usize); 13] = [
+const SHAPES: [(usize, usize, usize); 19] = [
     (256, 192, 1024),
     (256, 512, 192),
     (64, 192, 8192),
@@ -27,6 +27,12 @@ const SHAPES: [(usize, usize, usize); 13] = [
     (1, 880, 320),
     (16, 320, 1760),
     (1, 512, 16384),
+    (1, 512, 2816),
+    (2, 320, 1760),
+    (3, 320, 1760),
+    (4, 320, 1760),
+    (6, 320, 1760),
+    (8, 320, 1760),
 ];
 
 fn main() {
@@ -41,7 +47,7 @@ fn main() {
     };
     assert!(limit_instructions(limit), "no kernel ran before");
     println!(
-        "rows x inputs x columns, GFLOP/s ({threads} threads): gemm, f32 panels ({}), int8 ({}), int8 over f32 panels, GB/s of codes",
+        "rows x inputs x columns, GFLOP/s ({threads} threads): gemm, f32 panels ({}), int8 ({}), int8 over f32 panels, GB/s of codes, int4, int4 over int8",
         instruction_set(),
         integer_instruction_set()
     );
@@ -52,9 +58,12 @@ fn main() {
             .collect();
         let panels = Panels::from_rows(&w, inputs);
         let int8 = Int8Panels::from_rows(&w, inputs);
+        let numbers: Vec<i8> = (0..w.len()).map(|i| (i % 16) as i8 - 8).collect();
+        let int4 = Int4Panels::from_codes(&numbers, &vec![1.0; outputs], inputs);
+        let int4 = int4.expect("numbers of 4 bits");
         let mut rows = CodeRows::default();
         let mut y = vec![0.0; n * outputs];
-        let mut seconds: [Vec<f64>; 3] = Default::default();
+        let mut seconds: [Vec<f64>; 4] = Default::default();
         for _ in 0..=41 {
             time(&mut seconds[0], || {
                 matmul(
@@ -75,16 +84,23 @@ fn main() {
                 matmul_int8(&rows, &int8, &mut y, threads);
                 black_box(&mut y);
             });
+            time(&mut seconds[3], || {
+                rows.set_grouped(black_box(&x), inputs);
+                matmul_int4(&rows, &int4, &mut y, threads);
+                black_box(&mut y);
+            });
         }
-        let [general, f32s, codes] = seconds.map(median);
+        let [general, f32s, codes, numbers] = seconds.map(median);
         let gflop = 2e-9 * (n * inputs * outputs) as f64;
         println!(
-            "{n:>4} x {inputs:>4} x {outputs:>5}: {:>6.1} {:>6.1} {:>6.1} {:>5.2} {:>6.1}",
+            "{n:>4} x {inputs:>4} x {outputs:>5}: {:>6.1} {:>6.1} {:>6.1} {:>5.2} {:>6.1} {:>6.1} {:>5.2}",
             gflop / general,
             gflop / f32s,
             gflop / codes,
             f32s / codes,
             1e-9 * int8.bytes() as f64 / codes,
+            gflop / numbers,
+            codes / numbers,
         );
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Letters: n rows, I inputs, O outputs.
 
+use crate::int4::{GROUP, few};
 use crate::panels::in_parts;
 use crate::simd::Proof;
 use std::sync::OnceLock;
@@ -16,13 +17,13 @@ mod neon;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(crate) mod x86;
 
 /// Columns of a panel: one AVX-512 register of four codes a column.
-const PANEL: usize = 16;
+pub(crate) const PANEL: usize = 16;
 
 /// Inputs that one step of a panel multiplies for every column.
-const STEP: usize = 4;
+pub(crate) const STEP: usize = 4;
 
 /// Most inputs: the sum of as many products of codes fits 32 bits.
 pub const MAX_INT8_INPUTS: usize = 1 << 17;
@@ -40,12 +41,12 @@ const WIDEST: f32 = 8128.0;
 const BIAS: i32 = 128;
 
 /// Multiplications that are worth waking another thread for.
-const WORTH_A_THREAD: usize = 1 << 20;
+pub(crate) const WORTH_A_THREAD: usize = 1 << 20;
 
 /// Codes of a step of a panel, `[16 columns][4 inputs]`: a cache line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
-struct Line([i8; PANEL * STEP]);
+pub(crate) struct Line(pub [i8; PANEL * STEP]);
 
 /// A matrix `[I, O]` of codes as blocks `[ceil(O / 16)][ceil(I / 4)][16][4]`; what is past the last is zero.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,23 +106,17 @@ impl Int8Panels {
     /// When the lengths do not fit together, a row is longer than [`MAX_INT8_INPUTS`], or a code is -128.
     pub fn from_codes(codes: &[i8], scales: &[f32], inputs: usize) -> Self {
         let outputs = scales.len();
-        assert!(
-            inputs * outputs == codes.len() && inputs <= MAX_INT8_INPUTS,
-            "{} codes for {inputs} inputs and {outputs} scales",
-            codes.len()
-        );
-        assert!(!codes.contains(&i8::MIN), "the code -128 has no opposite");
+        let starts = starts_of(codes, outputs, inputs);
         let (panels, steps) = (outputs.div_ceil(PANEL), inputs.div_ceil(STEP));
         let mut built = Self {
             inputs,
             outputs,
             lines: vec![Line([0; PANEL * STEP]); panels * steps],
             scales: vec![0.0; panels * PANEL],
-            starts: vec![0; panels * PANEL],
+            starts,
         };
         built.scales[..outputs].copy_from_slice(scales);
         for (j, row) in codes.chunks_exact(inputs.max(1)).enumerate() {
-            built.starts[j] = -BIAS * row.iter().map(|code| i32::from(*code)).sum::<i32>();
             for (i, code) in row.iter().enumerate() {
                 let line = j / PANEL * steps + i / STEP;
                 built.lines[line].0[j % PANEL * STEP + i % STEP] = *code;
@@ -163,14 +158,33 @@ impl Int8Panels {
     }
 }
 
+/// Where the sums of each column of codes `[O, I]` begin, as far as the last panel reaches.
+pub(crate) fn starts_of(codes: &[i8], outputs: usize, inputs: usize) -> Vec<i32> {
+    assert!(
+        inputs * outputs == codes.len() && inputs <= MAX_INT8_INPUTS,
+        "{} codes for {inputs} inputs and {outputs} scales",
+        codes.len()
+    );
+    assert!(!codes.contains(&i8::MIN), "the code -128 has no opposite");
+    let mut starts = vec![0; outputs.next_multiple_of(PANEL)];
+    for (start, row) in starts.iter_mut().zip(codes.chunks_exact(inputs.max(1))) {
+        *start = -BIAS * row.iter().map(|code| i32::from(*code)).sum::<i32>();
+    }
+    starts
+}
+
 /// Rows of activations as codes, each row with a scale of its own. The buffers are kept between uses.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CodeRows {
     rows: usize,
     inputs: usize,
     planes: usize,
-    /// `[n, planes, ceil(I / 4) 4]`: codes plus [`BIAS`]; the upper plane of two comes first and counts `2^7` times.
+    /// `[n, planes, ceil(I / 32) 32]`: codes plus [`BIAS`]; the upper plane of two comes first and counts `2^7` times.
     codes: Vec<u8>,
+    /// `[n, ceil(I / 32)]`: sums of 32 codes, those of the inputs 0 and 1 of four and those of 2 and 3; none unless asked for.
+    pairs: Vec<[i16; 2]>,
+    /// The codes of one plane without [`BIAS`]; none unless asked for.
+    signed: Vec<i8>,
     /// `[n]`
     scales: Vec<f32>,
 }
@@ -186,11 +200,36 @@ impl CodeRows {
         if inputs == 0 {
             return;
         }
-        let codes = self.codes.chunks_exact_mut(inputs.next_multiple_of(STEP));
+        let stride = self.stride();
+        let codes = self.codes.chunks_exact_mut(stride);
         for ((x, codes), scale) in x.chunks_exact(inputs).zip(codes).zip(&mut self.scales) {
             codes[inputs..].fill(BIAS as u8);
             *scale = encode_row(x, &mut codes[..inputs]);
         }
+    }
+
+    /// [`CodeRows::set`] with what products of a few rows with weights of 4 bits need besides.
+    ///
+    /// # Panics
+    /// As [`CodeRows::set`].
+    pub fn set_grouped(&mut self, x: &[f32], inputs: usize) {
+        self.set(x, inputs);
+        if self.rows > few(IntegerSet::get()) {
+            return;
+        }
+        self.pairs.resize(self.codes.len() / GROUP, [0; 2]);
+        self.signed.resize(self.codes.len(), 0);
+        sum_groups(&self.codes, &mut self.signed, &mut self.pairs);
+    }
+
+    /// The sums of groups and the codes without [`BIAS`], where [`CodeRows::set_grouped`] has made them.
+    pub(crate) fn groups(&self) -> Option<(&[[i16; 2]], &[i8])> {
+        (!self.pairs.is_empty()).then_some((&self.pairs, &self.signed))
+    }
+
+    /// Codes from one row or plane to the next.
+    fn stride(&self) -> usize {
+        self.inputs.next_multiple_of(GROUP)
     }
 
     /// [`CodeRows::set`] in two planes: the largest number becomes the code 8128 or -8128.
@@ -206,7 +245,7 @@ impl CodeRows {
         if inputs == 0 {
             return;
         }
-        let stride = inputs.next_multiple_of(STEP);
+        let stride = self.stride();
         let codes = self.codes.chunks_exact_mut(2 * stride);
         for ((x, codes), scale) in x.chunks_exact(inputs).zip(codes).zip(&mut self.scales) {
             let (upper, lower) = codes.split_at_mut(stride);
@@ -225,8 +264,9 @@ impl CodeRows {
         );
         (self.rows, self.inputs, self.planes) = (rows, inputs, planes);
         self.scales.resize(rows, 0.0);
-        let stride = inputs.next_multiple_of(STEP);
-        self.codes.resize(rows * planes * stride, BIAS as u8);
+        self.codes.resize(rows * planes * self.stride(), BIAS as u8);
+        self.pairs.clear();
+        self.signed.clear();
     }
 
     /// Number of rows.
@@ -241,7 +281,7 @@ impl CodeRows {
 
     /// The code of a number, over all planes.
     fn code(&self, row: usize, i: usize) -> i32 {
-        let stride = self.inputs.next_multiple_of(STEP);
+        let stride = self.stride();
         (0..self.planes).fold(0, |code, plane| {
             let at = (row * self.planes + plane) * stride + i;
             (code << PLANE_BITS) + i32::from(self.codes[at]) - BIAS
@@ -257,6 +297,34 @@ crate::simd::dispatch! {
 crate::simd::dispatch! {
     /// Codes of a row in two planes, plus [`BIAS`] each; returns the row's scale.
     fn encode_wide_row(x: &[f32], upper: &mut [u8], lower: &mut [u8]) -> f32 = encode_wide_row_body
+}
+
+crate::simd::dispatch! {
+    /// Takes [`BIAS`] off codes and adds them up in groups.
+    fn sum_groups(codes: &[u8], signed: &mut [i8], pairs: &mut [[i16; 2]]) = sum_groups_body
+}
+
+#[inline(always)]
+fn sum_groups_body<A: crate::simd::Arithmetic>(
+    codes: &[u8],
+    signed: &mut [i8],
+    pairs: &mut [[i16; 2]],
+) {
+    let codes = codes.chunks_exact(GROUP);
+    for ((codes, signed), pair) in codes.zip(signed.chunks_exact_mut(GROUP)).zip(pairs) {
+        let mut sums = [0_i16; GROUP];
+        for i in 0..GROUP {
+            signed[i] = (codes[i] ^ BIAS as u8) as i8;
+            sums[i] = i16::from(signed[i]);
+        }
+        // As a tree, so that the sums stay in registers.
+        for half in [16, 8, 4] {
+            for i in 0..half {
+                sums[i] += sums[i + half];
+            }
+        }
+        *pair = [sums[0] + sums[1], sums[2] + sums[3]];
+    }
 }
 
 #[inline(always)]
@@ -338,37 +406,24 @@ pub fn matmul_int8(x: &CodeRows, w: &Int8Panels, y: &mut [f32], threads: usize) 
 }
 
 fn multiply(x: &CodeRows, w: &Int8Panels, y: &mut [f32], threads: usize, set: IntegerSet) {
-    check_shapes(x, w, y);
+    check_product(x, w.inputs, w.outputs, y);
     if x.rows == 0 || w.outputs == 0 {
         return;
     }
     let panels = w.outputs.div_ceil(PANEL);
-    let job = Job {
-        rows: x.rows,
-        planes: x.planes,
-        steps: w.inputs.div_ceil(STEP),
-        outputs: w.outputs,
-        codes: x.codes.as_ptr(),
-        row_scales: x.scales.as_ptr(),
-        lines: w.lines.as_ptr().cast(),
-        column_scales: w.scales.as_ptr(),
-        starts: w.starts.as_ptr(),
-        y: y.as_mut_ptr(),
-        set,
-    };
+    let job = Job::new(x, &w.scales, &w.starts, w.outputs, y, set);
+    let job = job.with_lines(&w.lines, w.inputs.div_ceil(STEP), 0);
     let work = x.rows * w.inputs * w.outputs;
     let threads = threads.min(panels).min(work / WORTH_A_THREAD + 1);
     in_parts(0, panels, threads, &|start, end| job.panels(start, end));
 }
 
-fn check_shapes(x: &CodeRows, w: &Int8Panels, y: &[f32]) {
+pub(crate) fn check_product(x: &CodeRows, inputs: usize, outputs: usize, y: &[f32]) {
     assert!(
-        x.inputs == w.inputs && x.rows * w.outputs == y.len(),
-        "product of {} x {} by {} x {} into {}",
+        x.inputs == inputs && x.rows * outputs == y.len(),
+        "product of {} x {} by {inputs} x {outputs} into {}",
         x.rows,
         x.inputs,
-        w.inputs,
-        w.outputs,
         y.len()
     );
 }
@@ -378,7 +433,7 @@ fn check_shapes(x: &CodeRows, w: &Int8Panels, y: &[f32]) {
 /// # Panics
 /// When the shapes do not fit together.
 pub fn matmul_int8_reference(x: &CodeRows, w: &Int8Panels, y: &mut [f32]) {
-    check_shapes(x, w, y);
+    check_product(x, w.inputs, w.outputs, y);
     for row in 0..x.rows {
         for j in 0..w.outputs {
             let product = |i: usize| x.code(row, i) * i32::from(w.code(i, j));
@@ -433,7 +488,7 @@ impl IntegerSet {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
@@ -455,21 +510,24 @@ pub fn integer_instruction_set() -> &'static str {
 
 /// A product whose shapes were checked.
 #[derive(Clone, Copy)]
-struct Job {
-    rows: usize,
+pub(crate) struct Job {
+    pub rows: usize,
     planes: usize,
+    /// Codes from one plane of a row to the next.
+    stride: usize,
     steps: usize,
-    outputs: usize,
-    /// `[rows, planes, 4 steps]`
+    pub outputs: usize,
+    /// `[rows, planes, stride]`
     codes: *const u8,
-    row_scales: *const f32,
-    /// `[panels, steps, 64]`
+    pub row_scales: *const f32,
+    /// `[panels, steps, 64]`, from the panel `first` on.
     lines: *const i8,
-    column_scales: *const f32,
+    first: usize,
+    pub column_scales: *const f32,
     starts: *const i32,
     /// `[rows, outputs]`
-    y: *mut f32,
-    set: IntegerSet,
+    pub y: *mut f32,
+    pub set: IntegerSet,
 }
 
 // SAFETY: threads read codes and scales, which nobody writes while the job borrows them, and write disjoint columns of `y`.
@@ -478,7 +536,43 @@ unsafe impl Sync for Job {}
 unsafe impl Send for Job {}
 
 impl Job {
-    fn panels(&self, start: usize, end: usize) {
+    /// A job whose lines are still to come; the shapes must have been checked.
+    pub fn new(
+        x: &CodeRows,
+        scales: &[f32],
+        starts: &[i32],
+        outputs: usize,
+        y: &mut [f32],
+        set: IntegerSet,
+    ) -> Self {
+        Self {
+            rows: x.rows,
+            planes: x.planes,
+            stride: x.stride(),
+            steps: 0,
+            outputs,
+            codes: x.codes.as_ptr(),
+            row_scales: x.scales.as_ptr(),
+            lines: std::ptr::null(),
+            first: 0,
+            column_scales: scales.as_ptr(),
+            starts: starts.as_ptr(),
+            y: y.as_mut_ptr(),
+            set,
+        }
+    }
+
+    /// The job with lines, `steps` of them for each panel from `first` on.
+    pub fn with_lines(self, lines: &[Line], steps: usize, first: usize) -> Self {
+        Self {
+            steps,
+            lines: lines.as_ptr().cast(),
+            first,
+            ..self
+        }
+    }
+
+    pub fn panels(&self, start: usize, end: usize) {
         // SAFETY: `multiply` checked the shapes, so every element that a tile reads or writes exists; the variants of the
         // instruction set exist only after their features were detected.
         unsafe {
@@ -501,9 +595,9 @@ impl Job {
     /// # Safety
     /// The row must exist.
     #[inline(always)]
-    unsafe fn row(&self, row: usize) -> *const u8 {
+    pub unsafe fn row(&self, row: usize) -> *const u8 {
         // SAFETY: the caller's.
-        unsafe { self.codes.add(row * self.planes * self.steps * STEP) }
+        unsafe { self.codes.add(row * self.planes * self.stride) }
     }
 
     /// The codes of a panel.
@@ -513,12 +607,15 @@ impl Job {
     #[inline(always)]
     unsafe fn panel(&self, panel: usize) -> *const i8 {
         // SAFETY: the caller's.
-        unsafe { self.lines.add(panel * self.steps * PANEL * STEP) }
+        unsafe {
+            self.lines
+                .add((panel - self.first) * self.steps * PANEL * STEP)
+        }
     }
 
     /// Columns of a panel that exist.
     #[inline(always)]
-    fn columns(&self, panel: usize) -> usize {
+    pub fn columns(&self, panel: usize) -> usize {
         PANEL.min(self.outputs - panel * PANEL)
     }
 }
@@ -533,21 +630,22 @@ unsafe fn portable_panels(job: &Job, start: usize, end: usize) {
             // SAFETY: the row exists.
             let codes = unsafe { job.row(row) };
             let mut sums = [0i32; PANEL];
-            for step in 0..job.planes * job.steps {
-                if step > 0 && step == job.steps {
-                    sums = sums.map(|sum| sum << PLANE_BITS);
-                }
-                let mut x = [0i32; STEP];
-                for i in 0..STEP {
-                    // SAFETY: inside the row.
-                    x[i] = i32::from(unsafe { *codes.add(step * STEP + i) }) - BIAS;
-                }
-                for (column, sum) in sums.iter_mut().enumerate() {
-                    for (i, x) in x.iter().enumerate() {
-                        let at = (step % job.steps * PANEL + column) * STEP + i;
-                        // SAFETY: inside the panel.
-                        let code = unsafe { *lines.add(at) };
-                        *sum += x * i32::from(code);
+            for plane in 0..job.planes {
+                sums = sums.map(|sum| sum << PLANE_BITS);
+                for step in 0..job.steps {
+                    let mut x = [0i32; STEP];
+                    for i in 0..STEP {
+                        let at = plane * job.stride + step * STEP + i;
+                        // SAFETY: inside the row.
+                        x[i] = i32::from(unsafe { *codes.add(at) }) - BIAS;
+                    }
+                    for (column, sum) in sums.iter_mut().enumerate() {
+                        for (i, x) in x.iter().enumerate() {
+                            let at = (step * PANEL + column) * STEP + i;
+                            // SAFETY: inside the panel.
+                            let code = unsafe { *lines.add(at) };
+                            *sum += x * i32::from(code);
+                        }
                     }
                 }
             }

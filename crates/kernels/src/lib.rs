@@ -13,6 +13,7 @@ mod conv;
 mod delta;
 mod exp;
 mod gemv;
+mod int4;
 mod int8;
 mod matrix;
 mod norm;
@@ -26,6 +27,7 @@ pub use conv::causal_conv;
 pub use delta::{DeltaInputs, delta_steps};
 pub use exp::{exp_in_place, sigmoid, silu_in_place, softplus, swiglu};
 pub use gemv::{add_scaled, dot, dot_rows, gemv};
+pub use int4::{GROUP, Int4Panels, LARGEST_FACTOR, LARGEST_NUMBER, LEAST_NUMBER, matmul_int4};
 pub use int8::{
     CodeRows, Int8Panels, MAX_INT8_INPUTS, MAX_WIDE_INPUTS, integer_instruction_set, matmul_int8,
 };

@@ -89,6 +89,7 @@ impl From<SpeedTyped> for Speed {
 pub enum PrecisionTyped {
     F32,
     Int8,
+    Int4,
 }
 
 impl From<PrecisionTyped> for Precision {
@@ -96,6 +97,7 @@ impl From<PrecisionTyped> for Precision {
         match typed {
             PrecisionTyped::F32 => Self::F32,
             PrecisionTyped::Int8 => Self::Int8,
+            PrecisionTyped::Int4 => Self::Int4,
         }
     }
 }

@@ -53,7 +53,7 @@ unsafe fn tile<const R: usize>(job: &Job, row: usize, panel: usize) {
                 for r in 0..R {
                     let four = job
                         .row(row + r)
-                        .add((plane * job.steps + step) * STEP)
+                        .add(plane * job.stride + step * STEP)
                         .cast::<u32>();
                     let biased = vreinterpret_u8_u32(vdup_n_u32(four.read_unaligned()));
                     let x = vreinterpret_s8_u8(veor_u8(biased, bias));

@@ -74,7 +74,7 @@ walk!(avx2_panels, avx2_tile, "avx2", rows 4: [1, 2, 3, 4] by 1 panels, one row 
 /// # Safety
 /// The codes must exist.
 #[inline(always)]
-unsafe fn four(codes: *const u8) -> i32 {
+pub(crate) unsafe fn four(codes: *const u8) -> i32 {
     // SAFETY: the caller's; unaligned reads are allowed.
     unsafe { codes.cast::<i32>().read_unaligned() }
 }
@@ -108,7 +108,7 @@ unsafe fn avx512_tile<const R: usize, const P: usize>(job: &Job, row: usize, pan
                     weights[p] = _mm512_load_si512(lines[p].add(step * PANEL * STEP).cast());
                 }
                 for r in 0..R {
-                    let at = (plane * job.steps + step) * STEP;
+                    let at = plane * job.stride + step * STEP;
                     let x = _mm512_set1_epi32(four(codes[r].add(at)));
                     for p in 0..P {
                         sums[r][p] = _mm512_dpbusd_epi32(sums[r][p], x, weights[p]);
@@ -134,7 +134,7 @@ unsafe fn avx512_tile<const R: usize, const P: usize>(job: &Job, row: usize, pan
 /// # Safety
 /// The processor must have AVX2; the row and the first column must exist.
 #[target_feature(enable = "avx2")]
-unsafe fn store_eight(job: &Job, sums: __m256i, row: usize, column: usize) {
+pub(crate) unsafe fn store_eight(job: &Job, sums: __m256i, row: usize, column: usize) {
     // SAFETY: the row and the column exist; scales reach to the end of the panel.
     unsafe {
         let scale = _mm256_set1_ps(*job.row_scales.add(row));
@@ -181,7 +181,7 @@ unsafe fn avx_vnni_tile<const R: usize, const P: usize>(job: &Job, row: usize, p
             for step in 0..job.steps {
                 let mut x = [_mm256_setzero_si256(); R];
                 for r in 0..R {
-                    let at = (plane * job.steps + step) * STEP;
+                    let at = plane * job.stride + step * STEP;
                     x[r] = _mm256_set1_epi32(four(codes[r].add(at)));
                 }
                 for p in 0..P {
@@ -236,8 +236,7 @@ unsafe fn avx2_tile<const R: usize, const P: usize>(job: &Job, row: usize, panel
                 let mut signed = [_mm256_setzero_si256(); R];
                 let mut magnitudes = [_mm256_setzero_si256(); R];
                 for r in 0..R {
-                    let x =
-                        _mm256_set1_epi32(four(codes[r].add((plane * job.steps + step) * STEP)));
+                    let x = _mm256_set1_epi32(four(codes[r].add(plane * job.stride + step * STEP)));
                     signed[r] = _mm256_xor_si256(x, bias);
                     magnitudes[r] = _mm256_abs_epi8(signed[r]);
                 }

@@ -94,6 +94,7 @@ help-eval-max-lines = With --protocol commits: write at most so many lines again
 help-eval-metadata = Mix in the names that the metadata of the codebase offers (column "+ project"); "off" only tells apart the places that it knows
 help-eval-folds = Folds of the protocol "maintenance" to score, 1 to 10
 help-eval-learned-share = Share of the other folds that the protocol "maintenance" learns, 0 to 1
+help-eval-code = Whose code of a codebase is learned and scored: all, or without what is or may be a vendor's (own)
 help-eval-memories = Memories of levels 2 and 3 that learn with the project: all, all but one, or off
 help-eval-baseline-corpus = Corpus whose training sources the baseline learns first
 help-eval-max-positions = Score at most about this many code tokens, spread evenly

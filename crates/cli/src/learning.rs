@@ -6,6 +6,7 @@ use crate::explain;
 use crate::failure::Outcome;
 use crate::terminal::Terminal;
 use nestor_assist::{AssistError, Assistant, LearnFile, MetadataFile, MetadataIndex};
+use nestor_corpus::source::Origin;
 use nestor_corpus::{Source, source};
 use nestor_eval::own_code::ProjectFile;
 use serde::Serialize;
@@ -120,11 +121,31 @@ pub fn learn(assistant: &mut Assistant, path: &Path, terminal: &Terminal) -> Out
 
 /// All files of the source at `path` in path order, for the evaluation.
 pub fn read_all(path: &Path, terminal: &Terminal) -> Outcome<Vec<ProjectFile>> {
+    read_where(path, |_| true, terminal)
+}
+
+/// [`read_all`] without what is a vendor's, or may be.
+pub fn read_own(path: &Path, terminal: &Terminal) -> Outcome<Vec<ProjectFile>> {
+    read_where(path, |origin| origin == Origin::Own, terminal)
+}
+
+fn read_where(
+    path: &Path,
+    wanted: impl Fn(Origin) -> bool,
+    terminal: &Terminal,
+) -> Outcome<Vec<ProjectFile>> {
     let messages = &terminal.messages;
     let source = open(path, terminal)?;
+    let all: Vec<usize> = (0..source.size().0).collect();
+    let origins = source.origins(&all);
+    let chosen: Vec<usize> = all
+        .into_iter()
+        .zip(origins)
+        .filter_map(|(module, reason)| wanted(reason.origin()).then_some(module))
+        .collect();
     let bar = terminal.bar(source.size().1, &messages.text("reading-bar"));
-    let mut files = Vec::with_capacity(source.size().0);
-    let read = source.read(&mut |file| {
+    let mut files = Vec::with_capacity(chosen.len());
+    let read = source.read_some(&chosen, &mut |file| {
         bar.inc(file.text.len() as u64);
         files.push(ProjectFile {
             path: file.path,

@@ -41,6 +41,8 @@ pub struct Typed {
     max_positions: u64,
     #[arg(long, value_name = "N")]
     max_bytes: Option<usize>,
+    #[arg(long, value_enum, default_value = "all")]
+    code: CodeTyped,
     #[arg(long, value_enum, default_value = "off")]
     memories: MemoriesTyped,
     #[arg(long, value_name = "N", default_value_t = 50)]
@@ -69,6 +71,13 @@ enum ProtocolTyped {
     Maintenance,
     Samples,
     Commits,
+}
+
+/// Whose code of a codebase is learned and scored.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CodeTyped {
+    All,
+    Own,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -297,7 +306,10 @@ fn sources(spec: &SourceSpec, typed: &Typed, terminal: &Terminal) -> Outcome<Vec
             }])
         }
         (_, false) => {
-            let files = learning::read_all(path, terminal)?;
+            let files = match typed.code {
+                CodeTyped::All => learning::read_all(path, terminal)?,
+                CodeTyped::Own => learning::read_own(path, terminal)?,
+            };
             Ok(vec![Source {
                 name: spec.name.clone(),
                 files,

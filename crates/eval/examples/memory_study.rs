@@ -5,8 +5,12 @@
 //! Streams a project through the network, scores each chunk of 64 pieces before any memory learns it, and mixes the
 //! exits with the counts once for every set of memories. The gates of each set are fitted on the projects that CORPUS
 //! withholds, with the memories in action. Prints one JSON document. Keys: `pieces` of each stream (60000), `stride` between
-//! scored pieces (4), `fit_pieces` and `fit_stride` of the withheld projects (120000, 8), `rate2` of the output delta, `rate3` and `hidden` of the exit's MLP, `period3` in pieces (4096), `k` and
-//! `temperature` of the episodic memory, `sets` by name, separated by commas.
+//! scored pieces (4), `fit_pieces` and `fit_stride` of the withheld projects (120000, 8; 0 leaves the counts and mixtures out), `rate2` of the output delta and `period2` in pieces (64), `rate3` and `hidden` of the exit's MLP,
+//! `period3` in pieces (4096), `optimiser3` (`muon`, `sgd`), `start3` (`fresh`, or `learned`: the mean of what it becomes on each withheld project), `rate_m` and `gain_m` of the
+//! matrix memories, `k` and `temperature` of the episodic memory, `sets` by name, separated by commas.
+//!
+//! The matrix memories M `[d, d]` add `M k` to a row of exit 3, k being the row made as long as 1: one learns `v = gain (E[next] - sum p E)` by the delta rule, `M <- M (1 - rate k k') + rate v k'`;
+//! the other by HOPE's rule with its literal gradient, `M <- M (1 - rate k k') + rate (v - M0 k) k'`, M0 being M when the chunk began.
 //!
 //! Letters: V vocabulary, d width, n pieces of a chunk.
 
@@ -21,9 +25,11 @@ use nestor_cache::{
 };
 use nestor_corpus::{Corpus, Role, source};
 use nestor_engine::{
-    Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, OutputDelta, OutputDeltaConfig,
-    Session,
+    Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, MlpWeights, Optimiser, OutputDelta,
+    OutputDeltaConfig, Session,
 };
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -32,8 +38,6 @@ use std::time::Instant;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Pieces that are learned together by level 2.
-const CHUNK: usize = 64;
 /// Pieces a session sees before it starts again.
 const MAX_SESSION: usize = 8192;
 /// Pieces that a session which starts again looks back at.
@@ -52,9 +56,11 @@ enum Part {
     MlpDelta,
     /// Nearest states of exit 3.
     Nearest,
+    /// Exit 3 with a matrix memory, 0 by the delta rule, 1 by HOPE's.
+    Matrix(usize),
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 10] = [
     Part::Exit(0),
     Part::Exit(1),
     Part::Exit(2),
@@ -63,10 +69,12 @@ const PARTS: [Part; 8] = [
     Part::Mlp,
     Part::MlpDelta,
     Part::Nearest,
+    Part::Matrix(0),
+    Part::Matrix(1),
 ];
 
 /// Sets of parts that are compared.
-const SETS: [(&str, &[usize]); 9] = [
+const SETS: [(&str, &[usize]); 11] = [
     ("counts", &[]),
     ("none", &[0, 1, 2]),
     ("delta2", &[0, 3, 2]),
@@ -76,6 +84,8 @@ const SETS: [(&str, &[usize]); 9] = [
     ("delta2+mlp3+delta3", &[0, 3, 6]),
     ("nearest", &[0, 1, 2, 7]),
     ("all", &[0, 3, 6, 7]),
+    ("matrix3", &[0, 1, 8]),
+    ("hope3", &[0, 1, 9]),
 ];
 
 /// What the counts know: the file alone, or the project too.
@@ -88,9 +98,14 @@ struct Settings {
     fit_pieces: usize,
     fit_stride: usize,
     rate2: f32,
+    period2: usize,
     rate3: f32,
     hidden: usize,
     period3: usize,
+    optimiser3: Optimiser,
+    learned_start: bool,
+    rate_m: f32,
+    gain_m: f32,
     k: usize,
     temperature: f32,
     sets: Vec<usize>,
@@ -103,9 +118,14 @@ fn main() -> Result<(), Failure> {
         fit_pieces: 120_000,
         fit_stride: 8,
         rate2: OutputDeltaConfig::default().rate,
+        period2: 64,
         rate3: ExitMlpConfig::default().rate,
         hidden: ExitMlpConfig::default().hidden,
         period3: 4096,
+        optimiser3: ExitMlpConfig::default().optimiser,
+        learned_start: false,
+        rate_m: 0.5,
+        gain_m: 1.0,
         k: 24,
         temperature: 0.02,
         sets: (0..SETS.len()).collect(),
@@ -121,14 +141,22 @@ fn main() -> Result<(), Failure> {
         return Err("MODEL CORPUS SRC... are needed".into());
     };
     let assistant = Assistant::open(Path::new(model))?;
-    let gates = fit(&assistant, &Corpus::open(Path::new(corpus))?, &settings)?;
+    let corpus = Corpus::open(Path::new(corpus))?;
+    let start = match settings.learned_start {
+        true => Some(learned_start(&assistant, &corpus, &settings)?),
+        false => None,
+    };
+    if settings.fit_pieces == 0 {
+        settings.sets.clear();
+    }
+    let gates = fit(&assistant, &corpus, &settings, start.as_ref())?;
     eprintln!("the gates are fitted");
     let found: Vec<(String, Found, f64)> = sources
         .par_iter()
         .map(|path| {
             let started = Instant::now();
             let files = read(Path::new(path))?;
-            let found = stream(&assistant, &files, &settings, Some(&gates))?;
+            let found = stream(&assistant, &files, &settings, Some(&gates), start.as_ref())?;
             Ok((source_name(path), found, started.elapsed().as_secs_f64()))
         })
         .collect::<Result<_, Failure>>()?;
@@ -138,7 +166,8 @@ fn main() -> Result<(), Failure> {
         .collect();
     let settings = json!({
         "pieces": settings.pieces, "stride": settings.stride,
-        "fit_pieces": settings.fit_pieces, "fit_stride": settings.fit_stride, "rate2": settings.rate2, "rate3": settings.rate3,
+        "fit_pieces": settings.fit_pieces, "fit_stride": settings.fit_stride, "rate2": settings.rate2, "period2": settings.period2, "rate3": settings.rate3,
+        "optimiser3": format!("{:?}", settings.optimiser3), "learned_start": settings.learned_start, "rate_m": settings.rate_m, "gain_m": settings.gain_m,
         "hidden": settings.hidden, "period3": settings.period3, "k": settings.k, "temperature": settings.temperature,
     });
     let document = json!({ "settings": settings, "rows": rows });
@@ -165,11 +194,32 @@ fn rows(source: &str, found: &Found, seconds: f64, settings: &Settings) -> Vec<s
     let alone = |sum: &f64| sum / found.n_parts.max(1) as f64;
     let micros = |s: &f64| s * 1e6 / found.pieces.max(1) as f64;
     rows.push(json!({
-        "source": source, "seconds": seconds, "pieces": found.pieces,
+        "source": source, "seconds": seconds, "pieces": found.pieces, "saved_by_part": saved(&found.by_file),
         "bits_alone": found.parts.iter().map(alone).collect::<Vec<_>>(),
         "learn_us_a_piece": found.learn_s.iter().map(micros).collect::<Vec<_>>(),
     }));
     rows
+}
+
+/// For each part the share of exit 3's bits that it saves alone, with the 95 % interval of 1,000 draws of whole files.
+fn saved(by_file: &[[f64; PARTS.len()]]) -> Vec<[f64; 3]> {
+    const EXIT3: usize = 2;
+    let share = |files: &[usize], part: usize| {
+        let sum = |part: usize| files.iter().map(|file| by_file[*file][part]).sum::<f64>();
+        1.0 - sum(part) / sum(EXIT3).max(1e-9)
+    };
+    let mut rng = StdRng::seed_from_u64(1);
+    let all: Vec<usize> = (0..by_file.len()).collect();
+    let draws: Vec<Vec<usize>> = (0..1000)
+        .map(|_| all.iter().map(|_| rng.random_range(0..all.len())).collect())
+        .collect();
+    (0..PARTS.len())
+        .map(|part| {
+            let mut drawn: Vec<f64> = draws.iter().map(|files| share(files, part)).collect();
+            drawn.sort_by(f64::total_cmp);
+            [share(&all, part), drawn[25], drawn[974]]
+        })
+        .collect()
 }
 
 fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), Failure> {
@@ -179,7 +229,24 @@ fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), Failure> {
         "fit_pieces" => settings.fit_pieces = value.parse()?,
         "fit_stride" => settings.fit_stride = value.parse()?,
         "rate2" => settings.rate2 = value.parse()?,
+        "period2" => settings.period2 = value.parse()?,
         "rate3" => settings.rate3 = value.parse()?,
+        "optimiser3" => {
+            settings.optimiser3 = match value {
+                "muon" => Optimiser::Muon,
+                "sgd" => Optimiser::Sgd,
+                _ => return Err(format!("{value}: muon or sgd").into()),
+            }
+        }
+        "start3" => {
+            settings.learned_start = match value {
+                "fresh" => false,
+                "learned" => true,
+                _ => return Err(format!("{value}: fresh or learned").into()),
+            }
+        }
+        "rate_m" => settings.rate_m = value.parse()?,
+        "gain_m" => settings.gain_m = value.parse()?,
         "hidden" => settings.hidden = value.parse()?,
         "period3" => settings.period3 = value.parse()?,
         "k" => settings.k = value.parse()?,
@@ -213,28 +280,60 @@ fn read(path: &Path) -> Result<Vec<(String, String)>, Failure> {
     Ok(files)
 }
 
+/// The files of each project that the corpus withholds.
+fn withheld(corpus: &Corpus) -> Result<Vec<Vec<(String, String)>>, Failure> {
+    let projects = corpus.projects().iter();
+    let projects = projects.filter(|project| project.role == Role::Withheld);
+    projects
+        .map(|project| {
+            let files = project.files.clone();
+            files
+                .map(|index| Ok((corpus.files()[index].path.clone(), corpus.text(index)?)))
+                .collect()
+        })
+        .collect()
+}
+
+/// The mean of what the MLP becomes on each withheld project, begun at the same weights.
+fn learned_start(
+    assistant: &Assistant,
+    corpus: &Corpus,
+    settings: &Settings,
+) -> Result<MlpWeights, Failure> {
+    let mut settings = settings.clone();
+    settings.sets.clear();
+    let ends: Vec<MlpWeights> = withheld(corpus)?
+        .par_iter()
+        .map(|files| Ok(stream(assistant, files, &settings, Some(&[]), None)?.mlp))
+        .collect::<Result<_, Failure>>()?;
+    let mean = |of: &dyn Fn(&MlpWeights) -> &[f32]| -> Vec<f32> {
+        let at = |i: usize| ends.iter().map(|end| of(end)[i]).sum::<f32>() / ends.len() as f32;
+        (0..of(&ends[0]).len()).map(at).collect()
+    };
+    Ok(MlpWeights {
+        w_a: mean(&|weights| &weights.w_a),
+        w_b: mean(&|weights| &weights.w_b),
+    })
+}
+
 /// One gate for each set, fitted on what the withheld projects gave under all views.
-fn fit(assistant: &Assistant, corpus: &Corpus, settings: &Settings) -> Result<Vec<Gate>, Failure> {
-    let projects: Vec<_> = corpus
-        .projects()
-        .iter()
-        .filter(|project| project.role == Role::Withheld)
-        .collect();
+fn fit(
+    assistant: &Assistant,
+    corpus: &Corpus,
+    settings: &Settings,
+    start: Option<&MlpWeights>,
+) -> Result<Vec<Gate>, Failure> {
+    if settings.sets.is_empty() {
+        return Ok(Vec::new());
+    }
     let fitting = Settings {
         pieces: settings.fit_pieces,
         stride: settings.fit_stride,
         ..settings.clone()
     };
-    let found: Vec<Found> = projects
-        .into_par_iter()
-        .map(|project| {
-            let files: Vec<(String, String)> = project
-                .files
-                .clone()
-                .map(|index| Ok((corpus.files()[index].path.clone(), corpus.text(index)?)))
-                .collect::<Result<_, Failure>>()?;
-            stream(assistant, &files, &fitting, None)
-        })
+    let found: Vec<Found> = withheld(corpus)?
+        .par_iter()
+        .map(|files| stream(assistant, files, &fitting, None, start))
         .collect::<Result<_, Failure>>()?;
     settings
         .sets
@@ -271,6 +370,10 @@ struct Found {
     /// Sum of bits of each part alone.
     parts: [f64; PARTS.len()],
     n_parts: u64,
+    /// The same of each file.
+    by_file: Vec<[f64; PARTS.len()]>,
+    /// What the MLP has become.
+    mlp: MlpWeights,
     pieces: usize,
     /// Seconds spent learning: deltas (three of them), MLP, nearest states.
     learn_s: [f64; 3],
@@ -282,11 +385,86 @@ struct Memories {
     mlp: ExitMlp,
     mlp_delta: OutputDelta,
     nearest: Episodic,
+    matrices: [MatrixMemory; 2],
     since_step: usize,
 }
 
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn add_scaled(sum: &mut [f32], factor: f32, x: &[f32]) {
+    sum.iter_mut()
+        .zip(x)
+        .for_each(|(sum, x)| *sum += factor * x);
+}
+
+/// A matrix that is added to the rows of an exit; see the head of the file.
+struct MatrixMemory {
+    /// `[d, d]`, by rows of what is added.
+    m: Vec<f32>,
+    rate: f32,
+    gain: f32,
+    by_hope: bool,
+}
+
+impl MatrixMemory {
+    fn new(width: usize, settings: &Settings, by_hope: bool) -> Self {
+        Self {
+            m: vec![0.0; width * width],
+            rate: settings.rate_m,
+            gain: settings.gain_m,
+            by_hope,
+        }
+    }
+
+    fn key(row: &[f32]) -> Vec<f32> {
+        let length = dot(row, row).sqrt().max(1e-6);
+        row.iter().map(|x| x / length).collect()
+    }
+
+    fn of(m: &[f32], key: &[f32]) -> Vec<f32> {
+        m.chunks_exact(key.len()).map(|row| dot(row, key)).collect()
+    }
+
+    fn forward(&self, rows: &[f32], width: usize) -> Vec<f32> {
+        let mut out = rows.to_vec();
+        for row in out.chunks_exact_mut(width) {
+            let added = Self::of(&self.m, &Self::key(row));
+            row.iter_mut().zip(added).for_each(|(x, added)| *x += added);
+        }
+        out
+    }
+
+    fn learn(&mut self, rows: &[f32], targets: &[u32], probs: &[f32], head: &[f32], width: usize) {
+        let begun = self.m.clone();
+        let vocab = head.len() / width;
+        let chunk = rows.chunks_exact(width).zip(probs.chunks_exact(vocab));
+        for ((row, probs), target) in chunk.zip(targets) {
+            let key = Self::key(row);
+            let mut value = head[*target as usize * width..][..width].to_vec();
+            for (token, p) in probs.iter().enumerate().filter(|(_, p)| **p >= 0.003) {
+                add_scaled(&mut value, -p, &head[token * width..][..width]);
+            }
+            value.iter_mut().for_each(|x| *x *= self.gain);
+            if self.by_hope {
+                add_scaled(&mut value, -1.0, &Self::of(&begun, &key));
+            }
+            add_scaled(&mut value, -1.0, &Self::of(&self.m, &key));
+            for (row, value) in self.m.chunks_exact_mut(width).zip(value) {
+                add_scaled(row, self.rate * value, &key);
+            }
+        }
+    }
+}
+
 impl Memories {
-    fn new(settings: &Settings, vocab: usize, width: usize) -> Result<Self, Failure> {
+    fn new(
+        settings: &Settings,
+        vocab: usize,
+        width: usize,
+        start: Option<&MlpWeights>,
+    ) -> Result<Self, Failure> {
         let delta = OutputDeltaConfig {
             rate: settings.rate2,
             ..OutputDeltaConfig::default()
@@ -294,12 +472,17 @@ impl Memories {
         let mlp = ExitMlpConfig {
             rate: settings.rate3,
             hidden: settings.hidden,
+            optimiser: settings.optimiser3,
             ..ExitMlpConfig::default()
         };
         let fresh = || OutputDelta::new(delta, vocab, width);
         Ok(Self {
             deltas: [fresh()?, fresh()?],
-            mlp: ExitMlp::new(mlp, width, 1)?,
+            mlp: match start {
+                Some(start) => ExitMlp::from_start(mlp, width, start.clone())?,
+                None => ExitMlp::new(mlp, width, 1)?,
+            },
+            matrices: [false, true].map(|by_hope| MatrixMemory::new(width, settings, by_hope)),
             mlp_delta: fresh()?,
             nearest: Episodic::new(EpisodicConfig::default(), vocab, width)?,
             since_step: 0,
@@ -313,17 +496,20 @@ fn stream(
     files: &[(String, String)],
     settings: &Settings,
     gates: Option<&[Gate]>,
+    start: Option<&MlpWeights>,
 ) -> Result<Found, Failure> {
     let model = assistant.model();
     let (vocab, width) = (model.config().vocab, model.config().width);
     let slots = SlotTable::new(assistant.tokenizer());
-    let mut memories = Memories::new(settings, vocab, width)?;
+    let mut memories = Memories::new(settings, vocab, width, start)?;
     let mut counts: ProjectMemory = assistant.empty_memory()?;
     let mut found = Found {
         examples: vec![Vec::new(); settings.sets.len()],
         scores: vec![Score::default(); settings.sets.len() * VIEWS.len()],
         parts: [0.0; PARTS.len()],
         n_parts: 0,
+        by_file: Vec::new(),
+        mlp: memories.mlp.weights().clone(),
         pieces: 0,
         learn_s: [0.0; 3],
     };
@@ -348,8 +534,9 @@ fn stream(
         let mut before: Vec<Vec<f32>> = (0..3)
             .map(|exit| states.row(exit, opening - 1).unwrap_or_default().to_vec())
             .collect();
-        for first in (opening..end).step_by(CHUNK) {
-            let chunk = &tokens[first..(first + CHUNK).min(end)];
+        found.by_file.push([0.0; PARTS.len()]);
+        for first in (opening..end).step_by(settings.period2) {
+            let chunk = &tokens[first..(first + settings.period2).min(end)];
             let n = chunk.len();
             if session.len() > MAX_SESSION {
                 session = Session::new(model.clone(), model.config().stages)?;
@@ -375,9 +562,12 @@ fn stream(
                 for (part, probs) in probs.iter().enumerate() {
                     let p = probs[at * vocab + chunk[at] as usize].max(1e-9);
                     found.parts[part] -= f64::from(p).log2();
+                    if let Some(sums) = found.by_file.last_mut() {
+                        sums[part] -= f64::from(p).log2();
+                    }
                 }
                 found.n_parts += 1;
-                if !n_code.is_multiple_of(settings.stride) {
+                if settings.sets.is_empty() || !n_code.is_multiple_of(settings.stride) {
                     continue;
                 }
                 let upto = first + at;
@@ -409,6 +599,7 @@ fn stream(
         }
         counts.learn(path, tokens)?;
     }
+    found.mlp = memories.mlp.weights().clone();
     Ok(found)
 }
 
@@ -447,6 +638,10 @@ fn parts(
                 let mut values = mlp.clone();
                 memories.mlp_delta.add_logits(&corrected, &mut values, 1)?;
                 values
+            }
+            Part::Matrix(which) => {
+                let width = session.model().config().width;
+                logits(2, &memories.matrices[which].forward(&rows[2], width))?
             }
             Part::Nearest => nearest(&memories.nearest, &rows[2], vocab, settings)?,
         };
@@ -504,6 +699,10 @@ fn learn(
     let corrected = memories.mlp.forward(&rows[2], 1)?;
     memories.mlp_delta.learn(&corrected, chunk, &probs[6])?;
     found.learn_s[0] += started.elapsed().as_secs_f64();
+    let (head, width) = (session.model().head(), session.model().config().width);
+    for (memory, part) in memories.matrices.iter_mut().zip([8, 9]) {
+        memory.learn(&rows[2], chunk, &probs[part], head, width);
+    }
     let started = Instant::now();
     let batch = MlpBatch {
         rows: &rows[2],

@@ -223,6 +223,7 @@ impl CodeRows {
     }
 
     /// The sums of groups and the codes without [`BIAS`], where [`CodeRows::set_grouped`] has made them.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn groups(&self) -> Option<(&[[i16; 2]], &[i8])> {
         (!self.pairs.is_empty()).then_some((&self.pairs, &self.signed))
     }

@@ -3,8 +3,10 @@
 pub(crate) mod editor;
 mod error;
 mod extract;
+mod fields;
 pub(crate) mod jobs;
 pub(crate) mod llama;
+mod logprobs;
 pub(crate) mod openai;
 pub(crate) mod ops;
 pub(crate) mod projects;

@@ -37,6 +37,9 @@ pub struct LearnRequest {
     pub files: Option<Vec<LearnFileIn>>,
     /// The root that they belong to; `files` if missing.
     pub root: Option<String>,
+    /// Whether an editor saved the files: each takes the place of the file that the project knows by its path, wherever a completion would
+    /// look for it. One that is not known is learned into `files` if the project has no source of its own, and else left to that.
+    pub saved: Option<bool>,
     /// A folder or repository on the server, inside `jobs.sources`; it is learned by a job.
     pub source: Option<String>,
 }

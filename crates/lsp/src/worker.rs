@@ -52,15 +52,34 @@ pub enum Work {
     Happened(Event),
 }
 
-/// What became of a completion; no text.
+/// What became of a completion, or happened without one; no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// `shown`, `accepted` or `partly_accepted`.
-    pub what: &'static str,
-    /// The completion.
-    pub id: String,
-    /// Characters shown or taken.
-    pub characters: u64,
+pub enum Event {
+    /// It was seen or taken.
+    Suggestion {
+        /// `shown`, `accepted` or `partly_accepted`.
+        what: &'static str,
+        /// The completion.
+        id: String,
+        /// Characters shown, or taken so far.
+        characters: u64,
+    },
+    /// It was looked what is left of one that was taken.
+    Retained {
+        /// The completion.
+        id: String,
+        /// Seconds since it was taken.
+        after_seconds: u32,
+        /// Characters taken.
+        accepted: u64,
+        /// Of these, still there.
+        retained: u64,
+    },
+    /// Characters were typed without one.
+    Typed {
+        /// How many.
+        characters: u64,
+    },
 }
 
 /// A completion as the editor needs it.

@@ -237,7 +237,23 @@ impl Backend for Remote {
     }
 
     fn happened(&mut self, event: Event) {
-        let event = json!({"event": event.what, "id": event.id, "characters": event.characters});
+        let event = match event {
+            Event::Suggestion {
+                what,
+                id,
+                characters,
+            } => json!({"event": what, "id": id, "characters": characters}),
+            Event::Retained {
+                id,
+                after_seconds,
+                accepted,
+                retained,
+            } => json!({
+                "event": "retained", "id": id, "after_seconds": after_seconds,
+                "accepted": accepted, "retained": retained,
+            }),
+            Event::Typed { characters } => json!({"event": "typed", "characters": characters}),
+        };
         let body = json!({"events": [event]});
         // Figures that do not arrive are worth no message.
         let _ = self.ask(Method::POST, "v1/events", Some(&body), WAY, &|| false);

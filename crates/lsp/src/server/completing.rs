@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::documents::path_of;
 use crate::error::LspError;
 use crate::server::settings::List;
-use crate::server::{Asked, MAX_KNOWN, Server, Shape};
+use crate::server::{Asked, Server, Shape};
 use crate::suggest::{Place, entries, ghost, last_word};
-use crate::worker::{Answer, Cancel, Event, Work};
+use crate::worker::{Answer, Cancel, Work};
 
 impl Server<'_> {
     pub(super) fn inline(
@@ -124,7 +124,7 @@ impl Server<'_> {
             is_superseded: false,
         };
         self.asked.insert(ticket, asked);
-        self.counted.requested += 1;
+        self.counting.counted.requested += 1;
         let work = Work::Complete {
             ticket,
             request: Box::new(request),
@@ -139,11 +139,11 @@ impl Server<'_> {
         let name = name.unwrap_or_else(|| format!("lsp-{ticket}"));
         match asked.shape {
             Shape::Ghost(place, least) => {
-                self.know(&name, answer);
+                self.know(&name, &asked.uri, answer);
                 Response::new_ok(asked.id, ghost(answer, &place, &name, least))
             }
             Shape::List(place, least) => {
-                self.know(&name, answer);
+                self.know(&name, &asked.uri, answer);
                 Response::new_ok(asked.id, entries(answer, &place, &name, least))
             }
             Shape::Body {
@@ -151,36 +151,6 @@ impl Server<'_> {
                 version,
                 action,
             } => self.body(asked.id, &asked.uri, (&place, version), action, answer),
-        }
-    }
-
-    /// Remembers how long a completion is, for what the client will tell of it.
-    pub(super) fn know(&mut self, name: &str, answer: &Answer) {
-        if self.told_lengths.len() == MAX_KNOWN {
-            self.told_lengths.pop_front();
-        }
-        let characters = answer.insert.chars().count() as u64;
-        self.told_lengths.push_back((name.to_owned(), characters));
-    }
-
-    /// Tells whoever counts what became of a completion that a message names.
-    pub(super) fn happened(
-        &self,
-        what: &'static str,
-        name: Option<&Value>,
-        characters: Option<u64>,
-    ) {
-        let name = name.and_then(Value::as_str);
-        let known = self.told_lengths.iter().rev();
-        let found = name.and_then(|name| known.into_iter().find(|(known, _)| known == name));
-        if let Some((id, all)) = found {
-            let event = Event {
-                what,
-                id: id.clone(),
-                characters: characters.unwrap_or(*all),
-            };
-            // A worker that has ended is told by the loop.
-            let _ = self.work.send(Work::Happened(event));
         }
     }
 

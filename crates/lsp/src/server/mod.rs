@@ -3,10 +3,11 @@
 mod bodies;
 mod capabilities;
 mod completing;
+mod counting;
 mod learning;
 mod settings;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
@@ -16,7 +17,7 @@ use lsp_types::{
     DidSaveTextDocumentParams, ExecuteCommandParams, InitializeParams, Uri,
 };
 use nestor_assist::{BodyPlace, ProjectName, Projects, Speed};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::action::{Offered, Takes, WRITE_BODY};
@@ -28,6 +29,7 @@ use crate::remote::{Remote, RemoteOptions};
 use crate::suggest::{ACCEPTED, Place};
 use crate::worker::{Backend, Cancel, Failed, Told, Work, work};
 use capabilities::{capabilities, takes};
+use counting::Counting;
 use learning::Learned;
 use settings::{Settings, settings_of};
 
@@ -36,9 +38,6 @@ pub const LEARN: &str = "nestor.learnWorkspace";
 
 /// Where a message about a completion names it.
 const ITEM_NAME: &str = "/item/command/arguments/0";
-
-/// Completions that the client may tell of.
-const MAX_KNOWN: usize = 1_000;
 
 /// A document changed since the request was sent; defined by LSP.
 const CONTENT_MODIFIED: i32 = -32801;
@@ -70,17 +69,6 @@ pub enum Engine {
     },
     /// At a server.
     Remote(RemoteOptions),
-}
-
-/// What became of completions in this session; no text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Counted {
-    requested: u64,
-    shown: u64,
-    accepted: u64,
-    partly_accepted: u64,
-    accepted_characters: u64,
 }
 
 /// A request that the worker has.
@@ -173,8 +161,7 @@ pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> 
         work: send_work,
         asked: HashMap::new(),
         next_ticket: 0,
-        counted: Counted::default(),
-        told_lengths: VecDeque::new(),
+        counting: Counting::default(),
         learned: send_learned,
         is_learning: false,
         not_learned: None,
@@ -233,9 +220,7 @@ struct Server<'a> {
     work: Sender<Work>,
     asked: HashMap<u64, Asked>,
     next_ticket: u64,
-    counted: Counted,
-    /// Characters of the last completions that were told, by their names.
-    told_lengths: VecDeque<(String, u64)>,
+    counting: Counting,
     /// How learning the workspace ended.
     learned: Sender<Learned>,
     is_learning: bool,
@@ -247,7 +232,9 @@ struct Server<'a> {
 impl Server<'_> {
     fn run(&mut self, told: &Receiver<Told>, learned: &Receiver<Learned>) -> Result<(), LspError> {
         loop {
+            let due = self.counting.due();
             select! {
+                recv(due) -> _ => self.look_what_is_left(),
                 recv(self.connection.receiver) -> message => match message {
                     Ok(Message::Request(request)) => {
                         if self.connection.handle_shutdown(&request)? {
@@ -322,7 +309,7 @@ impl Server<'_> {
                 let status = json!({
                     "project": self.project.as_ref().map(ToString::to_string),
                     "learning": self.is_learning,
-                    "counted": self.counted,
+                    "counted": self.counting.counted,
                 });
                 self.send(Response::new_ok(id, status));
             }
@@ -404,6 +391,7 @@ impl Server<'_> {
                 parsed(params).and_then(|params: DidChangeTextDocumentParams| {
                     let document = params.text_document;
                     let changes = params.content_changes;
+                    self.was_typed(&changes);
                     let changed =
                         self.documents
                             .change(&document.uri, document.version, changes)?;
@@ -420,17 +408,13 @@ impl Server<'_> {
                 parsed(params).map(|params: DidSaveTextDocumentParams| self.saved(&params))
             }
             "textDocument/didShowCompletion" => {
-                self.counted.shown += 1;
-                self.happened("shown", params.pointer(ITEM_NAME), None);
+                self.was_shown(params.pointer(ITEM_NAME));
                 Ok(())
             }
             "textDocument/didPartiallyAcceptCompletion" => {
                 let name = params.pointer(ITEM_NAME).cloned();
                 parsed(params).map(|params: PartlyAccepted| {
-                    let length = Some(params.accepted_length);
-                    self.happened("partly_accepted", name.as_ref(), length);
-                    self.counted.partly_accepted += 1;
-                    self.counted.accepted_characters += params.accepted_length;
+                    self.was_partly_accepted(name.as_ref(), params.accepted_length);
                 })
             }
             "workspace/didChangeConfiguration" => {
@@ -470,8 +454,8 @@ impl Server<'_> {
     fn execute(&mut self, id: RequestId, params: ExecuteCommandParams) -> Result<(), LspError> {
         match params.command.as_str() {
             ACCEPTED => {
-                self.counted.accepted += 1;
-                self.happened("accepted", params.arguments.first(), None);
+                let characters = params.arguments.get(1).and_then(Value::as_u64);
+                self.was_accepted(params.arguments.first(), characters);
                 self.send(Response::new_ok(id, Value::Null));
             }
             WRITE_BODY => {

@@ -157,6 +157,38 @@ impl Serving {
         }
     }
 
+    /// As [`Serving::project_within`], with all that the project was taught until now.
+    ///
+    /// # Errors
+    /// [`ProjectProblem`].
+    pub async fn project_as_taught(
+        self: &Arc<Self>,
+        name: &str,
+        patience: Duration,
+    ) -> Result<ProjectLoaded, ProjectProblem> {
+        let until = Instant::now() + patience;
+        loop {
+            if let Ok(name) = name.parse() {
+                self.look_again(&name);
+            }
+            let found = self.project(name);
+            let is_old = match &found {
+                Err(ProjectProblem::Loading) => true,
+                Err(_) => false,
+                Ok(_) => self.is_reloading(name),
+            };
+            if !is_old || Instant::now() >= until {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn is_reloading(&self, name: &str) -> bool {
+        let name = name.parse::<ProjectName>();
+        name.is_ok_and(|name| matches!(self.slots().get(&name), Some(Slot::Reloading(_))))
+    }
+
     /// Whether a project is at work.
     #[must_use]
     pub fn is_loaded(&self, name: &ProjectName) -> bool {

@@ -79,3 +79,31 @@ pub struct SkippedShown {
     /// Why.
     pub reason: String,
 }
+
+/// `POST /v1/score`: files that are scored as if they were being typed.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreRequest {
+    /// The project that counts, with all that it was taught until now.
+    pub project: Option<String>,
+    /// The files, at most 8; nothing is learned from them.
+    pub files: Vec<LearnFileIn>,
+}
+
+/// How often each level's first guess was the piece that stands there.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct ScoreResponse {
+    /// The levels; none without files.
+    pub levels: Vec<LevelScore>,
+}
+
+/// A level's score.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LevelScore {
+    /// `0` for the counts alone, `1` to `3`, or `all`.
+    pub level: &'static str,
+    /// Pieces scored, at the middle and the end of each file.
+    pub pieces: usize,
+    /// Of these, foreseen.
+    pub hits: usize,
+}

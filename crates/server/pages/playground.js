@@ -206,7 +206,7 @@ async function filesOf(entry) {
   return (await Promise.all(inside.map(filesOf))).flat();
 }
 
-// Files learned, and how many of a hundred pieces of files that come next would have been foreseen: all levels, and the counts alone.
+// Files learned, and the share of pieces of some files that are learned last that would have been foreseen: by all levels, and by the counts alone.
 let points = [];
 let isLearning = false;
 
@@ -217,30 +217,45 @@ async function learn(all) {
   const name = id("name").value.trim();
   const bar = id("progress");
   bar.hidden = false;
+  id("rise").replaceChildren();
   points = [];
   let done = 0;
+  const read = async ({ path, file }) => ({ path, text: await file.text() });
+  const teach = async (batch) => {
+    await ask(`/v1/projects/${encodeURIComponent(name)}/learn`, { method: "POST", body: JSON.stringify({ root: "playground", files: batch }) });
+    done += batch.length;
+    bar.value = done / files.length;
+    id("learned").textContent = `${t("learned")}: ${number(done)} / ${number(files.length)}`;
+  };
   try {
     id("learned").textContent = t("learning");
-    // Few at first, where each teaches most; each batch is scored before it is learned.
-    for (let size = 4; done < files.length; size = Math.min(size * 2, 128)) {
+    const held = heldBack(files);
+    const scored = await Promise.all(held.map(read));
+    const rest = files.filter((file) => !held.includes(file));
+    await score(null, scored, 0);
+    // Few at first, where each teaches most.
+    for (let start = 0, size = 4; start < rest.length; size = Math.min(size * 2, 128)) {
       let bytes = 0;
-      const fitting = files.slice(done, done + size).filter(({ file }, at) => (bytes += file.size) < 4e6 || at === 0);
-      const batch = await Promise.all(fitting.map(async ({ path, file }) => ({ path, text: await file.text() })));
-      await score(done > 0 ? name : null, batch, done);
-      await ask(`/v1/projects/${encodeURIComponent(name)}/learn`, { method: "POST", body: JSON.stringify({ root: "playground", files: batch }) });
-      done += batch.length;
-      bar.value = done / files.length;
-      id("learned").textContent = `${t("learned")}: ${number(done)} / ${number(files.length)}`;
+      const fitting = rest.slice(start, start + size).filter(({ file }, at) => (bytes += file.size) < 4e6 || at === 0);
+      await teach(await Promise.all(fitting.map(read)));
+      start += fitting.length;
+      await score(name, scored, done);
     }
+    if (scored.length) await teach(scored);
     await projects(name);
     schedule(0);
   } catch (error) { id("learned").textContent = error.message; }
   isLearning = false;
 }
 
-async function score(project, batch, done) {
-  const long = batch.filter((file) => file.text.length > 300 && file.text.length < 400_000);
-  const files = [0, 1, 2].map((third) => long[Math.floor((long.length * (2 * third + 1)) / 6)]).filter((file, at, some) => file && some.indexOf(file) === at);
+// Files all over the folder that are learned last; none of a folder with too few to learn from.
+function heldBack(files) {
+  const fit = files.filter(({ file }) => file.size > 600 && file.size < 400_000);
+  const n = Math.min(6, Math.floor(fit.length / 4));
+  return Array.from({ length: n }, (_, at) => fit[Math.floor((fit.length * (2 * at + 1)) / (2 * n))]);
+}
+
+async function score(project, files, done) {
   if (!files.length) return;
   const { levels } = await ask("/v1/score", { method: "POST", body: JSON.stringify({ files, ...(project && { project }) }) });
   const share = (level) => { const found = levels.find((one) => one.level === level); return found?.pieces ? found.hits / found.pieces : NaN; };

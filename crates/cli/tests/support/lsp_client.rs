@@ -1,4 +1,5 @@
 //! A client of `nestor lsp` that speaks the wire protocol over the pipes of a process.
+#![allow(dead_code, reason = "not every test binary uses all of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};

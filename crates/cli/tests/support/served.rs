@@ -1,4 +1,5 @@
 //! A `nestor serve` of its own for a test, and requests to it.
+#![allow(dead_code, reason = "not every test binary uses all of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

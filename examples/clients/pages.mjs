@@ -43,7 +43,7 @@ for (const [scheme, locale] of [["light", "ru-RU"], ["dark", "en-US"]]) {
     const [before, after] = rise.match(/\d+/g).map(Number);
     assert.ok(after > before, `what is foreseen rises: ${rise}`);
     assert.equal(await page.locator("#rise polyline").count(), 2);
-    await page.screenshot({ path: `${shots}/learned-${scheme}.png` });
+    await page.screenshot({ path: `${shots}/learned-${scheme}.png`, fullPage: true });
     console.log(`${scheme} ${locale}: foreseen ${rise}`);
   }
 

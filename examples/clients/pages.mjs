@@ -1,12 +1,13 @@
 // Opens the playground and the dashboard in Chromium, types, sees ghost text, accepts it, and sees the figures move; light and dark,
 // Russian and English. Screenshots go to the folder named last.
 //     npm install playwright-core && nestor serve --listen 127.0.0.1:8088 &
-//     node examples/clients/pages.mjs http://127.0.0.1:8088 /usr/bin/chromium shots
+//     node examples/clients/pages.mjs http://127.0.0.1:8088 /usr/bin/chromium shots examples/trade/cf
+// With a folder of modules it is learned in the playground, and the curve of what is foreseen must rise.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { chromium } from "playwright-core";
 
-const [url, executablePath, shots] = process.argv.slice(2);
+const [url, executablePath, shots, folder] = process.argv.slice(2);
 mkdirSync(shots, { recursive: true });
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const problems = [];
@@ -33,6 +34,18 @@ for (const [scheme, locale] of [["light", "ru-RU"], ["dark", "en-US"]]) {
   const latency = await page.locator("#latency").textContent();
   assert.match(latency, /\d/);
   console.log(`${scheme} ${locale}: offered ${JSON.stringify(offered)} in ${latency}`);
+
+  if (folder) {
+    await page.locator("#name").fill(`pages-${scheme}`);
+    await page.locator("#folder").setInputFiles(folder);
+    await page.waitForFunction(() => /(\d+) \/ \1$/.test(document.querySelector("#learned").textContent.replace(/[\s\u00a0](?=\d{3})/g, "")), null, { timeout: 300000 });
+    const rise = await page.locator("#rise .legend span:nth-child(3)").textContent();
+    const [before, after] = rise.match(/\d+/g).map(Number);
+    assert.ok(after > before, `what is foreseen rises: ${rise}`);
+    assert.equal(await page.locator("#rise polyline").count(), 2);
+    await page.screenshot({ path: `${shots}/learned-${scheme}.png`, fullPage: true });
+    console.log(`${scheme} ${locale}: foreseen ${rise}`);
+  }
 
   await page.goto(`${url}/dashboard`);
   await page.waitForFunction(() => document.querySelectorAll("#outcomes tbody tr").length > 0, null, { timeout: 15000 });

@@ -1,7 +1,8 @@
 """The first completion of a document that was just opened, over `nestor lsp`: a letter is typed, and ghost text asked for after a pause,
-as editors do. Prints medians in milliseconds; a pause of 0 shows that reading ahead delays nothing.
+as editors do. Prints medians in milliseconds; a pause of 0 shows that reading ahead delays nothing. With --serve the model is at a `nestor serve` of
+its own, and the language server asks there.
 
-    python3 examples/clients/read_ahead.py target/release/nestor examples/trade/cf [SPEED]
+    python3 examples/clients/read_ahead.py target/release/nestor examples/trade/cf [SPEED] [--serve]
 """
 
 import json
@@ -12,13 +13,25 @@ import sys
 import tempfile
 import time
 
-NESTOR, SOURCE = sys.argv[1:3]
-SPEED = sys.argv[3] if len(sys.argv) > 3 else "balanced"
+SERVES = "--serve" in sys.argv
+NESTOR, SOURCE, *SPEEDS = [argument for argument in sys.argv[1:] if argument != "--serve"]
+SPEED = SPEEDS[0] if SPEEDS else "balanced"
+
+
+class Server:
+    def __init__(self, folder):
+        config = pathlib.Path(folder) / "server.toml"
+        config.write_text('listen = "127.0.0.1:0"\nkeys = "keys.json"\nmemory = "projects"\n')
+        arguments = [NESTOR, "serve", "--json", "--config", str(config)]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.url = json.loads(self.process.stdout.readline())["url"]
 
 
 class Client:
     def __init__(self, memory):
-        arguments = [NESTOR, "lsp", "--speed", SPEED, "--memory", memory]
+        self.server = Server(memory) if SERVES else None
+        way = ["--server", self.server.url] if self.server else ["--memory", memory]
+        arguments = [NESTOR, "lsp", "--speed", SPEED, *way]
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.next_id = 0
         self.ask("initialize", {"processId": None, "rootUri": None, "capabilities": {"textDocument": {"inlineCompletion": {}}}})
@@ -85,3 +98,5 @@ with tempfile.TemporaryDirectory() as memory:
         times.sort()
         print(f"{SPEED}, pause {pause * 1e3:.0f} ms: median {statistics.median(times):.1f} ms, longest {times[-1]:.1f} ms, of {len(times)}")
         client.process.kill()
+        if client.server:
+            client.server.process.kill()

@@ -211,14 +211,13 @@ impl Assistant {
         &self,
         request: &CompleteRequest,
         cancelled: &dyn Fn() -> bool,
-        watch: &dyn Fn(&str) -> bool,
+        watch: &dyn Fn(&Growing<'_>) -> bool,
     ) -> Result<Completion, AssistError> {
         self.complete_in(&mut OpenDocument::default(), request, cancelled, watch)
     }
 
-    /// As [`Assistant::complete_unless`], with what earlier requests have read of the document; the answer is the same. `watch` sees the
-    /// text written after the cursor, with `\n` as line end, each time that it has grown and no rule has ended it, and ends the
-    /// completion there by returning true.
+    /// As [`Assistant::complete_unless`], with what earlier requests have read of the document; the answer is the same. `watch` sees what
+    /// is written, each time that it has grown and no rule has ended it, and ends the completion there by returning true.
     ///
     /// # Errors
     /// As [`Assistant::complete`].
@@ -227,7 +226,7 @@ impl Assistant {
         open: &mut OpenDocument,
         request: &CompleteRequest,
         cancelled: &dyn Fn() -> bool,
-        watch: &dyn Fn(&str) -> bool,
+        watch: &dyn Fn(&Growing<'_>) -> bool,
     ) -> Result<Completion, AssistError> {
         if request.max_tokens > MAX_TOKENS {
             return Err(AssistError::Request {
@@ -282,9 +281,19 @@ impl Assistant {
             allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
             names: members.as_ref().map(|find| find as Names<'_>),
             alternatives: request.alternatives,
-            stop: &|ids| {
-                write.verdict(ids).is_some()
-                    || write.text(ids).get(healed.len()..).is_some_and(watch)
+            stop: &|ids, steps| {
+                if write.verdict(ids).is_some() {
+                    return true;
+                }
+                let text = write.text(ids);
+                let text = text.get(healed.len()..);
+                text.is_some_and(|text| {
+                    watch(&Growing {
+                        write: &write,
+                        text,
+                        steps,
+                    })
+                })
             },
             cancelled,
         };
@@ -413,6 +422,33 @@ impl Assistant {
     }
 }
 
+/// A completion while it is being written.
+pub struct Growing<'a> {
+    write: &'a Writing<'a>,
+    text: &'a str,
+    steps: &'a [Step],
+}
+
+impl Growing<'_> {
+    /// The text after the cursor, with `\n` as line end.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text
+    }
+
+    /// The pieces that write it, those of the healed word first.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<CompletionToken> {
+        self.write.tokens(self.steps)
+    }
+
+    /// Bytes before the cursor that the first pieces write again.
+    #[must_use]
+    pub fn n_healed(&self) -> usize {
+        self.write.healed.len()
+    }
+}
+
 /// The document inside Nestor: normalised, with the cursor moved along.
 struct Document {
     text: String,
@@ -498,6 +534,28 @@ impl Writing<'_> {
         }
     }
 
+    /// The pieces as callers see them.
+    fn tokens(&self, steps: &[Step]) -> Vec<CompletionToken> {
+        let tokenizer = self.assistant.tokenizer();
+        let text = |token| String::from_utf8_lossy(tokenizer.piece(token)).into_owned();
+        let tokens = steps.iter().map(|step| CompletionToken {
+            id: step.token,
+            text: text(step.token),
+            bytes: tokenizer.piece(step.token).to_vec(),
+            probability: step.confidence,
+            alternatives: step
+                .alternatives
+                .iter()
+                .map(|(token, probability)| Alternative {
+                    text: text(*token),
+                    bytes: tokenizer.piece(*token).to_vec(),
+                    probability: *probability,
+                })
+                .collect(),
+        });
+        tokens.collect()
+    }
+
     fn completion(&self, steps: &[Step], finish: Finish) -> Completion {
         let ids: Vec<u32> = steps.iter().map(|step| step.token).collect();
         let text = self.text(&ids);
@@ -519,29 +577,11 @@ impl Writing<'_> {
         }
         let kept = kept_steps(self.assistant, steps, keep);
         let steps = &steps[kept];
-        let tokenizer = self.assistant.tokenizer();
         Completion {
             insert: text[self.healed.len()..keep].to_owned(),
             confidence: steps.iter().map(|step| step.confidence).product(),
             contributions: contributions(steps),
-            tokens: steps
-                .iter()
-                .map(|step| CompletionToken {
-                    id: step.token,
-                    text: String::from_utf8_lossy(tokenizer.piece(step.token)).into_owned(),
-                    bytes: tokenizer.piece(step.token).to_vec(),
-                    probability: step.confidence,
-                    alternatives: step
-                        .alternatives
-                        .iter()
-                        .map(|(token, probability)| Alternative {
-                            text: String::from_utf8_lossy(tokenizer.piece(*token)).into_owned(),
-                            bytes: tokenizer.piece(*token).to_vec(),
-                            probability: *probability,
-                        })
-                        .collect(),
-                })
-                .collect(),
+            tokens: self.tokens(steps),
             n_healed: self.healed.len(),
             stop,
             n_context: 0,

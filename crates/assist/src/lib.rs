@@ -22,6 +22,7 @@ pub mod memory;
 pub mod metadata;
 pub mod mixture;
 pub mod open;
+pub mod open_documents;
 pub mod paths;
 pub mod probe;
 pub mod project;
@@ -34,7 +35,9 @@ pub mod typed;
 pub use assistant::{Assistant, LearnFile, LearnProgress, LearnReport, Parts};
 pub use body::BodyPlace;
 pub use canary::CanaryConfig;
-pub use complete::{CompleteRequest, Completion, PartShare, StopReason, Timings};
+pub use complete::{
+    CompleteRequest, Completion, CompletionToken, Growing, PartShare, StopReason, Timings,
+};
 pub use error::AssistError;
 pub use filter::{Reason, Teaches, Verdict};
 pub use memory::ProjectMemory;
@@ -50,7 +53,8 @@ pub use nestor_memory::{
     Header, LearnedFile, MemoryError, ProjectName, ProjectStore, ProjectWriter, Projects, Role,
     Root, SOURCES_FILE, WhenBusy, fitting_name,
 };
-pub use open::{OpenDocument, OpenDocuments};
+pub use open::OpenDocument;
+pub use open_documents::{GivenUp, OpenDocuments};
 pub use probe::ExitLosses;
 pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport};
 pub use show::ShowFeatures;

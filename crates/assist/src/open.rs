@@ -6,14 +6,14 @@
 //! calls it was cut into. The one thing that is older than the text is the rest of the cursor's line in the suffix, which stays as it
 //! was until the cursor leaves the line's surroundings: a suffix stands before the text, so each change of it would read everything again.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use nestor_bsl::pieces::Tokenizer;
 use nestor_cache::NestedCache;
 use nestor_engine::{Predictor, Speed};
 
 use crate::assistant::Assistant;
-use crate::complete::{CompleteRequest, Completion};
+use crate::complete::CompleteRequest;
 use crate::document::{Borders, MAX_SUFFIX, file_pieces, opening_pieces};
 use crate::error::AssistError;
 
@@ -32,8 +32,6 @@ pub struct OpenDocument {
     text: PreparedText,
     suffix: String,
     read: Option<Read>,
-    /// Whether it only keeps the place of a document that is being read ahead.
-    stands_in: bool,
 }
 
 /// What was read of a document, and for what.
@@ -348,149 +346,6 @@ impl PreparedText {
 
     fn bytes(&self) -> usize {
         self.text.len() + 4 * self.pieces.len() + 8 * self.starts.len()
-    }
-}
-
-/// Open documents under a bound on memory; those that were not asked for longest are forgotten.
-#[derive(Debug)]
-pub struct OpenDocuments {
-    max_bytes: usize,
-    /// The last one was used last.
-    documents: Mutex<Vec<(DocumentKey, OpenDocument)>>,
-}
-
-/// Whose document, and at which speed: each speed reads for itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct DocumentKey {
-    owner: String,
-    path: String,
-    speed: Speed,
-}
-
-impl DocumentKey {
-    fn of(owner: &str, request: &CompleteRequest) -> Self {
-        Self {
-            owner: owner.to_owned(),
-            path: request.path.clone(),
-            speed: request.speed,
-        }
-    }
-}
-
-impl OpenDocuments {
-    /// No documents; all together may hold `max_bytes`.
-    #[must_use]
-    pub fn new(max_bytes: usize) -> Self {
-        Self {
-            max_bytes,
-            documents: Mutex::default(),
-        }
-    }
-
-    /// Completes in a document of an owner (an editor's window, a connection). A document that another request of the same owner is
-    /// using is opened afresh, which changes no answer. `watch` is that of [`Assistant::complete_in`].
-    ///
-    /// # Errors
-    /// As [`Assistant::complete_unless`].
-    pub fn complete(
-        &self,
-        assistant: &Assistant,
-        owner: &str,
-        request: &CompleteRequest,
-        cancelled: &dyn Fn() -> bool,
-        watch: &dyn Fn(&str) -> bool,
-    ) -> Result<Completion, AssistError> {
-        let key = DocumentKey::of(owner, request);
-        let mut document = self.take(&key).unwrap_or_default();
-        document.stands_in = false;
-        let completion = assistant.complete_in(&mut document, request, cancelled, watch)?;
-        self.put(key, document);
-        Ok(completion)
-    }
-
-    /// Reads ahead in a document of an owner, as [`Assistant::read_ahead`] does. A document that a request is using is left alone.
-    ///
-    /// # Errors
-    /// As [`Assistant::complete`].
-    pub fn read_ahead(
-        &self,
-        assistant: &Assistant,
-        owner: &str,
-        request: &CompleteRequest,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<bool, AssistError> {
-        let key = DocumentKey::of(owner, request);
-        let mut document = self.take(&key).unwrap_or_default();
-        // A request that comes meanwhile must find the suffix that is held fast, or its answer would be another.
-        let mut stand_in = document.fresh();
-        stand_in.stands_in = true;
-        self.put(key.clone(), stand_in);
-        let done = assistant.read_ahead(&mut document, request, cancelled);
-        self.put_instead(key, document);
-        done
-    }
-
-    /// Forgets the documents of the owners that `is_closed` names.
-    pub fn close_if(&self, is_closed: &dyn Fn(&str) -> bool) {
-        self.lock().retain(|(key, _)| !is_closed(&key.owner));
-    }
-
-    /// Documents held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Whether none is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    /// Bytes held.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.lock()
-            .iter()
-            .map(|(_, document)| document.bytes())
-            .sum()
-    }
-
-    fn take(&self, key: &DocumentKey) -> Option<OpenDocument> {
-        let mut documents = self.lock();
-        let at = documents.iter().position(|(known, _)| known == key)?;
-        Some(documents.remove(at).1)
-    }
-
-    fn put(&self, key: DocumentKey, document: OpenDocument) {
-        let mut documents = self.lock();
-        documents.retain(|(known, _)| *known != key);
-        documents.push((key, document));
-        let mut bytes: usize = documents.iter().map(|(_, document)| document.bytes()).sum();
-        let mut surplus = 0;
-        while bytes > self.max_bytes && surplus < documents.len() {
-            bytes -= documents[surplus].1.bytes();
-            surplus += 1;
-        }
-        documents.drain(..surplus);
-    }
-
-    /// Puts a document in the place of what stands in for it; forgets it when a request has used that, and so knows more.
-    fn put_instead(&self, key: DocumentKey, document: OpenDocument) {
-        let is_there = self
-            .lock()
-            .iter()
-            .any(|(known, held)| *known == key && held.stands_in);
-        if is_there {
-            self.put(key, document);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(DocumentKey, OpenDocument)>> {
-        // A panic elsewhere leaves whole documents behind.
-        self.documents
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

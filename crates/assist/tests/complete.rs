@@ -4,7 +4,7 @@ mod fixture;
 
 use fixture::{MODULE, assistant, file};
 use nestor_assist::{
-    AssistError, Assistant, CompleteRequest, Sampling, Speed, StopReason, StopRule,
+    AssistError, Assistant, CompleteRequest, Growing, Sampling, Speed, StopReason, StopRule,
 };
 use nestor_bsl::position::ByteOffset;
 
@@ -243,9 +243,13 @@ fn a_watcher_sees_the_text_grow_and_ends_it() {
     request.stop = StopRule::Text;
     request.max_tokens = 40;
     let seen = std::cell::RefCell::new(Vec::<String>::new());
-    let watch = |text: &str| {
-        seen.borrow_mut().push(text.to_owned());
-        text.contains('(')
+    let watch = |growing: &Growing<'_>| {
+        // The pieces write the text, and as much again of the word that was typed.
+        let pieces = growing.tokens().into_iter().flat_map(|token| token.bytes);
+        let written: Vec<u8> = pieces.skip(growing.n_healed()).collect();
+        assert!(written.starts_with(growing.text().as_bytes()));
+        seen.borrow_mut().push(growing.text().to_owned());
+        growing.text().contains('(')
     };
     let completion = assistant
         .complete_watched(&request, &|| false, &watch)

@@ -4,11 +4,13 @@ mod fixture;
 
 use fixture::{MODULE, assistant, file};
 use nestor_assist::{
-    Assistant, CompleteRequest, LevelMemoriesConfig, OpenDocument, OpenDocuments, Speed,
+    Assistant, CompleteRequest, GivenUp, LevelMemoriesConfig, OpenDocument, OpenDocuments, Speed,
 };
 use nestor_bsl::position::ByteOffset;
 use proptest::prelude::*;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 const PATH: &str = "src/cf/CommonModules/Остатки/Ext/Module.bsl";
 
@@ -123,6 +125,11 @@ fn edit(assistant: &Assistant, speed: Speed) {
     ask(assistant, &mut open, &editor, speed);
 }
 
+/// Nobody gives up.
+fn never() -> GivenUp {
+    Arc::new(|| false)
+}
+
 /// Reads ahead, given up after `patience` questions; true when all was read.
 fn read_ahead(
     assistant: &Assistant,
@@ -192,27 +199,91 @@ fn a_request_during_reading_ahead_finds_the_suffix_that_is_held() {
     let alone = OpenDocuments::new(64 << 20);
     let ask = |documents: &OpenDocuments, editor: &Editor| {
         let request = editor.request(Speed::Fast);
-        let answer = documents.complete(&assistant, "a", &request, &|| false, &|_| false);
-        answer.expect("a completion").tokens
+        let answer = documents.complete(&assistant, "a", &request, &never(), &|_| false);
+        answer.expect("a completion")
     };
     editor.jump_after("Запрос = ");
-    assert_eq!(ask(&documents, &editor), ask(&alone, &editor));
-    // The rest of the line changes: the suffix stays that of the first request.
+    let (one, other) = (ask(&documents, &editor), ask(&alone, &editor));
+    assert_eq!(one.tokens, other.tokens);
+    // The rest of the line changes: the suffix stays that of the first request. Far behind, so that there is much to read.
     editor.jump_after("Запрос = Новый ");
-    let request = editor.request(Speed::Fast);
-    let mut meanwhile = None;
-    let seen = std::cell::RefCell::new(&mut meanwhile);
-    let cancelled = || {
-        seen.borrow_mut()
-            .get_or_insert_with(|| ask(&documents, &editor));
+    editor.insert(&MODULE.repeat(4));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let looks = Arc::clone(&begun);
+    let given_up: GivenUp = Arc::new(move || {
+        // Slow enough to be overtaken, whatever the machine.
+        std::thread::sleep(Duration::from_millis(20));
+        looks.fetch_add(1, Ordering::Relaxed);
         false
-    };
-    documents
-        .read_ahead(&assistant, "a", &request, &cancelled)
-        .expect("a text");
-    assert_eq!(meanwhile, Some(ask(&alone, &editor)));
+    });
+    let request = editor.request(Speed::Fast);
+    let meanwhile = std::thread::scope(|scope| {
+        let ahead = scope.spawn(|| documents.read_ahead(&assistant, "a", &request, &given_up));
+        while begun.load(Ordering::Relaxed) < 3 {
+            std::thread::yield_now();
+        }
+        let meanwhile = ask(&documents, &editor);
+        let is_whole = ahead.join().expect("no panic").expect("a text");
+        assert!(!is_whole, "the request ended it");
+        meanwhile
+    });
+    let cold = ask(&alone, &editor);
+    assert_eq!(meanwhile.tokens, cold.tokens);
+    // What was read ahead is not read again.
+    assert!(
+        meanwhile.n_read + 64 <= cold.n_read,
+        "{} of {}",
+        meanwhile.n_read,
+        cold.n_read
+    );
     assert_eq!(documents.len(), 1);
-    assert_eq!(ask(&documents, &editor), ask(&alone, &editor));
+    assert_eq!(ask(&documents, &editor).n_read, 0);
+}
+
+#[test]
+fn a_document_in_use_is_waited_for_only_where_its_request_was_given_up() {
+    let assistant = taught();
+    let editor = Editor {
+        text: MODULE.repeat(4),
+        cursor: MODULE.len() * 4,
+    };
+    let request = editor.request(Speed::Fast);
+    let whole = assistant.complete(&request).expect("a completion");
+    for is_given_up in [true, false] {
+        let documents = OpenDocuments::new(64 << 20);
+        let (begun, gone) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let given_up: GivenUp = {
+            let (begun, gone) = (Arc::clone(&begun), Arc::clone(&gone));
+            Arc::new(move || {
+                std::thread::sleep(Duration::from_millis(20));
+                begun.fetch_add(1, Ordering::Relaxed);
+                gone.load(Ordering::Relaxed)
+            })
+        };
+        let ask = |given_up: &GivenUp| {
+            let answer = documents.complete(&assistant, "a", &request, given_up, &|_| false);
+            answer.expect("an answer")
+        };
+        std::thread::scope(|scope| {
+            let older = scope.spawn(|| ask(&given_up));
+            while begun.load(Ordering::Relaxed) < 3 {
+                std::thread::yield_now();
+            }
+            // While the document is used it is read ahead by nobody.
+            let ahead = documents.read_ahead(&assistant, "a", &request, &never());
+            assert!(!ahead.expect("a text"));
+            gone.store(is_given_up, Ordering::Relaxed);
+            let newer = ask(&never());
+            assert_eq!(newer.tokens, whole.tokens);
+            assert_eq!(newer.n_read < whole.n_read, is_given_up);
+            let older = older.join().expect("no panic");
+            assert_eq!(older.tokens.is_empty(), is_given_up);
+        });
+        assert_eq!(documents.len(), 1);
+    }
 }
 
 #[test]
@@ -377,7 +448,7 @@ fn open_documents_stay_under_their_bound() {
                 &assistant,
                 owner,
                 &editor.request(Speed::Fast),
-                &|| false,
+                &never(),
                 &|_| false,
             )
             .expect("a completion")

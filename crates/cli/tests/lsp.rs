@@ -8,157 +8,9 @@
 #[allow(dead_code, reason = "this test binary does not use all of it")]
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-
 use serde_json::{Value, json};
-
-const DOC: &str =
-    "file:///%D0%9F%D1%80%D0%BE%D0%B5%D0%BA%D1%82/CommonModules/%D0%9E/Ext/Module.bsl";
-
-/// A client over the pipes of a process.
-struct Client {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
-    next_id: i64,
-    /// Notifications that came while something else was waited for.
-    notes: Vec<Value>,
-}
-
-impl Client {
-    fn start(memory: &std::path::Path, arguments: &[&str]) -> Self {
-        let mut command = support::command();
-        command.arg("--memory").arg(memory).args(arguments);
-        Self::of(command)
-    }
-
-    /// A client of a command that ends with arguments of `nestor lsp`.
-    fn of(with_arguments: std::process::Command) -> Self {
-        let mut command = support::command();
-        command.args(["--lang=en", "lsp", "--stdio", "--speed", "fast"]);
-        command.args(with_arguments.get_args());
-        for (name, value) in with_arguments.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self {
-            stdin: child.stdin.take(),
-            stdout: BufReader::new(child.stdout.take().unwrap()),
-            child,
-            next_id: 0,
-            notes: Vec::new(),
-        }
-    }
-
-    fn write(&mut self, message: &Value) {
-        let body = message.to_string();
-        let stdin = self.stdin.as_mut().unwrap();
-        write!(stdin, "Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-        stdin.flush().unwrap();
-    }
-
-    fn read(&mut self) -> Value {
-        let mut length = None;
-        loop {
-            let mut line = String::new();
-            assert!(
-                self.stdout.read_line(&mut line).unwrap() > 0,
-                "the server ended"
-            );
-            let line = line.trim_end();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(n) = line.strip_prefix("Content-Length: ") {
-                length = Some(n.parse::<usize>().unwrap());
-            }
-        }
-        let mut body = vec![0; length.unwrap()];
-        self.stdout.read_exact(&mut body).unwrap();
-        serde_json::from_slice(&body).unwrap()
-    }
-
-    fn notify(&mut self, method: &str, params: Value) {
-        self.write(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
-    }
-
-    fn request(&mut self, method: &str, params: Value) -> i64 {
-        self.next_id += 1;
-        let id = self.next_id;
-        self.write(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
-        id
-    }
-
-    fn answer(&mut self, id: i64) -> Value {
-        loop {
-            let message = self.read();
-            if message["id"] == id && message.get("method").is_none() {
-                return message;
-            }
-            self.notes.push(message);
-        }
-    }
-
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        let id = self.request(method, params);
-        self.answer(id)
-    }
-
-    /// Says hello and waits until the model is open.
-    fn hello(&mut self, capabilities: Value, options: Value) -> Value {
-        let params = json!({
-            "processId": null, "rootUri": null, "capabilities": capabilities, "initializationOptions": options,
-        });
-        let answer = self.ask("initialize", params);
-        self.notify("initialized", json!({}));
-        loop {
-            let note = self.read();
-            if note["method"] == "nestor/didChangeStatus" {
-                assert_eq!(note["params"]["kind"], "Normal", "{note}");
-                if note["params"]["busy"] == false {
-                    return answer;
-                }
-            }
-        }
-    }
-
-    fn open(&mut self, text: &str) {
-        let document = json!({"uri": DOC, "languageId": "bsl", "version": 1, "text": text});
-        self.notify("textDocument/didOpen", json!({"textDocument": document}));
-    }
-
-    fn inline(line: u32, character: u32) -> Value {
-        json!({
-            "textDocument": {"uri": DOC}, "position": {"line": line, "character": character},
-            "context": {"triggerKind": 1},
-        })
-    }
-
-    fn bye(mut self) {
-        let answer = self.ask("shutdown", Value::Null);
-        assert!(answer["error"].is_null(), "{answer}");
-        self.notify("exit", Value::Null);
-        drop(self.stdin.take());
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        // Only where a test has failed before the goodbye.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use support::lsp_client::{Client, DOC, edited};
+use support::served::{Served, serve_with_key, until};
 
 const WITH_GHOST: &str =
     r#"{"textDocument": {"inlineCompletion": {"dynamicRegistration": false}}}"#;
@@ -209,8 +61,18 @@ fn a_module_is_opened_typed_in_completed_and_partly_accepted() {
         Value::Null
     );
     let status = client.ask("nestor/status", Value::Null);
-    let expected = json!({"requested": 1, "shown": 1, "accepted": 1, "partlyAccepted": 1, "acceptedCharacters": 6});
-    assert_eq!(status["result"]["counted"], expected);
+    let counted = &status["result"]["counted"];
+    for (name, expected) in [
+        ("requested", 1),
+        ("shown", 1),
+        ("accepted", 1),
+        ("partlyAccepted", 1),
+        ("acceptedCharacters", 6),
+        // What was typed, less what would have come by accepting.
+        ("typedCharacters", 24 - 7),
+    ] {
+        assert_eq!(counted[name], expected, "{name} {counted}");
+    }
     // An entry of a list that is selected: ghost text begins with it and replaces the same range.
     let mut selected = Client::inline(7, 21);
     selected["context"]["selectedCompletionInfo"] = json!({
@@ -267,21 +129,6 @@ const EMPTY_METHOD: &str = "// 🙂\r\nПроцедура А()\r\n\tБ();\r\nК�
 fn actions_at(line: u32) -> Value {
     let at = json!({"line": line, "character": 0});
     json!({"textDocument": {"uri": DOC}, "range": {"start": at, "end": at}, "context": {"diagnostics": []}})
-}
-
-/// The text after one edit.
-fn edited(text: &str, edit: &Value) -> String {
-    let at = |position: &Value| {
-        let line = position["line"].as_u64().unwrap() as usize;
-        let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-        let units = position["character"].as_u64().unwrap() as usize;
-        let rest = text[start..].encode_utf16().take(units).collect::<Vec<_>>();
-        start + String::from_utf16(&rest).unwrap().len()
-    };
-    let (start, end) = (at(&edit["range"]["start"]), at(&edit["range"]["end"]));
-    let mut text = text.to_owned();
-    text.replace_range(start..end, edit["newText"].as_str().unwrap());
-    text
 }
 
 /// Whether a body stands in the method, which is closed as before and the only thing that changed.
@@ -363,104 +210,34 @@ fn a_client_that_resolves_nothing_gets_the_body_by_a_command() {
     client.bye();
 }
 
-/// A `nestor serve` with the key that it wants.
-struct Server {
-    child: Child,
-    url: String,
-    key: String,
-    dir: tempfile::TempDir,
+/// A server with the key that it wants; with a certificate where `tls` says so, which lies in `ca.pem` then.
+fn server(tls: bool) -> Served {
+    serve_with_key("complete,learn,admin", |dir| {
+        if !tls {
+            return String::new();
+        }
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(dir.join("ca.pem"), made.cert.pem()).unwrap();
+        std::fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        "[tls]\ncertificate = \"ca.pem\"\nkey = \"key.pem\"\n".to_owned()
+    })
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// A client of a server, which finds proxies in its environment that lead nowhere.
+fn client_of(server: &Served, arguments: &[&str]) -> Client {
+    let mut command = std::process::Command::new("nestor");
+    command.args(["--server", &server.url]).args(arguments);
+    for name in ["http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env(name, "http://127.0.0.1:9");
     }
-}
-
-impl Server {
-    /// Starts it; with a certificate where `tls` says so, which lies in `ca.pem` then.
-    fn start(tls: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("server.toml");
-        let mut text =
-            "listen = \"127.0.0.1:0\"\nmemory = \"projects\"\nkeys = \"keys.json\"\n".to_owned();
-        if tls {
-            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-            std::fs::write(dir.path().join("ca.pem"), made.cert.pem()).unwrap();
-            let key = made.signing_key.serialize_pem();
-            std::fs::write(dir.path().join("key.pem"), key).unwrap();
-            text.push_str("[tls]\ncertificate = \"ca.pem\"\nkey = \"key.pem\"\n");
-        }
-        std::fs::write(&config, text).unwrap();
-        let mut keys = support::command();
-        keys.args([
-            "--lang=en",
-            "--json",
-            "keys",
-            "add",
-            "editor",
-            "--rights",
-            "complete,admin",
-        ]);
-        let made = support::run(keys.arg("--config").arg(&config)).json();
-        let mut child = support::command()
-            .args(["--lang=en", "serve", "--json", "--config"])
-            .arg(&config)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        Self {
-            child,
-            url: told["url"]
-                .as_str()
-                .unwrap()
-                .replace("127.0.0.1", "localhost"),
-            key: made["key"].as_str().unwrap().to_owned(),
-            dir,
-        }
-    }
-
-    /// A client of it, which finds proxies in its environment that lead nowhere.
-    fn client(&self, arguments: &[&str]) -> Client {
-        let mut command = std::process::Command::new("nestor");
-        command.args(["--server", &self.url]).args(arguments);
-        for name in ["http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
-            command.env(name, "http://127.0.0.1:9");
-        }
-        command.env("NESTOR_KEY", &self.key);
-        Client::of(command)
-    }
-
-    fn metric(&self, line_start: &str) -> f64 {
-        let address = self.url.strip_prefix("http://").unwrap();
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        write!(
-            stream,
-            "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\r\n",
-            self.key
-        )
-        .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let found = text.lines().find_map(|line| line.strip_prefix(line_start));
-        found
-            .unwrap_or_else(|| panic!("{line_start}\n{text}"))
-            .trim()
-            .parse()
-            .unwrap()
-    }
+    command.env("NESTOR_KEY", server.key.as_ref().unwrap());
+    Client::of(command)
 }
 
 #[test]
 fn a_server_completes_writes_bodies_and_counts_for_an_editor() {
-    let server = Server::start(false);
-    let mut client = server.client(&[]);
+    let server = server(false);
+    let mut client = client_of(&server, &[]);
     client.hello(with_ghost(), Value::Null);
     client.open(&MODULE.replace("\t// 🙂🙂\r\n", "\tНовыйЗапрос = Новый Зап\r\n"));
     let answer = client.ask("textDocument/inlineCompletion", Client::inline(6, 24));
@@ -520,12 +297,12 @@ fn a_server_completes_writes_bodies_and_counts_for_an_editor() {
 
 #[test]
 fn a_server_is_reached_by_tls_with_an_authority_of_ones_own_and_a_key_of_a_file() {
-    let server = Server::start(true);
+    let server = server(true);
     let ca = server.dir.path().join("ca.pem");
     let key = server.dir.path().join("key.txt");
-    std::fs::write(&key, format!("{}\n", server.key)).unwrap();
+    std::fs::write(&key, format!("{}\n", server.key.as_ref().unwrap())).unwrap();
     let (ca, key) = (ca.to_str().unwrap(), key.to_str().unwrap());
-    let mut client = server.client(&["--ca", ca, "--key-file", key]);
+    let mut client = client_of(&server, &["--ca", ca, "--key-file", key]);
     client.hello(with_ghost(), Value::Null);
     client.open("А = Новый ");
     let answer = client.ask("textDocument/inlineCompletion", Client::inline(0, 10));
@@ -541,18 +318,8 @@ fn a_server_is_reached_by_tls_with_an_authority_of_ones_own_and_a_key_of_a_file(
             "401",
         ),
     ] {
-        let mut client = server.client(arguments);
-        client.ask(
-            "initialize",
-            json!({"processId": null, "rootUri": null, "capabilities": with_ghost()}),
-        );
-        client.notify("initialized", json!({}));
-        let told = loop {
-            let note = client.read();
-            if note["params"]["kind"] == "Error" {
-                break note["params"]["message"].as_str().unwrap().to_owned();
-            }
-        };
+        let mut client = client_of(&server, arguments);
+        let told = client.hello_refused(with_ghost());
         assert!(told.contains(says), "{told}");
         // A request is answered all the same.
         client.open("А = ");
@@ -681,23 +448,97 @@ fn nonsense_is_answered_and_ends_nothing() {
 fn a_project_that_is_not_there_is_told_and_completions_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let mut client = Client::start(dir.path(), &["--project", "erp"]);
-    client.ask(
-        "initialize",
-        json!({"processId": null, "rootUri": null, "capabilities": with_ghost()}),
-    );
-    client.notify("initialized", json!({}));
-    let note = loop {
-        let note = client.read();
-        if note["params"]["kind"] == "Error" {
-            break note;
-        }
-    };
-    assert!(
-        note["params"]["message"].as_str().unwrap().contains("erp"),
-        "{note}"
-    );
+    let told = client.hello_refused(with_ghost());
+    assert!(told.contains("erp"), "{told}");
     client.open("А = Новый ");
     let answer = client.ask("textDocument/inlineCompletion", Client::inline(0, 10));
     assert!(answer["result"]["items"].is_array(), "{answer}");
+    client.bye();
+}
+
+#[test]
+fn a_server_learns_what_is_saved_unless_it_is_told_not_to() {
+    let server = server(false);
+    let text = "Процедура А()\n\tКурс = РасчётКурсовЦБ.ПолучитьКурсНаДату(Валюта, Дата);\n\tКурс = РасчётКурсовЦБ.ПолучитьКурсНаДату(Валюта, Дата);\nКонецПроцедуры\n";
+    let body = json!({"files": [{"path": "CommonModules/Иной/Ext/Module.bsl", "text": "Процедура В()\nКонецПроцедуры\n"}], "root": "cf"});
+    server.json("POST", "/v1/projects/erp/learn", Some(&body));
+    let other = "file:///p/CommonModules/%D0%98%D0%BD%D0%BE%D0%B9/Ext/Module.bsl";
+    let save = |client: &mut Client, options: Value| {
+        client.hello(with_ghost(), options);
+        let document = json!({"uri": other, "languageId": "bsl", "version": 1, "text": text});
+        client.notify("textDocument/didOpen", json!({"textDocument": document}));
+        client.notify(
+            "textDocument/didSave",
+            json!({"textDocument": {"uri": other}}),
+        );
+    };
+    let files = || server.json("GET", "/v1/projects/erp", None);
+    let before = files();
+    let mut off = client_of(&server, &["--project", "erp"]);
+    save(&mut off, json!({"learnOnSave": false}));
+    off.bye();
+    assert_eq!(files()["changes"], before["changes"]);
+    let mut client = client_of(&server, &["--project", "erp"]);
+    save(&mut client, Value::Null);
+    client.open("Процедура Б()\n\tКурс = РасчётКурсовЦБ.\nКонецПроцедуры\n");
+    until("the file is learned", || {
+        let answer = client.ask("textDocument/inlineCompletion", Client::inline(1, 23));
+        answer["result"]["items"][0]["insertText"]
+            .as_str()
+            .is_some_and(|text| text.contains("ПолучитьКурсНаДату(Валюта, Дата);"))
+    });
+    client.bye();
+    // In the place of the file that the project had by that path.
+    assert_eq!(files()["files"], before["files"]);
+    assert_eq!(files()["roots"], json!(["cf"]));
+}
+
+#[test]
+fn a_key_that_may_not_teach_is_told_once() {
+    let server = serve_with_key("complete", |_| String::new());
+    std::fs::create_dir_all(server.dir.path()).unwrap();
+    let mut client = client_of(&server, &[]);
+    client.hello(with_ghost(), json!({"showThreshold": 0}));
+    let settings = json!({"settings": {"nestor": {"project": "erp"}}});
+    client.notify("workspace/didChangeConfiguration", settings);
+    client.open("А = Новый ");
+    for _ in 0..3 {
+        client.notify(
+            "textDocument/didSave",
+            json!({"textDocument": {"uri": DOC}}),
+        );
+    }
+    let warned = |client: &Client| {
+        let notes = client.notes.iter();
+        let kinds = notes.filter(|note| note["params"]["kind"] == "Warning");
+        kinds.count()
+    };
+    until("it is told", || {
+        client.ask("nestor/status", Value::Null);
+        warned(&client) > 0
+    });
+    // The three were sent, or the last of them; whatever came of them was told in one sentence.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    client.ask("nestor/status", Value::Null);
+    assert_eq!(warned(&client), 1, "{:?}", client.notes);
+    client.bye();
+}
+
+#[test]
+fn what_is_little_sure_is_shown_only_where_it_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut client = Client::start(dir.path(), &[]);
+    client.hello(with_ghost(), json!({"showThreshold": 1.0}));
+    client.open(MODULE);
+    let mut at = Client::inline(2, 17);
+    let asked = client.ask("textDocument/inlineCompletion", at.clone());
+    assert_eq!(
+        asked["result"]["items"].as_array().unwrap().len(),
+        1,
+        "{asked}"
+    );
+    at["context"]["triggerKind"] = json!(2);
+    let by_itself = client.ask("textDocument/inlineCompletion", at);
+    assert_eq!(by_itself["result"]["items"], json!([]));
     client.bye();
 }

@@ -8,122 +8,12 @@
 #[allow(dead_code, reason = "this test binary does not use all of it")]
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-
-/// A running server and the folder with its configuration.
-struct Served {
-    child: Child,
-    address: String,
-    dir: tempfile::TempDir,
-    config: PathBuf,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn toml_path(path: &Path) -> String {
-    // A literal string: backslashes of Windows stay.
-    format!("'{}'", path.display())
-}
-
-fn serve(config: impl FnOnce(&Path) -> String) -> Served {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("server.toml");
-    let more = config(dir.path());
-    let memory = if more.starts_with("memory") {
-        ""
-    } else {
-        "memory = \"projects\"\n"
-    };
-    let head = format!("listen = \"127.0.0.1:0\"\nkeys = \"keys.json\"\n{memory}");
-    std::fs::write(&path, format!("{head}{more}")).unwrap();
-    let mut child = support::command()
-        .args(["--lang=en", "serve", "--json", "--config"])
-        .arg(&path)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    stdout.read_line(&mut line).unwrap();
-    let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    let address = told["url"]
-        .as_str()
-        .unwrap()
-        .strip_prefix("http://")
-        .unwrap();
-    Served {
-        child,
-        address: address.to_owned(),
-        dir,
-        config: path,
-    }
-}
-
-impl Served {
-    /// Sends a request on a connection of its own; the status and the body.
-    fn send(
-        &self,
-        method: &str,
-        path: &str,
-        key: Option<&str>,
-        body: Option<&Value>,
-    ) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let key = key
-            .map(|key| format!("Authorization: Bearer {key}\r\n"))
-            .unwrap_or_default();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n{key}Content-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = answer.split_once("\r\n\r\n").unwrap().1;
-        (status, body.to_owned())
-    }
-
-    fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let (status, text) = self.send(method, path, None, body);
-        assert!(status < 300, "{method} {path}: {status} {text}");
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-    }
-
-    fn metric(&self, line_start: &str) -> f64 {
-        let (_, text) = self.send("GET", "/metrics", None, None);
-        let found = text.lines().find_map(|line| line.strip_prefix(line_start));
-        found
-            .unwrap_or_else(|| panic!("{line_start}\n{text}"))
-            .trim()
-            .parse()
-            .unwrap()
-    }
-}
-
-/// Waits until `done`, at most ten minutes: learning steps back on a busy machine.
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_secs(600), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+use support::served::{exchange, serve, toml_path, until};
 
 #[test]
 fn a_source_is_learned_by_a_job_and_counts_in_completions() {
@@ -417,6 +307,13 @@ fn taught_text(round: usize, file: usize) -> String {
     )
 }
 
+/// The status of an answer; nothing when the server went away before the whole of it was there: what was cut off acknowledges nothing.
+fn post(address: &str, path: &str, body: &Value) -> Option<u16> {
+    let (status, told) = exchange(address, "POST", path, None, Some(body))?;
+    serde_json::from_str::<Value>(&told).ok()?;
+    Some(status)
+}
+
 #[test]
 fn killed_under_load_the_server_loses_nothing_that_it_said_it_learned() {
     const ROUNDS: usize = 12;
@@ -486,24 +383,6 @@ fn killed_under_load_the_server_loses_nothing_that_it_said_it_learned() {
         acknowledged.extend(told.into_inner().unwrap());
     }
     assert!(acknowledged.len() >= 2 * ROUNDS);
-}
-
-/// The status of an answer; nothing when the server went away.
-fn post(address: &str, path: &str, body: &Value) -> Option<u16> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    let body = body.to_string();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    // The whole of it: an answer that was cut off acknowledges nothing.
-    let (_, told) = answer.split_once("\r\n\r\n")?;
-    serde_json::from_str::<Value>(told).ok()?;
-    answer.split(' ').nth(1)?.parse().ok()
 }
 
 /// Local port and remote address of the sockets of a process, as the kernel writes them in hexadecimal digits.

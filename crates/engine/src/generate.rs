@@ -34,8 +34,8 @@ pub struct GenerateRequest<'a> {
     pub names: Option<Names<'a>>,
     /// Tokens that are listed beside each generated one, the most probable first.
     pub alternatives: usize,
-    /// Asked after every token: whether to end here. The last token is kept.
-    pub stop: &'a dyn Fn(&[u32]) -> bool,
+    /// Asked after every token, with the steps that brought the tokens beside them: whether to end here. The last token is kept.
+    pub stop: &'a dyn Fn(&[u32], &[Step]) -> bool,
     /// Asked before every token: whether nobody waits for the answer any more.
     pub cancelled: &'a dyn Fn() -> bool,
 }
@@ -51,7 +51,7 @@ impl Default for GenerateRequest<'_> {
             guesses: 0,
             names: None,
             alternatives: 0,
-            stop: &|_| false,
+            stop: &|_, _| false,
             cancelled: &|| false,
         }
     }
@@ -181,7 +181,7 @@ impl Predictor {
                 alternatives,
             });
             tokens.push(token);
-            let stops = (request.stop)(&tokens);
+            let stops = (request.stop)(&tokens, &steps);
             clock.lap(&mut sampling);
             if stops {
                 break Finish::Stopped;

@@ -140,7 +140,7 @@ fn allowed_and_banned_tokens_are_kept() {
 fn generation_ends_where_it_is_told() {
     let start = predictor(Speed::Fast);
     let request = GenerateRequest {
-        stop: &|tokens| tokens.len() == 3,
+        stop: &|tokens, steps| tokens.len() == 3 && steps.len() == 3,
         ..GenerateRequest::default()
     };
     let stopped = start.generate(&request).unwrap();

@@ -1,14 +1,15 @@
 //! The model in this process: completes, learns saved files, loads projects.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nestor_assist::{
-    AssistError, Assistant, CompleteRequest, Counts, LearnFile, OpenDocuments, ProjectName,
-    Projects, WhenBusy,
+    AssistError, Assistant, CompleteRequest, Counts, GivenUp, LearnFile, OpenDocuments,
+    ProjectName, Projects, WhenBusy,
 };
 
-use crate::worker::{Answer, Backend, Cancel, Event, Failed, Told};
+use crate::worker::{Answer, Backend, Cancel, Event, Failed, Taken, Told};
 
 /// What is opened before anything else.
 #[derive(Clone, Debug)]
@@ -119,16 +120,16 @@ impl Backend for Local {
 
     fn complete(&mut self, request: CompleteRequest, cancel: &Cancel) -> Result<Answer, Failed> {
         let request = self.in_project(request);
-        let cancelled = || cancel.is_cancelled();
-        let watch = |_: &str| false;
+        let cancel = cancel.clone();
+        let given_up: GivenUp = Arc::new(move || cancel.is_cancelled());
         let made = self
             .documents
-            .complete(&self.assistant, "", &request, &cancelled, &watch);
+            .complete(&self.assistant, "", &request, &given_up, &|_| false);
         made.map(Answer::from)
             .map_err(|error| Failed(error.to_string()))
     }
 
-    fn read_ahead(&mut self, request: CompleteRequest, stop: &dyn Fn() -> bool) {
+    fn read_ahead(&mut self, request: CompleteRequest, stop: &GivenUp) {
         let request = self.in_project(request);
         // What is wrong with the document is told to the request that follows.
         let _ = self
@@ -137,7 +138,7 @@ impl Backend for Local {
     }
 
     /// Learns a saved file: into the project on disk if it belongs to one, else for this session.
-    fn saved(&mut self, path: String, text: String) -> Result<(), Failed> {
+    fn saved(&mut self, path: String, text: String) -> Result<Taken, Failed> {
         let found = self.root_of(&path);
         let found = found.map(|(root, rest)| (root.to_owned(), rest));
         let learned = match (self.opens.project.clone(), found) {
@@ -149,7 +150,10 @@ impl Backend for Local {
                 self.assistant.learn_files([file], &mut |_| {}).map(drop)
             }
         };
-        learned.map_err(|error| Failed(error.to_string()))
+        match learned {
+            Ok(()) => Ok(Taken::Learned),
+            Err(error) => Err(Failed(error.to_string())),
+        }
     }
 
     /// Only a server counts what becomes of completions.

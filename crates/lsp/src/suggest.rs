@@ -22,11 +22,12 @@ pub struct Place {
     pub selected: Option<(Range, String)>,
 }
 
-fn accepted(id: &str) -> Command {
+/// The command names the completion and how many characters of it are taken.
+fn accepted(id: &str, taken: &str) -> Command {
     Command {
         title: String::new(),
         command: ACCEPTED.to_owned(),
-        arguments: Some(vec![Value::from(id)]),
+        arguments: Some(vec![Value::from(id), Value::from(taken.chars().count())]),
     }
 }
 
@@ -42,7 +43,7 @@ pub fn ghost(completion: &Answer, place: &Place, id: &str, least: f32) -> Inline
         insert_text: format!("{before}{}", completion.insert),
         filter_text: None,
         range: Some(range),
-        command: Some(accepted(id)),
+        command: Some(accepted(id, &completion.insert)),
         insert_text_format: None,
     });
     InlineCompletionList {
@@ -81,7 +82,7 @@ pub fn entries(completion: &Answer, place: &Place, id: &str, least: f32) -> Comp
                 range: Range::new(start, place.position),
                 new_text,
             })),
-            command: Some(accepted(id)),
+            command: Some(accepted(id, text)),
             ..CompletionItem::default()
         }
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
-use nestor_assist::{CompleteRequest, Completion, ProjectName, StopReason};
+use nestor_assist::{CompleteRequest, Completion, GivenUp, ProjectName, StopReason};
 
 /// Says to work under way that nobody waits for it any more.
 #[derive(Clone, Debug, Default)]
@@ -52,15 +52,34 @@ pub enum Work {
     Happened(Event),
 }
 
-/// What became of a completion; no text.
+/// What became of a completion, or happened without one; no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// `shown`, `accepted` or `partly_accepted`.
-    pub what: &'static str,
-    /// The completion.
-    pub id: String,
-    /// Characters shown or taken.
-    pub characters: u64,
+pub enum Event {
+    /// It was seen or taken.
+    Suggestion {
+        /// `shown`, `accepted` or `partly_accepted`.
+        what: &'static str,
+        /// The completion.
+        id: String,
+        /// Characters shown, or taken so far.
+        characters: u64,
+    },
+    /// It was looked what is left of one that was taken.
+    Retained {
+        /// The completion.
+        id: String,
+        /// Seconds since it was taken.
+        after_seconds: u32,
+        /// Characters taken.
+        accepted: u64,
+        /// Of these, still there.
+        retained: u64,
+    },
+    /// Characters were typed without one.
+    Typed {
+        /// How many.
+        characters: u64,
+    },
 }
 
 /// A completion as the editor needs it.
@@ -100,6 +119,15 @@ impl From<Completion> for Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed(pub String);
 
+/// What became of a saved file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is learned.
+    Learned,
+    /// It is on its way, or there is nothing to teach.
+    Later,
+}
+
 /// Where the model is.
 pub trait Backend {
     /// Loads a project; without one nothing is known but what the session teaches.
@@ -110,12 +138,12 @@ pub trait Backend {
     /// What is wrong with the request or the way to the model.
     fn complete(&mut self, request: CompleteRequest, cancel: &Cancel) -> Result<Answer, Failed>;
     /// Reads a document for a cursor until `stop`; no answer changes by it.
-    fn read_ahead(&mut self, request: CompleteRequest, stop: &dyn Fn() -> bool);
-    /// Learns a saved file.
+    fn read_ahead(&mut self, request: CompleteRequest, stop: &GivenUp);
+    /// Learns a saved file, or begins to.
     ///
     /// # Errors
-    /// Why it was not learned.
-    fn saved(&mut self, path: String, text: String) -> Result<(), Failed>;
+    /// Why it was not learned, where that is known at once.
+    fn saved(&mut self, path: String, text: String) -> Result<Taken, Failed>;
     /// Is told what became of a completion.
     fn happened(&mut self, event: Event);
 }
@@ -138,6 +166,8 @@ pub enum Told {
         /// It, or what was wrong.
         answer: Result<Box<Answer>, Failed>,
     },
+    /// A saved file was learned.
+    Learned,
     /// A saved file was not learned, with the reason.
     NotLearned(String),
 }
@@ -170,16 +200,18 @@ pub fn work(
             }),
             Work::ReadAhead(request) => {
                 // Whatever waits is worth more, and of two places the newer one.
-                let stop = || !receive.is_empty();
+                let waiting = receive.clone();
+                let stop: GivenUp = Arc::new(move || !waiting.is_empty());
                 if !stop() {
                     backend.read_ahead(*request, &stop);
                 }
                 None
             }
-            Work::Saved { path, text } => {
-                let learned = backend.saved(path, text);
-                learned.err().map(|Failed(reason)| Told::NotLearned(reason))
-            }
+            Work::Saved { path, text } => match backend.saved(path, text) {
+                Ok(Taken::Learned) => Some(Told::Learned),
+                Ok(Taken::Later) => None,
+                Err(Failed(reason)) => Some(Told::NotLearned(reason)),
+            },
             Work::Load(project) => Some(backend.load(project)),
             Work::Happened(event) => {
                 backend.happened(event);

@@ -185,14 +185,43 @@ async function projects(chosen) {
   if (chosen) id("project").value = chosen;
 }
 
-id("folder").addEventListener("change", async () => {
-  const files = [...id("folder").files].filter((file) => /\.(bsl|os)$/i.test(file.name));
+id("folder").addEventListener("change", () => learn([...id("folder").files].map((file) => ({ path: file.webkitRelativePath || file.name, file }))));
+
+// A folder that is dropped anywhere on the page.
+document.addEventListener("dragover", (event) => { event.preventDefault(); id("drop").classList.add("over"); });
+document.addEventListener("dragleave", () => id("drop").classList.remove("over"));
+document.addEventListener("drop", async (event) => {
+  event.preventDefault();
+  id("drop").classList.remove("over");
+  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  learn((await Promise.all(entries.map(filesOf))).flat());
+});
+
+async function filesOf(entry) {
+  if (entry.isFile) return [{ path: entry.fullPath.slice(1), file: await new Promise((resolve, reject) => entry.file(resolve, reject)) }];
+  const reader = entry.createReader();
+  const inside = [];
+  // A reader tells a hundred entries at a time.
+  for (let some = [null]; some.length; inside.push(...some)) some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+  return (await Promise.all(inside.map(filesOf))).flat();
+}
+
+// Files learned, and the share of pieces of some files that are learned last that would have been foreseen: by all levels, and by the counts alone.
+let points = [];
+let isLearning = false;
+
+async function learn(all) {
+  const files = all.filter(({ path }) => /\.(bsl|os)$/i.test(path)).sort((a, b) => (a.path < b.path ? -1 : 1));
+  if (isLearning || !files.length) return;
+  isLearning = true;
   const name = id("name").value.trim();
   const bar = id("progress");
   bar.hidden = false;
+  id("rise").replaceChildren();
+  points = [];
   let done = 0;
-  const send = async (batch) => {
-    if (!batch.length) return;
+  const read = async ({ path, file }) => ({ path, text: await file.text() });
+  const teach = async (batch) => {
     await ask(`/v1/projects/${encodeURIComponent(name)}/learn`, { method: "POST", body: JSON.stringify({ root: "playground", files: batch }) });
     done += batch.length;
     bar.value = done / files.length;
@@ -200,19 +229,56 @@ id("folder").addEventListener("change", async () => {
   };
   try {
     id("learned").textContent = t("learning");
-    let batch = [];
-    let size = 0;
-    for (const file of files) {
-      const content = await file.text();
-      if (size + content.length > 2_000_000 || batch.length >= 200) { await send(batch); batch = []; size = 0; }
-      batch.push({ path: file.webkitRelativePath || file.name, text: content });
-      size += content.length;
+    const held = heldBack(files);
+    const scored = await Promise.all(held.map(read));
+    const rest = files.filter((file) => !held.includes(file));
+    await score(null, scored, 0);
+    // Few at first, where each teaches most.
+    for (let start = 0, size = 4; start < rest.length; size = Math.min(size * 2, 128)) {
+      let bytes = 0;
+      const fitting = rest.slice(start, start + size).filter(({ file }, at) => (bytes += file.size) < 4e6 || at === 0);
+      await teach(await Promise.all(fitting.map(read)));
+      start += fitting.length;
+      await score(name, scored, done);
     }
-    await send(batch);
+    if (scored.length) await teach(scored);
     await projects(name);
     schedule(0);
   } catch (error) { id("learned").textContent = error.message; }
-});
+  isLearning = false;
+}
+
+// Files all over the folder that are learned last; none of a folder with too few to learn from.
+function heldBack(files) {
+  const fit = files.filter(({ file }) => file.size > 600 && file.size < 400_000);
+  const n = Math.min(6, Math.floor(fit.length / 4));
+  return Array.from({ length: n }, (_, at) => fit[Math.floor((fit.length * (2 * at + 1)) / (2 * n))]);
+}
+
+async function score(project, files, done) {
+  if (!files.length) return;
+  const { levels } = await ask("/v1/score", { method: "POST", body: JSON.stringify({ files, ...(project && { project }) }) });
+  const share = (level) => { const found = levels.find((one) => one.level === level); return found?.pieces ? found.hits / found.pieces : NaN; };
+  points.push({ done, all: share("all"), counts: share("0") });
+  plot();
+}
+
+function plot() {
+  const width = 300;
+  const height = 90;
+  const most = Math.max(...points.map((point) => point.done), 1);
+  // Half of the width for the first quarter of the files, where most happens.
+  const x = (done) => 4 + (width - 8) * Math.sqrt(done / most);
+  const y = (share) => height - 4 - (height - 8) * share;
+  const svg = (tag, attributes) => { const element = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value); return element; };
+  const line = (key, part) => svg("polyline", { class: "line-" + part, points: points.map((point) => `${x(point.done)},${y(point[key])}`).join(" ") });
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t("foreseen") });
+  picture.append(...[0, 0.5, 1].map((share) => svg("line", { class: "rule", x1: 0, x2: width, y1: y(share), y2: y(share) })), line("counts", "counts"), line("all", "all"));
+  const first = points[0];
+  const last = points[points.length - 1];
+  const row = (key, label, part) => [make("span", { class: "dot line-" + part }), make("span", { text: t(label) }), make("span", { text: `${number(first[key] * 100)} → ${number(last[key] * 100)} %` })];
+  id("rise").replaceChildren(make("p", { class: "dim", text: t("foreseen") }), picture, make("div", { class: "legend" }, ...row("all", "levelAll", "all"), ...row("counts", "level0", "counts")));
+}
 
 const session = Math.random().toString(36).slice(2);
 header("playground");

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod config;
 pub mod error;
+pub mod gpu;
 pub mod jobs;
 pub mod keys;
 pub mod listen;

@@ -87,6 +87,7 @@ impl Server {
         let places = Arc::new(Semaphore::new(limits.connections));
         let graceful = GracefulShutdown::new();
         let reloading = tokio::spawn(reload_on_change(Arc::clone(&app), watch, reloaded));
+        let watching = tokio::spawn(crate::gpu::watch(Arc::clone(app.metrics())));
         let mut end = std::pin::pin!(end);
         loop {
             let place = tokio::select! {
@@ -134,6 +135,7 @@ impl Server {
         }
         drop(listener);
         reloading.abort();
+        watching.abort();
         let grace = Duration::from_millis(app.config().scheduler.shutdown_ms);
         let stopping = Arc::clone(&app);
         let stopped = tokio::task::spawn_blocking(move || stopping.stop());

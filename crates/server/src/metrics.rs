@@ -16,6 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::gpu::Gpu;
+
 /// Labels of a figure.
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
@@ -79,6 +81,12 @@ pub struct Metrics {
     train_left: FloatGauges,
     reloads: Counters,
     denied: Counters,
+    gpus: Gauge,
+    gpu_utilization: FloatGauges,
+    gpu_memory_used: FloatGauges,
+    gpu_memory: FloatGauges,
+    gpu_power: FloatGauges,
+    gpu_temperature: FloatGauges,
     process_memory: Gauge,
     process_cpu: Counter<f64, AtomicU64>,
 }
@@ -373,6 +381,46 @@ impl Metrics {
                 "Requests that were refused before any work",
                 Counters::default(),
             ),
+            gpus: add(
+                &mut r,
+                "nestor_gpus",
+                "GPUs of the machine whose driver tells figures",
+                Gauge::default(),
+            ),
+            gpu_utilization: with(
+                &mut r,
+                "nestor_gpu_utilization",
+                "Share of the time that a GPU computed",
+                Some(Unit::Other("ratio".to_owned())),
+                FloatGauges::default(),
+            ),
+            gpu_memory_used: with(
+                &mut r,
+                "nestor_gpu_memory_used",
+                "Memory of a GPU that is used",
+                Some(Unit::Bytes),
+                FloatGauges::default(),
+            ),
+            gpu_memory: with(
+                &mut r,
+                "nestor_gpu_memory",
+                "Memory of a GPU",
+                Some(Unit::Bytes),
+                FloatGauges::default(),
+            ),
+            gpu_power: add(
+                &mut r,
+                "nestor_gpu_power_watts",
+                "Power that a GPU draws",
+                FloatGauges::default(),
+            ),
+            gpu_temperature: with(
+                &mut r,
+                "nestor_gpu_temperature",
+                "Temperature of a GPU",
+                Some(Unit::Celsius),
+                FloatGauges::default(),
+            ),
             process_memory: with(
                 &mut r,
                 "process_resident_memory",
@@ -590,6 +638,25 @@ impl Metrics {
             self.online_hits
                 .get_or_create(&labels)
                 .inc_by(row.hits as u64);
+        }
+    }
+
+    /// What the GPUs do now.
+    pub fn gpus(&self, gpus: &[Gpu]) {
+        self.gpus.set(gpus.len() as i64);
+        for gpu in gpus {
+            let labels = label("gpu", gpu.index.as_str());
+            for (gauges, value) in [
+                (&self.gpu_utilization, gpu.utilization),
+                (&self.gpu_memory_used, gpu.memory_used),
+                (&self.gpu_memory, gpu.memory_total),
+                (&self.gpu_power, gpu.power),
+                (&self.gpu_temperature, gpu.temperature),
+            ] {
+                if let Some(value) = value {
+                    gauges.get_or_create(&labels).set(value);
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{editor, jobs, llama, openai, ops, projects};
+use crate::api::{editor, jobs, llama, openai, ops, projects, score};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -14,7 +14,7 @@ use crate::api::{editor, jobs, llama, openai, ops, projects};
         openai::completions, openai::chat, openai::models, openai::model,
         llama::infill, llama::health, llama::props,
         editor::complete, editor::events,
-        projects::list, projects::get, projects::delete, projects::learn,
+        projects::list, projects::get, projects::delete, projects::learn, score::score,
         jobs::train, jobs::get, jobs::cancel, jobs::list,
         ops::reload, ops::metrics, ops::live, ops::ready, ops::openapi,
     ),

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -159,6 +160,19 @@ pub struct Sizes {
     pub longest_wait_ms: usize,
 }
 
+/// The threads of a worker. It is one of them itself: to hand work to another thread and wait costs two wake-ups a request.
+fn pool(
+    worker_idx: usize,
+    threads: usize,
+) -> Result<rayon::ThreadPool, Box<dyn std::error::Error + Send + Sync>> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .use_current_thread()
+        .num_threads(threads.max(1))
+        .thread_name(move |thread| format!("complete-{worker_idx}-{thread}"))
+        .build()?;
+    Ok(pool)
+}
+
 impl Scheduler {
     /// Starts the workers.
     ///
@@ -176,16 +190,25 @@ impl Scheduler {
         });
         let mut workers = Vec::with_capacity(sizes.workers);
         for idx in 0..sizes.workers {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(sizes.threads.max(1))
-                .thread_name(move |thread| format!("complete-{idx}-{thread}"))
-                .build()
-                .map_err(|error| ServerError::Start(std::io::Error::other(error)))?;
             let shared = Arc::clone(&shared);
+            let (made, is_made) = sync_channel(1);
+            let work = move || match pool(idx, sizes.threads) {
+                Ok(pool) => {
+                    // Whoever starts the workers waits for this.
+                    let _ = made.send(Ok(()));
+                    shared.work_on(&pool);
+                }
+                Err(error) => drop(made.send(Err(error))),
+            };
             let worker = std::thread::Builder::new()
                 .name(format!("worker-{idx}"))
-                .spawn(move || shared.work_on(&pool))
+                .spawn(work)
                 .map_err(ServerError::Start)?;
+            let failed = |error| ServerError::Start(std::io::Error::other(error));
+            match is_made.recv() {
+                Ok(made) => made.map_err(failed)?,
+                Err(_) => return Err(failed("a worker broke at its start".into())),
+            }
             workers.push(worker);
         }
         Ok(Self {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nestor_server::gpu::Gpu;
 use nestor_server::metrics::{Completed, Metrics, Outcome};
 use nestor_server::wire::{JobShown, LevelShown};
 
@@ -59,6 +60,14 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
             result: None,
         },
     );
+    metrics.gpus(&[Gpu {
+        index: "0".to_owned(),
+        utilization: Some(0.5),
+        memory_used: Some(1.0),
+        memory_total: Some(2.0),
+        power: Some(100.0),
+        temperature: Some(40.0),
+    }]);
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in metrics.text().lines().filter(|line| !line.starts_with('#')) {
         let series = line.rsplit_once(' ').map_or(line, |parts| parts.0);

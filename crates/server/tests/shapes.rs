@@ -647,3 +647,119 @@ async fn what_users_type_is_scored_by_level() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_with_probabilities_come_while_the_text_grows() {
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    let server = server(|_| {});
+    server.teach().await;
+    let body = |streams: bool| {
+        let body = json!({
+            "model": "nestor-fast", "prompt": up_to("Запрос = "), "max_tokens": 400, "logprobs": 1,
+            "project": "erp", "stream": streams,
+        });
+        support::json_request("POST", "/v1/completions", body.to_string().into_bytes())
+    };
+    let whole = server.send(body(false)).await.json();
+    let expected = &whole["choices"][0]["logprobs"];
+    let app = nestor_server::app(std::sync::Arc::clone(&server.app));
+    let mut stream = app.oneshot(body(true)).await.unwrap().into_body();
+    let (mut text, mut n_before_the_end, mut told) = (String::new(), 0, Vec::new());
+    while let Some(frame) = stream.frame().await {
+        let Ok(data) = frame.unwrap().into_data() else {
+            continue;
+        };
+        let running = server.ask("GET", "/metrics").await.text;
+        let is_running = running.contains("nestor_completions_running 1");
+        for line in std::str::from_utf8(&data).unwrap().lines() {
+            let Some(event) = line
+                .strip_prefix("data: ")
+                .filter(|event| *event != "[DONE]")
+            else {
+                continue;
+            };
+            let event: Value = serde_json::from_str(event).unwrap();
+            let choice = &event["choices"][0];
+            text.push_str(choice["text"].as_str().unwrap());
+            let logprobs = &choice["logprobs"];
+            if logprobs["tokens"].is_array() {
+                n_before_the_end += usize::from(is_running);
+                let pieces = logprobs["tokens"].as_array().unwrap().iter().cloned();
+                let offsets = logprobs["text_offset"].as_array().unwrap().iter().cloned();
+                told.extend(pieces.zip(offsets));
+            }
+        }
+    }
+    assert_eq!(text, whole["choices"][0]["text"].as_str().unwrap());
+    let pieces = expected["tokens"].as_array().unwrap().iter().cloned();
+    let offsets = expected["text_offset"].as_array().unwrap().iter().cloned();
+    assert_eq!(told, pieces.zip(offsets).collect::<Vec<_>>());
+    assert!(n_before_the_end > 0, "{} pieces", told.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_file_takes_the_place_of_the_one_that_the_project_knows() {
+    let server = server(|_| {});
+    server.teach().await;
+    let learn = "/v1/projects/erp/learn";
+    let saved =
+        |path: &str, text: &str| json!({"saved": true, "files": [{"path": path, "text": text}]});
+    let path = "src/cf/CommonModules/Копия/Ext/Module.bsl";
+    let text = format!("{MODULE}\n// Еще строка\n");
+    let learned = server.post(learn, saved(path, &text)).await.json();
+    assert_eq!(learned["changed"], 1, "{learned}");
+    // A file that nobody knows goes to the files of requests: no source of the server's own will bring it.
+    let learned = server
+        .post(
+            learn,
+            saved(
+                "Новый.bsl",
+                "Процедура Новая(А) Экспорт\n\tВозврат;\nКонецПроцедуры\n",
+            ),
+        )
+        .await
+        .json();
+    assert_eq!(learned["new"], 1, "{learned}");
+    let shown = server.ask("GET", "/v1/projects/erp").await.json();
+    assert_eq!(
+        (shown["files"].as_u64(), &shown["roots"]),
+        (Some(3), &json!(["cf", "files"]))
+    );
+    let both = json!({"saved": true, "root": "cf", "files": []});
+    assert_eq!(
+        server.post(learn, both).await.status,
+        StatusCode::BAD_REQUEST
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_score_rises_with_what_the_project_was_taught() {
+    let server = server(|_| {});
+    let score = async |project: Option<&str>| {
+        let file = json!({"path": "CommonModules/Третья/Ext/Module.bsl", "text": MODULE});
+        let body = json!({"files": [file], "project": project});
+        let answer = server.post("/v1/score", body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        let levels = answer.json()["levels"].as_array().unwrap().clone();
+        let names: Vec<&str> = levels
+            .iter()
+            .map(|one| one["level"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["0", "1", "2", "3", "all"]);
+        assert!(
+            levels
+                .iter()
+                .all(|one| one["pieces"].as_u64().unwrap() > 20)
+        );
+        levels[4]["hits"].as_u64().unwrap()
+    };
+    let before = score(None).await;
+    server.teach().await;
+    let after = score(Some("erp")).await;
+    assert!(after > before, "{before} {after}");
+    let many = json!({"files": vec![json!({"path": "m.bsl", "text": MODULE}); 9]});
+    let refused = server.post("/v1/score", many).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+}

@@ -93,6 +93,9 @@ const provider: vscode.InlineCompletionItemProvider = {
           ...(selected && { selectedCompletionInfo: { range: converter.asRange(selected.range), text: selected.text } }),
         },
       }, source.token);
+      // What the editor does with a list it tells nobody, so what it is given in time counts as seen.
+      const [first] = token.isCancellationRequested ? [] : list?.items ?? [];
+      if (first) void asking.sendNotification("textDocument/didShowCompletion", { item: first });
       return (list?.items ?? []).map((item) => new vscode.InlineCompletionItem(
         typeof item.insertText === "string" ? item.insertText : item.insertText.value,
         item.range && asking.protocol2CodeConverter.asRange(item.range),

@@ -1,5 +1,8 @@
 //! What the tests of the binary share: running it, a small corpus, a hardly trained model.
 
+pub mod lsp_client;
+pub mod served;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;

@@ -7,7 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use nestor_assist::{Sampling, StopRule};
 
-use crate::api::run::{Order, Run, max_tokens, tokens_shown};
+use crate::api::fields::max_tokens;
+use crate::api::run::{Order, Run, tokens_shown};
 use crate::api::{ApiError, ApiJson, App, Who};
 use crate::keys::Right;
 use crate::metrics::RETAINED_AFTER;
@@ -40,7 +41,7 @@ pub async fn complete(
         sampling: Sampling::Greedy,
         stops: Vec::new(),
         write_for: None,
-        alternatives: 0,
+        alternatives: None,
     };
     let is_ahead = asked.max_tokens == 0;
     let session = request.session.unwrap_or_default();

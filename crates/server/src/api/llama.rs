@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use nestor_assist::StopRule;
 use serde_json::{Map, Value, json};
 
+use crate::api::fields::{choices, max_tokens, sampling, stops};
 use crate::api::openai::{UNKNOWN_PATH, speed_of_model};
-use crate::api::run::{Answers, Order, Run, choices, max_tokens, sampling, stops};
+use crate::api::run::{Answers, Order, Run};
 use crate::api::sse::{self, Events};
 use crate::api::{ApiError, ApiJson, App, Who};
 use crate::keys::Right;
-use crate::serving::{Asked, Ended, Made};
+use crate::serving::{Asked, Ended, Grown, Made};
 use crate::wire::{InfillRequest, InfillResponse, LlamaTimings, OneOrMany, SpeedName};
 use nestor_assist::StopReason;
 
@@ -74,7 +75,7 @@ pub async fn infill(
                 .t_max_predict_ms
                 .filter(|ms| *ms > 0)
                 .map(Duration::from_millis),
-            alternatives: 0,
+            alternatives: None,
         });
     }
     let shape = Shape {
@@ -187,14 +188,14 @@ impl Shape {
 }
 
 impl Events for Shape {
-    fn part(&mut self, index: usize, text: String) -> Vec<String> {
+    fn part(&mut self, index: usize, part: Grown) -> String {
         let model = self
             .speed
             .fixed()
             .map_or("nestor".to_owned(), |speed| format!("nestor-{speed}"));
-        vec![sse::json(&json!({
-            "content": text, "index": index, "stop": false, "model": model, "id": self.id,
-        }))]
+        sse::json(&json!({
+            "content": part.text, "index": index, "stop": false, "model": model, "id": self.id,
+        }))
     }
 
     fn end(&mut self, answers: &Answers) -> Vec<String> {

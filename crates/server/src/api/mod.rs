@@ -3,12 +3,15 @@
 pub(crate) mod editor;
 mod error;
 mod extract;
+mod fields;
 pub(crate) mod jobs;
 pub(crate) mod llama;
+mod logprobs;
 pub(crate) mod openai;
 pub(crate) mod ops;
 pub(crate) mod projects;
 mod run;
+pub(crate) mod score;
 mod sse;
 
 use std::collections::{HashMap, VecDeque};
@@ -348,6 +351,7 @@ pub fn app(app: Arc<App>) -> Router {
             get(projects::get).delete(projects::delete),
         )
         .route("/v1/projects/{name}/learn", post(projects::learn))
+        .route("/v1/score", post(score::score))
         .route("/v1/train", post(jobs::train))
         .route("/v1/train/{id}", get(jobs::get).delete(jobs::cancel))
         .route("/v1/jobs", get(jobs::list))

@@ -9,17 +9,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nestor_assist::{Speed, StopRule};
 
-use crate::api::run::{
-    Answers, Order, Run, alternatives, chat_logprobs, choices, logprobs, max_tokens,
-    parts_with_pieces, sampling, stops,
-};
+use crate::api::fields::{alternatives, choices, max_tokens, sampling, stops};
+use crate::api::logprobs::{chat_logprobs, logprobs};
+use crate::api::run::{Answers, Order, Run};
 use crate::api::sse::{self, Events};
 use crate::api::{ApiError, ApiJson, ApiPath, App, Who, now};
 use crate::keys::Right;
-use crate::serving::{Asked, Made};
+use crate::serving::{Asked, Grown};
 use crate::wire::{
-    ChatChoice, ChatLogprobs, ChatMessage, ChatRequest, ChatResponse, ChatText, Choice,
-    CompletionsRequest, CompletionsResponse, Extras, ModelShown, ModelsShown, SpeedName, Usage,
+    ChatChoice, ChatMessage, ChatRequest, ChatResponse, ChatText, Choice, CompletionsRequest,
+    CompletionsResponse, Extras, ModelShown, ModelsShown, SpeedName, Usage,
 };
 
 /// The path of a document whose path nobody tells: a module of no known kind.
@@ -155,7 +154,7 @@ pub async fn completions(
                 )?,
                 stops: stops.clone(),
                 write_for: None,
-                alternatives,
+                alternatives: with_logprobs.then_some(alternatives),
             });
         }
     }
@@ -174,26 +173,15 @@ pub async fn completions(
             String::new()
         }
     };
-    if streams && with_logprobs {
-        let shape = CompletionsEvents {
-            common,
-            piece_by_piece: Some(Box::new(prompt_of)),
-        };
-        return Ok(sse::stream(run, shape, |_| String::new()));
-    }
     if streams {
-        let shape = CompletionsEvents {
-            common,
-            piece_by_piece: None,
-        };
-        return Ok(sse::stream(run, shape, prompt_of));
+        return Ok(sse::stream(run, CompletionsEvents { common }, prompt_of));
     }
     let answers = run.end().await?;
     let shown = answers.made.iter().enumerate();
     let shown = shown.map(|(index, made)| Choice {
         text: format!("{}{}", prompt_of(index), made.text),
         index,
-        logprobs: with_logprobs.then(|| logprobs(made, 0..made.completion.tokens.len())),
+        logprobs: with_logprobs.then(|| logprobs(&made.pieces())),
         finish_reason: Some(made.ended.finish_reason()),
         nestor: Some(answers.about(made)),
     });
@@ -203,56 +191,28 @@ pub async fn completions(
 
 struct CompletionsEvents {
     common: Common,
-    /// Where probabilities are told: what stands before each choice's text. Which pieces stay is known at the end only, so they come then,
-    /// an event each.
-    piece_by_piece: Option<Box<dyn Fn(usize) -> String + Send>>,
 }
 
 impl CompletionsEvents {
     fn event(&self, choice: Choice) -> String {
         sse::json(&self.common.completions(vec![choice], None))
     }
-
-    fn pieces(&self, index: usize, made: &Made) -> Vec<String> {
-        let Some(prompt_of) = &self.piece_by_piece else {
-            return Vec::new();
-        };
-        let piece = |text: String, logprobs| {
-            self.event(Choice {
-                text,
-                index,
-                logprobs,
-                finish_reason: None,
-                nestor: None,
-            })
-        };
-        let prompt = Some(prompt_of(index)).filter(|prompt| !prompt.is_empty());
-        let mut events: Vec<String> = prompt.into_iter().map(|text| piece(text, None)).collect();
-        for (range, text) in parts_with_pieces(made) {
-            events.push(piece(text, Some(logprobs(made, range))));
-        }
-        events
-    }
 }
 
 impl Events for CompletionsEvents {
-    fn part(&mut self, index: usize, text: String) -> Vec<String> {
-        if self.piece_by_piece.is_some() {
-            return Vec::new();
-        }
-        vec![self.event(Choice {
-            text,
+    fn part(&mut self, index: usize, part: Grown) -> String {
+        self.event(Choice {
+            text: part.text,
             index,
-            logprobs: None,
+            logprobs: (!part.pieces.is_empty()).then(|| logprobs(&part.pieces)),
             finish_reason: None,
             nestor: None,
-        })]
+        })
     }
 
     fn end(&mut self, answers: &Answers) -> Vec<String> {
         let mut events = Vec::new();
         for (index, made) in answers.made.iter().enumerate() {
-            events.extend(self.pieces(index, made));
             events.push(self.event(Choice {
                 text: String::new(),
                 index,
@@ -312,7 +272,7 @@ pub async fn chat(
             sampling: sampling(request.temperature, request.top_p, request.seed, choice_idx)?,
             stops: stops.clone(),
             write_for: None,
-            alternatives,
+            alternatives: with_logprobs.then_some(alternatives),
         });
     }
     let with_usage = request
@@ -324,7 +284,6 @@ pub async fn chat(
     if request.stream.unwrap_or(false) {
         let shape = ChatEvents {
             common,
-            with_logprobs,
             begun: Vec::new(),
         };
         return Ok(sse::stream(run, shape, |_| String::new()));
@@ -338,7 +297,7 @@ pub async fn chat(
             content: made.text.clone(),
         }),
         delta: None,
-        logprobs: with_logprobs.then(|| chat_logprobs(made, 0..made.completion.tokens.len())),
+        logprobs: with_logprobs.then(|| chat_logprobs(&made.pieces())),
         finish_reason: Some(made.ended.finish_reason()),
         nestor: Some(answers.about(made)),
     });
@@ -349,8 +308,6 @@ pub async fn chat(
 
 struct ChatEvents {
     common: Common,
-    /// As in [`CompletionsEvents`].
-    with_logprobs: bool,
     /// Choices whose role was told.
     begun: Vec<usize>,
 }
@@ -376,40 +333,22 @@ impl ChatEvents {
     }
 }
 
-impl ChatEvents {
-    fn told(&mut self, index: usize, text: String, logprobs: Option<ChatLogprobs>) -> String {
+impl Events for ChatEvents {
+    fn part(&mut self, index: usize, part: Grown) -> String {
         let mut role = None;
         if !self.begun.contains(&index) {
             self.begun.push(index);
             role = Some("assistant");
         }
         self.event(ChatChoice {
-            logprobs,
-            ..Self::choice(index, role, text)
+            logprobs: (!part.pieces.is_empty()).then(|| chat_logprobs(&part.pieces)),
+            ..Self::choice(index, role, part.text)
         })
-    }
-}
-
-impl Events for ChatEvents {
-    fn part(&mut self, index: usize, text: String) -> Vec<String> {
-        if self.with_logprobs {
-            return Vec::new();
-        }
-        vec![self.told(index, text, None)]
     }
 
     fn end(&mut self, answers: &Answers) -> Vec<String> {
         let mut events = Vec::new();
         for (index, made) in answers.made.iter().enumerate() {
-            let pieces = if self.with_logprobs {
-                parts_with_pieces(made)
-            } else {
-                Vec::new()
-            };
-            for (range, text) in pieces {
-                let logprobs = Some(chat_logprobs(made, range));
-                events.push(self.told(index, text, logprobs));
-            }
             events.push(self.event(ChatChoice {
                 finish_reason: Some(made.ended.finish_reason()),
                 nestor: Some(answers.about(made)),

@@ -1,16 +1,20 @@
 //! Projects: what they know, teaching them, forgetting them.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use nestor_assist::{Counts, LearnFile, ProjectName, Projects, Root, WhenBusy};
+use nestor_assist::{
+    Counts, LearnFile, ProjectName, ProjectReport, ProjectWriter, Projects, Root, WhenBusy,
+};
 
 use crate::api::{ApiError, ApiJson, ApiPath, App, Who, blocking, now};
 use crate::jobs::{JobKind, NewJob};
 use crate::keys::Right;
+use crate::serving::known_as;
 use crate::wire::{
     LearnFileIn, LearnRequest, LearnShown, ProjectShown, ProjectsShown, SkippedShown,
 };
@@ -102,14 +106,25 @@ pub async fn learn(
     let name = parse_name(&name, &who, &app)?;
     match (request.files, request.source) {
         (Some(files), None) => {
-            let root = request.root.unwrap_or_else(|| "files".to_owned());
-            let learned = blocking(move || learn_files(&app, &name, &root, files)).await?;
+            let place = match (request.saved.unwrap_or(false), request.root) {
+                (false, root) => Place::Root(root.unwrap_or_else(|| FILES.to_owned())),
+                (true, None) => Place::WhereKnown,
+                (true, Some(_)) => {
+                    let message = "a saved file belongs where the project knows it";
+                    return Err(ApiError::field("root", message));
+                }
+            };
+            let learned = blocking(move || learn_files(&app, &name, &place, files)).await?;
             Ok(Json(learned).into_response())
         }
         (None, Some(source)) => {
             if request.root.is_some() {
                 let message = "a source has the root that it was learned as first";
                 return Err(ApiError::field("root", message));
+            }
+            if request.saved.is_some() {
+                let message = "only files are saved; leave it out";
+                return Err(ApiError::field("saved", message));
             }
             let job = learn_source(&app, &name, &source)?;
             Ok((StatusCode::ACCEPTED, Json(job)).into_response())
@@ -118,75 +133,143 @@ pub async fn learn(
     }
 }
 
+/// The root of files that requests bring.
+const FILES: &str = "files";
+
+/// Where files are learned.
+enum Place {
+    /// Into a root that requests teach.
+    Root(String),
+    /// In the place of the files that the project knows by their paths.
+    WhereKnown,
+}
+
+/// Files by the root that learns them.
+type ByRoot = BTreeMap<String, Vec<LearnFile>>;
+
 fn learn_files(
     app: &App,
     name: &ProjectName,
-    root: &str,
+    place: &Place,
     files: Vec<LearnFileIn>,
 ) -> Result<LearnShown, ApiError> {
-    if root.parse::<ProjectName>().is_err() {
-        let message = format!("{root:?} is no name: letters, digits, dots, dashes, underscores");
-        return Err(ApiError::field("root", message));
-    }
     let mut assistant = app.serving.model().assistant.as_ref().clone();
     let identity = assistant.identity();
     let projects = app.serving.projects();
     let mut writer = projects.open_or_create(name, &identity, WhenBusy::Fail, now())?;
-    let location = writer.root(root).map(|known| known.location.clone());
-    if location
-        .as_ref()
-        .is_some_and(|location| !location.is_empty())
-    {
+    let files = files.into_iter().map(|file| LearnFile {
+        path: file.path.replace('\\', "/"),
+        text: file.text,
+    });
+    let mut shown = LearnShown {
+        project: name.to_string(),
+        new: 0,
+        changed: 0,
+        unchanged: 0,
+        pieces: 0,
+        skipped: Vec::new(),
+    };
+    let by_root = match place {
+        Place::Root(root) => {
+            check_root(&writer, root)?;
+            ByRoot::from([(root.clone(), files.collect())])
+        }
+        Place::WhereKnown => where_known(&writer, files, &mut shown.skipped),
+    };
+    for (root, files) in by_root {
+        if writer.root(&root).is_none() {
+            writer.set_root(&Root {
+                name: root.clone(),
+                location: String::new(),
+                role: None,
+            })?;
+        }
+        let own = format!("{root}/");
+        let known: Vec<String> = writer
+            .files()
+            .filter_map(|(path, _)| path.strip_prefix(&own).map(str::to_owned))
+            .collect();
+        let mut learning = assistant.learn_project(&mut writer, &root, Counts::Stay)?;
+        for path in &known {
+            learning.keep(path);
+        }
+        for batch in files.chunks(BATCH) {
+            learning.learn(batch)?;
+        }
+        tell(&mut shown, learning.finish()?);
+    }
+    drop(writer);
+    app.serving.look_again(name);
+    Ok(shown)
+}
+
+/// Refuses a root that requests cannot teach.
+fn check_root(writer: &ProjectWriter, root: &str) -> Result<(), ApiError> {
+    if root.parse::<ProjectName>().is_err() {
+        let message = format!("{root:?} is no name: letters, digits, dots, dashes, underscores");
+        return Err(ApiError::field("root", message));
+    }
+    let known = writer.root(root);
+    if known.is_some_and(|known| !known.location.is_empty()) {
         let message = format!("{root:?} is a source on the server's disk; name another root");
         return Err(ApiError::field("root", message));
     }
-    writer.set_root(&Root {
-        name: root.to_owned(),
-        location: String::new(),
-        role: None,
-    })?;
-    let own = format!("{root}/");
-    let known: Vec<String> = writer
-        .files()
-        .filter_map(|(path, _)| path.strip_prefix(&own).map(str::to_owned))
+    Ok(())
+}
+
+/// Sorts saved files by the roots that hold them.
+fn where_known(
+    writer: &ProjectWriter,
+    files: impl Iterator<Item = LearnFile>,
+    skipped: &mut Vec<SkippedShown>,
+) -> ByRoot {
+    let held: HashSet<&str> = writer.files().map(|(path, _)| path).collect();
+    let roots: Vec<(String, String)> = writer
+        .roots()
+        .map(|root| (root.name.clone(), root.location.clone()))
         .collect();
-    let mut learning = assistant.learn_project(&mut writer, root, Counts::Stay)?;
-    for path in &known {
-        learning.keep(path);
+    let has_source = roots.iter().any(|(_, location)| !location.is_empty());
+    let mut by_root = ByRoot::new();
+    for file in files {
+        let known = known_as(&file.path, &roots, &|path| held.contains(path));
+        let found = known.as_deref().and_then(|known| known.split_once('/'));
+        let (root, path) = match found {
+            Some((root, path)) => (root.to_owned(), path.to_owned()),
+            None if has_source => {
+                skipped.push(SkippedShown {
+                    path: file.path,
+                    reason: "not_in_project".to_owned(),
+                });
+                continue;
+            }
+            None => (FILES.to_owned(), file.path),
+        };
+        let text = file.text;
+        by_root
+            .entry(root)
+            .or_default()
+            .push(LearnFile { path, text });
     }
-    let files: Vec<LearnFile> = files
-        .into_iter()
-        .map(|file| LearnFile {
-            path: file.path.replace('\\', "/"),
-            text: file.text,
-        })
-        .collect();
-    for batch in files.chunks(BATCH) {
-        learning.learn(batch)?;
-    }
-    let report = learning.finish()?;
-    drop(writer);
-    app.serving.look_again(name);
-    let mut skipped: Vec<SkippedShown> = Vec::new();
+    by_root
+}
+
+/// Adds what a root has learned.
+fn tell(shown: &mut LearnShown, report: ProjectReport) {
+    shown.new += report.new;
+    shown.changed += report.changed;
+    shown.unchanged += report.unchanged;
+    shown.pieces += report.pieces;
     for (path, reason) in report.skipped {
-        skipped.push(SkippedShown { path, reason });
+        shown.skipped.push(SkippedShown { path, reason });
     }
     for held in report.filtered {
         if held.teaches == nestor_assist::Teaches::Nothing {
-            skipped.push(SkippedShown {
+            shown.skipped.push(SkippedShown {
                 path: held.path,
                 reason: held.reason.key().to_owned(),
             });
         }
     }
-    Ok(LearnShown {
-        project: name.to_string(),
-        new: report.new,
-        changed: report.changed,
-        unchanged: report.unchanged,
-        pieces: report.pieces,
-        skipped,
-    })
 }
 
 fn learn_source(

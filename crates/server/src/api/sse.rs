@@ -10,14 +10,15 @@ use futures_util::stream;
 use serde::Serialize;
 
 use crate::api::run::{Answers, Run};
+use crate::serving::Grown;
 
 /// The event that ends a stream of OpenAI's shapes.
 pub const DONE: &str = "[DONE]";
 
 /// How a shape tells a completion as events.
 pub trait Events: Send + 'static {
-    /// The events of a part of a choice's text.
-    fn part(&mut self, index: usize, text: String) -> Vec<String>;
+    /// The event of a part of a choice's text.
+    fn part(&mut self, index: usize, part: Grown) -> String;
     /// The last events.
     fn end(&mut self, answers: &Answers) -> Vec<String>;
 }
@@ -61,6 +62,19 @@ pub fn stream<E: Events>(
 }
 
 impl<E: Events> State<E> {
+    /// Tells what stands before a choice's text, once.
+    fn begin(&mut self, index: usize) {
+        if self.begun.contains(&index) {
+            return;
+        }
+        self.begun.push(index);
+        let prompt = (self.prompts)(index);
+        if !prompt.is_empty() {
+            let event = self.events.part(index, Grown::from(prompt.as_str()));
+            self.ready.push_back(event);
+        }
+    }
+
     async fn next(&mut self) -> Option<String> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -68,17 +82,19 @@ impl<E: Events> State<E> {
             }
             let run = self.run.as_mut()?;
             match run.next_part().await {
-                Some((index, mut text)) => {
-                    if !self.begun.contains(&index) {
-                        self.begun.push(index);
-                        text = format!("{}{text}", (self.prompts)(index));
-                    }
-                    self.ready.extend(self.events.part(index, text));
+                Some((index, part)) => {
+                    self.begin(index);
+                    let event = self.events.part(index, part);
+                    self.ready.push_back(event);
                 }
                 None => {
                     let run = self.run.take()?;
                     match run.end().await {
-                        Ok(answers) => self.ready.extend(self.events.end(&answers)),
+                        Ok(answers) => {
+                            // A choice without a text has its prompt, too.
+                            (0..answers.made.len()).for_each(|index| self.begin(index));
+                            self.ready.extend(self.events.end(&answers));
+                        }
                         // The status has been sent: the error comes as the last event.
                         Err(error) => self.ready.push_back(json(&error.body())),
                     }

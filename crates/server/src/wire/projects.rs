@@ -37,6 +37,9 @@ pub struct LearnRequest {
     pub files: Option<Vec<LearnFileIn>>,
     /// The root that they belong to; `files` if missing.
     pub root: Option<String>,
+    /// Whether an editor saved the files: each takes the place of the file that the project knows by its path, wherever a completion would
+    /// look for it. One that is not known is learned into `files` if the project has no source of its own, and else left to that.
+    pub saved: Option<bool>,
     /// A folder or repository on the server, inside `jobs.sources`; it is learned by a job.
     pub source: Option<String>,
 }
@@ -75,4 +78,32 @@ pub struct SkippedShown {
     pub path: String,
     /// Why.
     pub reason: String,
+}
+
+/// `POST /v1/score`: files that are scored as if they were being typed.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreRequest {
+    /// The project that counts, with all that it was taught until now.
+    pub project: Option<String>,
+    /// The files, at most 8; nothing is learned from them.
+    pub files: Vec<LearnFileIn>,
+}
+
+/// How often each level's first guess was the piece that stands there.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct ScoreResponse {
+    /// The levels; none without files.
+    pub levels: Vec<LevelScore>,
+}
+
+/// A level's score.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LevelScore {
+    /// `0` for the counts alone, `1` to `3`, or `all`.
+    pub level: &'static str,
+    /// Pieces scored, at the middle and the end of each file.
+    pub pieces: usize,
+    /// Of these, foreseen.
+    pub hits: usize,
 }

@@ -1,0 +1,135 @@
+//! Learning: files that were saved, and the whole workspace.
+
+use std::io::BufRead as _;
+use std::process::{Command, Stdio};
+
+use lsp_server::{Notification, Request, RequestId};
+use lsp_types::DidSaveTextDocumentParams;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::documents::path_of;
+use crate::server::{Engine, LEARN, Server};
+use crate::worker::Work;
+
+/// What learning the workspace tells.
+pub(super) enum Learned {
+    /// How much of it is done.
+    Share(f64),
+    /// How it ended.
+    Done(Result<(), String>),
+}
+
+/// A line of `nestor learn --json` on its stderr.
+#[derive(Deserialize)]
+struct Learning {
+    progress: f64,
+}
+
+impl Server<'_> {
+    pub(super) fn saved(&mut self, params: &DidSaveTextDocumentParams) {
+        let Some(document) = self.documents.get(&params.text_document.uri) else {
+            return;
+        };
+        if self.settings.learn_on_save {
+            let saved = Work::Saved {
+                path: path_of(&params.text_document.uri),
+                text: document.text.clone(),
+            };
+            let _ = self.work.send(saved);
+        }
+    }
+
+    /// Learns the folders of the workspace in a process of its own, so that completions go on.
+    pub(super) fn learn_workspace(&mut self) -> Result<(), String> {
+        let Engine::Local {
+            model,
+            projects,
+            program,
+        } = &self.options.engine
+        else {
+            let reason = "the server learns, not the editor: POST /v1/projects/NAME/learn";
+            return Err(reason.to_owned());
+        };
+        let Some(project) = &self.project else {
+            return Err("no project is named; set nestor.project".to_owned());
+        };
+        if self.is_learning {
+            return Err("the workspace is being learned already".to_owned());
+        }
+        if self.folders.is_empty() {
+            return Err("no folder is open".to_owned());
+        }
+        let mut child = Command::new(program)
+            .args(["learn", "--json", "--project", project.as_str(), "--model"])
+            .arg(model)
+            .arg("--memory")
+            .arg(projects.dir())
+            .arg("--")
+            .args(&self.folders)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        self.is_learning = true;
+        if self.has_progress {
+            let create = json!({"token": LEARN});
+            let method = "window/workDoneProgress/create".to_owned();
+            let id = RequestId::from(format!("progress-{}", self.next_ticket));
+            self.send(Request::new(id, method, create));
+            self.progress(
+                json!({"kind": "begin", "title": "Nestor", "cancellable": false, "percentage": 0}),
+            );
+        }
+        let learned = self.learned.clone();
+        std::thread::spawn(move || {
+            let mut last = String::new();
+            if let Some(stderr) = child.stderr.take() {
+                for line in std::io::BufReader::new(stderr)
+                    .lines()
+                    .map_while(Result::ok)
+                {
+                    match serde_json::from_str::<Learning>(&line) {
+                        Ok(learning) => {
+                            // The server may have ended meanwhile.
+                            let _ = learned.send(Learned::Share(learning.progress));
+                        }
+                        Err(_) => last = line,
+                    }
+                }
+            }
+            let done = match child.wait() {
+                Ok(status) if status.success() => Ok(()),
+                Ok(_) => Err(last),
+                Err(error) => Err(error.to_string()),
+            };
+            let _ = learned.send(Learned::Done(done));
+        });
+        Ok(())
+    }
+
+    pub(super) fn progress(&self, value: Value) {
+        let params = json!({"token": LEARN, "value": value});
+        self.send(Notification::new("$/progress".to_owned(), params));
+    }
+
+    pub(super) fn share_learned(&self, share: f64) {
+        if self.has_progress {
+            let percentage = (share * 100.0).round().clamp(0.0, 100.0) as u32;
+            self.progress(json!({"kind": "report", "percentage": percentage}));
+        }
+    }
+
+    pub(super) fn workspace_learned(&mut self, done: Result<(), String>) {
+        self.is_learning = false;
+        if self.has_progress {
+            let message = done.as_ref().err().cloned().unwrap_or_default();
+            self.progress(json!({"kind": "end", "message": message}));
+        }
+        match done {
+            Ok(()) => self.load(self.project.clone()),
+            Err(reason) => self.status("Error", false, &reason),
+        }
+    }
+}

@@ -25,6 +25,7 @@ pub mod open;
 pub mod paths;
 pub mod probe;
 pub mod project;
+mod renaming;
 pub mod show;
 pub mod stop;
 pub mod stream;
@@ -53,6 +54,7 @@ pub use nestor_memory::{
 pub use open::{OpenDocument, OpenDocuments};
 pub use probe::ExitLosses;
 pub use project::{Counts, HeldBack, ProjectLearning, ProjectReport};
+pub use renaming::Renaming;
 pub use show::ShowFeatures;
 pub use stop::StopRule;
 pub use teach::{TeachProgress, TeachReport};

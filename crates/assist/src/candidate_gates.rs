@@ -42,7 +42,7 @@ pub struct CandidateFitOptions {
 impl Default for CandidateFitOptions {
     fn default() -> Self {
         Self {
-            max_places: 6_000,
+            max_places: 12_000,
             uses_trained: true,
             fit: FitOptions {
                 hidden: 16,

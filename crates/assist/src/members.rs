@@ -2,11 +2,13 @@
 //!
 //! Behind a dot, in code and in query text, the resolver says what the receiver has; inside a method a few literals name what another
 //! place of the method names: parameters of a query, keys, handlers. Only the text that the caller shows is read, so
-//! evaluation shows what stands before a place and completion the whole document. Weights: every name counts once, and more
-//! for each time that the text so far uses it; the language and the spelling are those of the text. Called by completion and by
-//! the stream of the evaluation; it predicts nothing.
+//! evaluation shows what stands before a place and completion the whole document. Weights come from `marks`; the language and the
+//! spelling are those of the text. Called by completion and by the stream of the evaluation; it predicts nothing.
 
+mod around;
+mod keys;
 mod links;
+mod marks;
 mod uses;
 
 use std::sync::Arc;
@@ -19,13 +21,14 @@ use nestor_metadata::resolve::{Candidate, Document, Resolver};
 use nestor_metadata::{Metadata, View};
 use rustc_hash::FxHashSet;
 
+use marks::{Listed, Place};
 use uses::Uses;
 
 /// More names than this behind one dot are a list that nobody reads, and slow.
 const MOST_NAMES: usize = 20_000;
 
-/// How much a name of the other language counts.
-const OTHER_LANGUAGE: f32 = 0.03;
+/// How much a name of the other language counts; fitted with the weights of `marks`.
+const OTHER_LANGUAGE: f32 = 0.0567;
 
 /// What a link inside a method is as a kind of names.
 const LINK_KIND: u8 = 5;
@@ -114,7 +117,7 @@ impl MemberReader {
     pub fn member(&mut self, text: &str, at: usize, typed: &str) -> Option<Member> {
         let start = name_start(text, at);
         let before = &text[..start];
-        if !before.ends_with(['.', '"', '&']) {
+        if !before.ends_with(['.', '"', '&']) && !is_in_list(before) {
             return None;
         }
         if let Some((known, member)) = &self.last
@@ -140,10 +143,10 @@ impl MemberReader {
             // The caller went back: everything is read anew.
             self.document.edit(0..known, before);
             self.uses = Uses::default();
-            self.uses.read(before);
+            self.uses.read(before, 0);
         } else if before.len() > known {
             self.document.edit(known..known, &before[known..]);
-            self.uses.read(&before[known..]);
+            self.uses.read(before, known);
         }
     }
 
@@ -189,26 +192,59 @@ impl MemberReader {
     /// The names as the text would spell them, with their weights.
     fn spelled(&self, candidates: &[Candidate], typed: &str, at: usize) -> Vec<(String, f32)> {
         let typed_folded = fold(typed);
+        let folded: Vec<[String; 2]> = candidates
+            .iter()
+            .map(|candidate| [fold(&candidate.russian), fold(&candidate.english)])
+            .collect();
+        let both = |idx: usize| -> [&str; 2] { [&folded[idx][0], &folded[idx][1]] };
+        let before = &self.document.text()[..at];
+        let place = Place::new(
+            &self.uses,
+            before,
+            &self.document,
+            (0..folded.len()).map(both),
+        );
         let mut names = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
+        for (idx, candidate) in candidates.iter().enumerate() {
+            let listed = Listed {
+                folded: both(idx),
+                is_method: candidate.is_method,
+                sort: candidate.sort,
+                name: &candidate.russian,
+            };
+            let weight = place.marks(idx, &listed).weight();
             let is_same = candidate.russian == candidate.english;
             let languages = [(&candidate.russian, false), (&candidate.english, true)];
             for (name, is_english) in languages.into_iter().take(if is_same { 1 } else { 2 }) {
-                let folded = fold(name);
+                let folded = listed.folded[usize::from(is_english)];
                 if !folded.starts_with(&typed_folded) {
                     continue;
                 }
-                let used = self.uses.of(&folded, at);
                 let other = !is_same && is_english != self.uses.is_english();
-                let weight = if other { OTHER_LANGUAGE } else { 1.0 };
-                let mut name = used.spelling.map_or_else(|| name.clone(), str::to_owned);
+                let weight = if other {
+                    OTHER_LANGUAGE * weight
+                } else {
+                    weight
+                };
+                let spelling = self.uses.spelling(folded);
+                let mut name = spelling.map_or_else(|| name.clone(), str::to_owned);
                 if !typed.is_empty() && name.is_char_boundary(typed.len()) {
                     name.replace_range(..typed.len(), typed);
                 }
-                names.push((name, weight * used.factor));
+                names.push((name, weight));
             }
         }
         names
+    }
+}
+
+/// Whether the text ends behind a comma in the list of keys of a structure.
+fn is_in_list(before: &str) -> bool {
+    let list = before.trim_end_matches(' ');
+    list.ends_with(',') && {
+        let line = &list[list.rfind('\n').map_or(0, |end| end + 1)..];
+        let literal = line.rfind("(\"").map(|open| &line[open + 2..]);
+        literal.is_some_and(|literal| !literal.contains('"'))
     }
 }
 

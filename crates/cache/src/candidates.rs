@@ -1,7 +1,7 @@
 //! Names that can stand at a place, as distributions over the next piece, and how they are mixed in.
 //!
 //! Metadata says which names can follow a dot; here they become three distributions beside the mixture of exits and nests: the
-//! names by their own weights, the mixture restricted to what the names allow, and the product of both. Where a name may end, pieces that
+//! names by their own weights, the mixture restricted to what the names allow, and the product of the weights and a root of the mixture. Where a name may end, pieces that
 //! begin another token are allowed too, as probable among themselves as the mixture has them. A small gate weighs
 //! the four. Without names nothing happens to the mixture. Called by `assist` and `engine`; knows pieces and weights only.
 
@@ -117,9 +117,10 @@ impl CandidateMixer {
             for (id, (&p, &end)) in base.iter().zip(names.ends.iter()).enumerate() {
                 // An even share where the mixture knows of no end at all.
                 if end > 0.0 && end_mass > SMALLEST {
-                    own[id] = end_share * p / end_mass;
+                    let spread = p / end_mass;
+                    own[id] = end_share * spread;
                     fitting[id] = p;
-                    both[id] = p * end_share;
+                    both[id] = end_mass.powf(BELIEF) * end_share * spread;
                 }
             }
         }
@@ -130,7 +131,7 @@ impl CandidateMixer {
             if let Some(&p) = base.get(id) {
                 own[id] += share;
                 fitting[id] = p;
-                both[id] += p * share;
+                both[id] += p.powf(BELIEF) * share;
                 inside += p;
                 n_next += 1;
             }
@@ -221,6 +222,10 @@ pub fn check_candidate_gate(name: &str, gate: &Gate) -> Result<(), CacheError> {
     );
     Err(gate_error(name, reason))
 }
+
+/// The power of the mixture in its product with the names: it knows a part of what the names' weights say too. Fitted together with these
+/// (`assist::members`).
+const BELIEF: f32 = 0.645;
 
 /// Less than this is nothing.
 const SMALLEST: f32 = 1e-20;

@@ -167,6 +167,15 @@ fn read_where(
 
 /// What the XML of the source at `path` says, without its code; paths are those of [`read_all`].
 pub fn read_metadata(path: &Path, terminal: &Terminal) -> Outcome<MetadataIndex> {
+    read_metadata_as(path, |file| file, terminal)
+}
+
+/// The same after `change` has been at each file.
+pub fn read_metadata_as(
+    path: &Path,
+    change: impl Fn(MetadataFile) -> MetadataFile,
+    terminal: &Terminal,
+) -> Outcome<MetadataIndex> {
     let messages = &terminal.messages;
     let source = open(path, terminal)?;
     let listed = source.metadata_files();
@@ -177,9 +186,11 @@ pub fn read_metadata(path: &Path, terminal: &Terminal) -> Outcome<MetadataIndex>
     let mut index = MetadataIndex::new();
     let skipped = source.read_metadata(&wanted, &mut |batch| {
         bar.inc(batch.len() as u64);
-        let files = batch.into_iter().map(|read| MetadataFile {
-            path: listed[read.file].path.to_owned(),
-            bytes: read.bytes,
+        let files = batch.into_iter().map(|read| {
+            change(MetadataFile {
+                path: listed[read.file].path.to_owned(),
+                bytes: read.bytes,
+            })
         });
         index.read(&files.collect::<Vec<_>>());
     });

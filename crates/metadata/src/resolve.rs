@@ -60,6 +60,24 @@ pub struct Candidate {
     pub english: String,
     /// A method.
     pub is_method: bool,
+    /// What sort of value it has or gives back, where that is known.
+    pub sort: ValueSort,
+}
+
+/// What sort of value a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ValueSort {
+    /// Not known, or several.
+    #[default]
+    Unknown,
+    /// `Булево`.
+    Boolean,
+    /// `Число`.
+    Number,
+    /// Something that a loop can go through.
+    Collection,
+    /// Any other.
+    Other,
 }
 
 impl Resolution {
@@ -221,6 +239,22 @@ impl<'a> Resolver<'a> {
         self.resolution(&types)
     }
 
+    /// What a method of the configuration gives back is not looked up here: that may take long.
+    fn sort(&self, owner: &Type, value: &members::Value<'a>) -> ValueSort {
+        if matches!(value, members::Value::Method(..)) {
+            return ValueSort::Unknown;
+        }
+        match self.value(owner, value).as_deref() {
+            Some([Type::Platform(platform)]) if platform.english() == "Boolean" => {
+                ValueSort::Boolean
+            }
+            Some([Type::Platform(platform)]) if platform.english() == "Number" => ValueSort::Number,
+            Some([one]) if self.each(one).is_some() => ValueSort::Collection,
+            Some([_, ..]) => ValueSort::Other,
+            _ => ValueSort::Unknown,
+        }
+    }
+
     fn resolution(&self, types: &Types) -> Option<Resolution> {
         let mut candidates: Vec<Candidate> = Vec::new();
         let mut seen = FxHashSet::default();
@@ -234,6 +268,7 @@ impl<'a> Resolver<'a> {
                     russian: member.russian.clone().into_owned(),
                     english: member.english.clone().into_owned(),
                     is_method: member.is_method,
+                    sort: self.sort(one, &member.value),
                 });
             }
         }
@@ -274,6 +309,7 @@ impl<'a> Resolver<'a> {
                     russian: russian.into_owned(),
                     english: english.into_owned(),
                     is_method: false,
+                    sort: ValueSort::Unknown,
                 })
                 .collect();
             (!candidates.is_empty()).then(|| Resolution {

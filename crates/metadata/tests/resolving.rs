@@ -99,6 +99,17 @@ fn managers_lead_to_objects_and_references() {
         "А = Метаданные.Документы.РеализацияТоваров.Реквизиты.¦",
         &["Контрагент", "Найти"],
     );
+    check(
+        COMMON,
+        "Если Метаданные.СвойстваОбъектов.¦",
+        &["РежимЗаписиРегистра", "InformationRegisterPeriodicity"],
+    );
+    let mode = check(
+        COMMON,
+        "Свойства = Метаданные.СвойстваОбъектов; А = Свойства.РежимЗаписиРегистра.¦",
+        &["Независимый", "RecorderSubordinate"],
+    );
+    assert!(!mode.is_open);
     check(COMMON, "А = ПараметрыСеанса.¦", &["ТекущийПользователь"]);
     check(
         COMMON,

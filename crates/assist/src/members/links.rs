@@ -1,11 +1,13 @@
 //! Names that one place of a module takes from another: parameters of a query, keys of a structure, handlers.
 //!
 //! `Запрос.УстановитьПараметр("` names a `&Parameter` of a query in the method and the other way round, `Структура.Свойство("` a
-//! key, `Новый ОписаниеОповещения("` a method of the module. The text decides; these lists never claim to be whole.
+//! key, `Новый ОписаниеОповещения("` a method of the module, `Новый Структура("` what is asked of the structure ([`keys`](super::keys)). The text decides; these lists never claim to be whole.
 
 use nestor_bsl::keywords::fold;
 use nestor_bsl::lexer::is_name_char;
-use nestor_metadata::resolve::{Candidate, Document, Resolver};
+use nestor_metadata::resolve::{Candidate, Document, Resolver, ValueSort};
+
+use super::keys::keys;
 
 /// The names for the place `at`, which stands behind a quote or a `&`.
 pub(super) fn names(
@@ -15,6 +17,9 @@ pub(super) fn names(
 ) -> Option<Vec<Candidate>> {
     let text = document.text();
     let before = &text[..at];
+    if let Some(found) = keys(document, at) {
+        return Some(found.into_iter().map(same_in_both).collect());
+    }
     let found = if before.ends_with('&') {
         let line = before.rfind('\n').map_or(0, |end| end + 1);
         // A directive stands first in its line, a parameter inside a literal.
@@ -23,7 +28,11 @@ pub(super) fn names(
         }
         query_parameters(method_around(document, at), at)
     } else {
-        let call = before[..at - 1].trim_end().strip_suffix('(')?.trim_end();
+        let call = before
+            .strip_suffix('"')?
+            .trim_end()
+            .strip_suffix('(')?
+            .trim_end();
         let start = call.trim_end_matches(is_name_char).len();
         let (head, name) = call.split_at(start);
         match fold(name).as_str() {
@@ -57,6 +66,7 @@ fn same_in_both(name: String) -> Candidate {
         russian: name.clone(),
         english: name,
         is_method: false,
+        sort: ValueSort::Unknown,
     }
 }
 

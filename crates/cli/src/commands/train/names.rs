@@ -1,7 +1,7 @@
 //! Fits what weighs the names that metadata offers: `candidates.json` of a run, everything else stays as it is.
 //!
-//! The projects withheld from the weights have hardly any metadata, so code that the model was trained on has to do. The counts of
-//! the corpus would recite it and are left out; what the weights have kept of it is little.
+//! The projects withheld from the weights have hardly any metadata, so code that the model was trained on has to do. It would be
+//! recited, so it is read under other names ([`Renaming`]), the same ones in code, XML and paths.
 
 use super::finish::FittedGate;
 use crate::explain;
@@ -13,15 +13,15 @@ use nestor_assist::candidate_gates::{
     CandidateFitOptions, ProjectWithMetadata, fit_candidate_gates,
 };
 use nestor_assist::gates::FitProgress;
-use nestor_assist::{Assistant, LearnFile, Parts};
-use nestor_bsl::pieces::Tokenizer;
-use nestor_engine::ModelFolder;
+use nestor_assist::{Assistant, LearnFile, MetadataFile, Renaming};
 use serde::Serialize;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Bytes of code of each source, spread over its files.
-const BYTES_PER_SOURCE: usize = 1_500_000;
+const BYTES_PER_SOURCE: usize = 2_000_000;
+
+/// Of the renaming.
+const SEED: u64 = 1;
 
 /// The document of the command.
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ struct Fitted {
 /// Fits the gates on `sources` and writes them into the folder of the run.
 pub(super) fn fit(out: &Path, sources: &[String], terminal: &Terminal) -> Outcome {
     let messages = &terminal.messages;
-    let assistant = without_corpus(out, messages)?;
+    let assistant = Assistant::open(out).map_err(|error| explain::assist(messages, &error))?;
     let projects = sources
         .iter()
         .map(|source| project(Path::new(source), terminal))
@@ -61,26 +61,10 @@ pub(super) fn fit(out: &Path, sources: &[String], terminal: &Terminal) -> Outcom
     terminal.result(&document, || text(&document, messages))
 }
 
-fn without_corpus(dir: &Path, messages: &Messages) -> Outcome<Assistant> {
-    let folder = ModelFolder::open(dir).map_err(|error| explain::engine(messages, &error))?;
-    let path = dir.join("tokenizer.json");
-    let tokenizer = Tokenizer::from_file(&path).map_err(|source| {
-        let error = nestor_assist::AssistError::Tokenizer { path, source };
-        explain::assist(messages, &error)
-    })?;
-    let parts = Parts {
-        model: folder.model,
-        tokenizer: Arc::new(tokenizer),
-        gates: folder.gates,
-        corpus: None,
-        train_methods: folder.method_hashes,
-    };
-    Assistant::from_parts(parts).map_err(|error| explain::assist(messages, &error))
-}
-
-/// A source with an even part of its code and all of its metadata.
+/// A source with an even part of its code and all of its metadata, renamed.
 fn project(path: &Path, terminal: &Terminal) -> Outcome<ProjectWithMetadata> {
     let mut files = learning::read_all(path, terminal)?;
+    let renaming = Renaming::of(files.iter().map(|file| file.text.as_str()), SEED);
     let n_bytes: usize = files.iter().map(|file| file.text.len()).sum();
     let every = n_bytes.div_ceil(BYTES_PER_SOURCE).max(1);
     let mut idx = 0;
@@ -89,12 +73,20 @@ fn project(path: &Path, terminal: &Terminal) -> Outcome<ProjectWithMetadata> {
         (idx - 1) % every == 0
     });
     let files = files.into_iter().map(|file| LearnFile {
-        path: file.path,
-        text: file.text,
+        path: renaming.apply(&file.path),
+        text: renaming.apply(&file.text),
     });
+    let rename = |file: MetadataFile| MetadataFile {
+        path: renaming.apply(&file.path),
+        bytes: match str::from_utf8(&file.bytes) {
+            Ok(text) => renaming.apply(text).into_bytes(),
+            // A binary form, which says nothing.
+            Err(_) => file.bytes,
+        },
+    };
     Ok(ProjectWithMetadata {
         files: files.collect(),
-        metadata: learning::read_metadata(path, terminal)?,
+        metadata: learning::read_metadata_as(path, rename, terminal)?,
     })
 }
 

@@ -103,7 +103,7 @@ impl Int4Panels {
                 let block = j / PANEL * groups + g;
                 built.factors[block * PANEL + j % PANEL] = factor;
                 for (i, code) in group.iter().enumerate() {
-                    let (step, below) = (i / STEP, i / STEP % 2 == 0);
+                    let (step, below) = (i / STEP, (i / STEP).is_multiple_of(2));
                     let byte = &mut built.lines[block * GROUP_LINES + step / 2].0
                         [j % PANEL * STEP + i % STEP];
                     let number = (code / factor - LEAST_NUMBER) as u8;

@@ -393,6 +393,7 @@ impl Assistant {
                 ""
             };
             let member = members.member(text, text.len(), typed)?;
+            let start = member.start;
             let mut pieces = Vec::new();
             let mut at = n_read;
             if start < n_read {

@@ -44,7 +44,7 @@ pub fn ends_of_names(tokenizer: &Tokenizer) -> Arc<[f32]> {
 /// The names that can stand at a place.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// The byte at which the name begins.
+    /// The byte at which the name begins; the space before it where that belongs to its first piece.
     pub start: usize,
     /// The names, for the mixture.
     pub names: Arc<CandidateNames>,
@@ -115,9 +115,10 @@ impl MemberReader {
     /// The names that can stand at the byte `at` of `text`, which begins as the text of the last call did; only what stands before `at` is
     /// read. `typed` begins a name that was typed in any case.
     pub fn member(&mut self, text: &str, at: usize, typed: &str) -> Option<Member> {
-        let start = name_start(text, at);
+        let alias = links::alias_start(text, at);
+        let start = alias.unwrap_or_else(|| name_start(text, at));
         let before = &text[..start];
-        if !before.ends_with(['.', '"', '&']) && !is_in_list(before) {
+        if alias.is_none() && !before.ends_with(['.', '"', '&']) && !is_in_list(before) {
             return None;
         }
         if let Some((known, member)) = &self.last
@@ -126,7 +127,7 @@ impl MemberReader {
             return member.clone();
         }
         self.read_to(before);
-        let found = self.find(start, typed);
+        let found = self.find(start, alias.is_some(), typed);
         self.last = Some((start, found.clone()));
         found
     }
@@ -150,15 +151,17 @@ impl MemberReader {
         }
     }
 
-    fn find(&self, start: usize, typed: &str) -> Option<Member> {
+    fn find(&self, start: usize, is_alias: bool, typed: &str) -> Option<Member> {
         let resolver = Resolver::new(&self.metadata, &self.document)?;
         let before = &self.document.text()[..start];
-        let (candidates, kind, is_open) = if before.ends_with('.') {
+        let (candidates, kind, is_open) = if is_alias {
+            (links::columns(&self.document, start)?, LINK_KIND, true)
+        } else if before.ends_with('.') {
             let found = resolver.at(start)?;
             (found.candidates, kind_of(&found.receiver), found.is_open)
         } else {
             (
-                links::names(&resolver, &self.document, start)?,
+                links::names(&self.metadata, &resolver, &self.document, start)?,
                 LINK_KIND,
                 true,
             )
@@ -172,9 +175,11 @@ impl MemberReader {
             offered.insert(fold(&candidate.english));
         }
         let named = self.spelled(&candidates, typed, start);
+        // A piece holds the space before a word.
+        let space = if is_alias { " " } else { "" };
         let pieces: Vec<(Vec<u32>, f32)> = named
             .into_iter()
-            .map(|(name, weight)| (self.tokenizer.encode(&name), weight))
+            .map(|(name, weight)| (self.tokenizer.encode(&format!("{space}{name}")), weight))
             .collect();
         let trie = CandidateTrie::new(
             pieces

@@ -325,3 +325,143 @@ fn a_missing_handler_is_written_with_its_directive_and_signature() {
     check("Процедура Другая", "\n", None);
     check(&format!("{open}\n&НаСервере\n{create}\n"), "", None);
 }
+
+/// A configuration with a module, and an extension that changes one of its methods already.
+fn extended() -> Arc<Metadata> {
+    let adopted = "<ObjectBelonging>Adopted</ObjectBelonging>";
+    let module = |path: &str, text: &str| MetadataFile {
+        path: path.to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    };
+    let mut index = MetadataIndex::new();
+    index.read(&[
+        xml(
+            "cf/Configuration.xml",
+            "Configuration",
+            "<Name>База</Name>",
+            "",
+        ),
+        xml(
+            "cf/CommonModules/Цены.xml",
+            "CommonModule",
+            "<Name>Цены</Name>",
+            "",
+        ),
+        module(
+            "cf/CommonModules/Цены/Ext/Module.bsl",
+            "Функция Цена(Знач Товар, Дата = Неопределено) Экспорт\nКонецФункции\nПроцедура Записать(Цена)\nКонецПроцедуры\n\
+             Процедура Проверить()\nКонецПроцедуры\n",
+        ),
+        xml(
+            "cfe/Configuration.xml",
+            "Configuration",
+            &format!("{adopted}<Name>Доработки</Name><ConfigurationExtensionPurpose>Customization</ConfigurationExtensionPurpose>"),
+            "",
+        ),
+        xml(
+            "cfe/CommonModules/Цены.xml",
+            "CommonModule",
+            &format!("{adopted}<Name>Цены</Name>"),
+            "",
+        ),
+        module(EXTENSION, CHANGED),
+    ]);
+    index.link().0
+}
+
+const EXTENSION: &str = "cfe/CommonModules/Цены/Ext/Module.bsl";
+const CHANGED: &str = "&После(\"Проверить\")\nПроцедура Дт_Проверить()\nКонецПроцедуры\n";
+
+#[test]
+fn an_extension_is_offered_the_methods_that_it_may_change() {
+    let assistant = assistant(1, None);
+    let at = |text: &str| {
+        let ends = ends_of_names(assistant.tokenizer());
+        let mut members = MemberReader::new(extended(), TOKENIZER.clone(), ends, EXTENSION, "")?;
+        members.member(text, text.len(), "")
+    };
+    for annotation in ["&Вместо(\"", "&Перед(\"", "&ИзменениеИКонтроль(\""]
+    {
+        let found = at(&format!("{CHANGED}\n{annotation}")).expect(annotation);
+        assert!(
+            found.offers("Цена") && found.offers("Записать"),
+            "{annotation}"
+        );
+        assert!(!found.offers("Проверить") && found.is_open());
+    }
+    assert!(at(&format!("{CHANGED}\n&Другое(\"")).is_none());
+}
+
+#[test]
+fn a_method_that_changes_another_is_written_with_its_parameters() {
+    let mut assistant = assistant(1, None);
+    assistant.set_metadata(Some(extended()));
+    let insert = |prefix: &str, suffix: &str| {
+        let prefix = format!("{CHANGED}\n{prefix}");
+        let request = CompleteRequest {
+            stop: nestor_assist::StopRule::Block,
+            max_tokens: 1,
+            ..CompleteRequest::new(
+                EXTENSION,
+                format!("{prefix}{suffix}"),
+                ByteOffset(prefix.len()),
+            )
+        };
+        let found = assistant.complete(&request).expect("an answer");
+        let is_skeleton = found.contributions.iter().any(|part| part.part == "names");
+        is_skeleton.then_some(found.insert)
+    };
+    let price =
+        "Функция Дт_Цена(Знач Товар, Дата)\n\tВозврат ПродолжитьВызов(Товар, Дата);\nКонецФункции";
+    assert_eq!(insert("&Вместо(\"Цена\")\n", "\n").as_deref(), Some(price));
+    assert_eq!(
+        insert("&Вместо(\"цена\")\nФункция Дт", "\n").as_deref(),
+        Some(&price["Функция Дт".len()..])
+    );
+    assert_eq!(
+        insert("&После(\"Записать\")\n", "").as_deref(),
+        Some("Процедура Дт_Записать(Цена)\n\t\nКонецПроцедуры")
+    );
+    assert_eq!(
+        insert("&Around(\"Записать\")\n", "").as_deref(),
+        Some("Procedure Дт_Записать(Цена)\n\tProceedWithCall(Цена);\nEndProcedure")
+    );
+    assert_eq!(insert("&Вместо(\"Нет\")\n", ""), None);
+    assert_eq!(insert("&После(\"Проверить\")\n", ""), None);
+    assert_eq!(insert("&Вместо(\"Цена\")\nПроцедура", ""), None);
+}
+
+#[test]
+fn columns_of_a_query_come_from_what_its_result_is_asked_for() {
+    let assistant = assistant(1, None);
+    let suffix = " ИЗ Справочник.Товары КАК Т\");\n\
+        \tВыборка = Запрос.Выполнить().Выбрать();\n\
+        \tПока Выборка.Следующий() Цикл\n\t\tСообщить(Выборка.Остаток + Выборка.Склад);\n\tКонецЦикла;\n\
+        \tТаблица = Запрос.Выполнить().Выгрузить();\n\
+        \tДля Каждого Строка Из Таблица Цикл\n\t\tСообщить(Строка.Партия);\n\tКонецЦикла;\nКонецПроцедуры\n";
+    let begin = "Процедура А()\n\tЗапрос = Новый Запрос(\"ВЫБРАТЬ Т.Ссылка КАК Склад, Т.Код";
+    let at = |end: &str| {
+        let text = format!("{begin}{end}");
+        let ends = ends_of_names(assistant.tokenizer());
+        let mut members = MemberReader::new(metadata(), TOKENIZER.clone(), ends, PATH, suffix)?;
+        members.member(&text, text.len(), "")
+    };
+    let behind = format!("{begin} КАК").len();
+    for end in [" КАК", " КАК ", " КАК Оста"] {
+        let found = at(end).expect(end);
+        assert_eq!(found.start, behind, "{end}");
+        assert!(found.offers("Остаток") && found.offers("Партия"), "{end}");
+        assert!(
+            !found.offers("Склад") && !found.offers("Следующий"),
+            "{end}"
+        );
+        // The space belongs to the first piece.
+        let pieces = TOKENIZER.encode(" Остаток");
+        assert!(nestor_cache::CandidatePlace::new(&found.names, &pieces[..1]).is_some());
+        let bare = TOKENIZER.encode("Остаток");
+        assert!(nestor_cache::CandidatePlace::new(&found.names, &bare[..1]).is_none());
+    }
+    assert!(at(" КАКОЙ").is_none() && at(" ИЗ ").is_none());
+    // Outside of a literal it is a word like others.
+    assert!(at("\"); Б = КАК ").is_none());
+}

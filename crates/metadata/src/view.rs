@@ -60,6 +60,39 @@ impl Metadata {
         Some((ObjectKind::from_tag(kind)?, self.names.find(name)?))
     }
 
+    /// The methods that an extension's module at `path` may change: those of the same module in what the extension sees, with their module.
+    pub fn base_methods(&self, path: &str) -> Vec<(&Module, &MethodEntry)> {
+        let Some(module) = self.module_of_path(path) else {
+            return Vec::new();
+        };
+        let sees = &self.root(module.root).sees[1..];
+        let modules = self.view(module.root).modules(module.place);
+        let bases = modules.into_iter().filter(|base| sees.contains(&base.root));
+        bases
+            .flat_map(|base| self.methods(base).iter().map(move |method| (base, method)))
+            .collect()
+    }
+
+    /// What the methods of the root of `path` that change others' put before those names; `None` where there is none yet.
+    pub fn method_prefix(&self, path: &str) -> Option<&str> {
+        let root = self.module_of_path(path)?.root;
+        let own = self.modules.iter().filter(|module| module.root == root);
+        own.flat_map(|module| self.methods(module))
+            .find_map(|method| {
+                let (_, base) = method.extends?;
+                let prefix = self.name(method.name).strip_suffix(self.name(base))?;
+                (!prefix.is_empty()).then_some(prefix)
+            })
+    }
+
+    fn module_of_path(&self, path: &str) -> Option<&Module> {
+        let root = self.root_of_path(path)?;
+        let found = self.modules.iter().filter(|module| module.root == root);
+        found
+            .into_iter()
+            .find(|module| self.path(module.file) == path)
+    }
+
     /// The method of the base that `method` of `module` changes (`&Вместо` and its kin), with its module.
     pub fn base_method(
         &self,

@@ -70,16 +70,36 @@ fn asked(
     known: &mut Vec<String>,
     found: &mut Vec<String>,
 ) {
-    for end in words(text, part.clone(), variable) {
-        let Some(rest) = text[end..part.end].strip_prefix('.') else {
-            continue;
-        };
-        let name = &rest[..rest.find(|c| !is_name_char(c)).unwrap_or(rest.len())];
-        if !name.is_empty() && !known.contains(&fold(name)) {
+    for (name, _) in members_of(text, part, variable) {
+        if !known.contains(&fold(name)) {
             known.push(fold(name));
             found.push(name.to_owned());
         }
     }
+}
+
+/// The names behind `variable.` in a part of the text that no bracket follows.
+pub(super) fn asked_of<'t>(
+    text: &'t str,
+    part: Range<usize>,
+    variable: &'t str,
+) -> impl Iterator<Item = &'t str> {
+    let found = members_of(text, part, variable);
+    found.filter_map(|(name, behind)| (!behind.starts_with('(')).then_some(name))
+}
+
+/// The names behind `variable.` in a part of the text, with what stands behind each.
+fn members_of<'t>(
+    text: &'t str,
+    part: Range<usize>,
+    variable: &'t str,
+) -> impl Iterator<Item = (&'t str, &'t str)> {
+    let end_of_part = part.end;
+    words(text, part, variable).filter_map(move |end| {
+        let rest = text[end..end_of_part].strip_prefix('.')?;
+        let len = rest.find(|c| !is_name_char(c)).unwrap_or(rest.len());
+        (len > 0).then(|| rest.split_at(len))
+    })
 }
 
 /// The folded keys that `variable.Вставить("` and the literal of `Новый Структура("` name, but for the call at `at`.

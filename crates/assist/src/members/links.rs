@@ -1,16 +1,106 @@
 //! Names that one place of a module takes from another: parameters of a query, keys of a structure, handlers.
 //!
 //! `Запрос.УстановитьПараметр("` names a `&Parameter` of a query in the method and the other way round, `Структура.Свойство("` a
-//! key, `Новый ОписаниеОповещения("` a method of the module, `Новый Структура("` what is asked of the structure ([`keys`](super::keys)). The text decides; these lists never claim to be whole.
+//! key, `Новый ОписаниеОповещения("` a method of the module, `Новый Структура("` what is asked of the structure ([`keys`](super::keys)), `&Вместо("` and its kin a method of the module that is extended, `КАК` in a
+//! query what its result is asked for below. The text decides; these lists never claim to be whole.
 
 use nestor_bsl::keywords::fold;
 use nestor_bsl::lexer::is_name_char;
+use nestor_metadata::Metadata;
 use nestor_metadata::resolve::{Candidate, Document, Resolver, ValueSort};
 
-use super::keys::keys;
+use super::keys::{asked_of, keys};
+
+/// What an extension does to a method, as its annotations say it.
+const CHANGES: [&str; 8] = [
+    "перед",
+    "before",
+    "после",
+    "after",
+    "вместо",
+    "around",
+    "изменениеиконтроль",
+    "changeandvalidate",
+];
+
+/// Methods that make a result of a query to be read.
+const READS: [&str; 4] = [".Выбрать(", ".Выгрузить(", ".Select(", ".Unload("];
+
+/// Where a column's name begins with its space, if the text ends, at `at`, behind `КАК` in a literal or in the name behind it.
+pub(super) fn alias_start(text: &str, at: usize) -> Option<usize> {
+    let at = text.floor_char_boundary(at);
+    let before = &text[..at];
+    let line = &before[before.rfind('\n').map_or(0, |end| end + 1)..];
+    // A query's line, or a literal that is still open in this one.
+    if !line.trim_start().starts_with('|') && line.matches('"').count() % 2 == 0 {
+        return None;
+    }
+    let is_as = |text: &str| {
+        let word = &text[text.trim_end_matches(is_name_char).len()..];
+        matches!(fold(word).as_str(), "как" | "as")
+    };
+    if is_as(before) {
+        return Some(at);
+    }
+    let word = before.trim_end_matches(is_name_char);
+    let space = word.strip_suffix(' ')?;
+    is_as(space).then_some(space.len())
+}
+
+/// What the results that the method reads below `at` are asked for, and no column of its queries is called yet.
+pub(super) fn columns(document: &Document, at: usize) -> Option<Vec<Candidate>> {
+    let span = document.methods()[document.method_at(at)?].span.clone();
+    let (text, method) = (document.text(), &document.text()[span.clone()]);
+    let below = at..span.end;
+    let mut known: Vec<String> = Vec::new();
+    for word in ["КАК ", "AS "] {
+        for (place, _) in method.match_indices(word) {
+            known.push(fold(name_at(method, place + word.len())));
+        }
+    }
+    let mut found = Vec::new();
+    let mut results: Vec<&str> = Vec::new();
+    for line in text[below.clone()].lines() {
+        let variable = match line.split_once('=') {
+            Some((left, right)) if READS.iter().any(|read| right.contains(read)) => left.trim(),
+            _ => loop_over(line, &results).unwrap_or_default(),
+        };
+        let is_name = !variable.is_empty() && variable.chars().all(is_name_char);
+        if is_name && !results.contains(&variable) {
+            results.push(variable);
+            for name in asked_of(text, below.clone(), variable) {
+                if !known.contains(&fold(name)) {
+                    known.push(fold(name));
+                    found.push(same_in_both(name.to_owned()));
+                }
+            }
+        }
+    }
+    non_empty(found)
+}
+
+/// The variable of `Для Каждого Строка Из Таблица Цикл`, where the table is one of `tables`.
+fn loop_over<'t>(line: &'t str, tables: &[&str]) -> Option<&'t str> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [first, each, variable, of, table, ..] = words.as_slice() else {
+        return None;
+    };
+    let is_loop = matches!(fold(first).as_str(), "для" | "for")
+        && matches!(fold(each).as_str(), "каждого" | "each")
+        && matches!(fold(of).as_str(), "из" | "in");
+    let is_table = tables.iter().any(|known| fold(known) == fold(table));
+    (is_loop && is_table).then_some(*variable)
+}
+
+/// The name that begins at a byte; empty where none does.
+fn name_at(text: &str, at: usize) -> &str {
+    let rest = &text[at..];
+    &rest[..rest.find(|c| !is_name_char(c)).unwrap_or(rest.len())]
+}
 
 /// The names for the place `at`, which stands behind a quote or a `&`.
 pub(super) fn names(
+    metadata: &Metadata,
     resolver: &Resolver<'_>,
     document: &Document,
     at: usize,
@@ -43,6 +133,16 @@ pub(super) fn names(
                 let keys = resolver.at(start)?;
                 let keys = keys.candidates.into_iter().filter(|key| !key.is_method);
                 return non_empty(keys.collect());
+            }
+            change if head.ends_with('&') && CHANGES.contains(&change) => {
+                let methods = metadata.base_methods(document.path());
+                let names = methods.iter().map(|(_, base)| metadata.name(base.name));
+                let is_free = |name: &&str| !text.contains(&format!("(\"{name}\")"));
+                let names = names.filter(is_free).map(|name| Candidate {
+                    is_method: true,
+                    ..same_in_both(name.to_owned())
+                });
+                return non_empty(names.collect());
             }
             "описаниеоповещения" | "notifydescription" => {
                 let methods = document.methods().iter();

@@ -128,6 +128,10 @@ fn changed_method(metadata: &Metadata, path: &str, above: &str, text: &str) -> O
     let bases = metadata.base_methods(path);
     let same = |base: &MethodEntry| fold(metadata.name(base.name)) == fold(name);
     let (_, base) = bases.into_iter().find(|(_, base)| same(base))?;
+    // A function cannot be gone before or behind.
+    if base.is_function && !is_around {
+        return None;
+    }
     let prefix = metadata.method_prefix(path).unwrap_or(OWN_PREFIX);
     let own = format!("{prefix}{}", metadata.name(base.name));
     if methods(text)

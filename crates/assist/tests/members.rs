@@ -380,14 +380,15 @@ fn an_extension_is_offered_the_methods_that_it_may_change() {
         let mut members = MemberReader::new(extended(), TOKENIZER.clone(), ends, EXTENSION, "")?;
         members.member(text, text.len(), "")
     };
-    for annotation in ["&Вместо(\"", "&Перед(\"", "&ИзменениеИКонтроль(\""]
-    {
+    for (annotation, functions) in [
+        ("&Вместо(\"", true),
+        ("&Перед(\"", false),
+        ("&ИзменениеИКонтроль(\"", true),
+    ] {
         let found = at(&format!("{CHANGED}\n{annotation}")).expect(annotation);
-        assert!(
-            found.offers("Цена") && found.offers("Записать"),
-            "{annotation}"
-        );
-        assert!(!found.offers("Проверить") && found.is_open());
+        assert!(found.offers("Записать") && found.is_open(), "{annotation}");
+        assert_eq!(found.offers("Цена"), functions, "{annotation}");
+        assert!(!found.offers("Проверить"), "{annotation}");
     }
     assert!(at(&format!("{CHANGED}\n&Другое(\"")).is_none());
 }
@@ -427,6 +428,7 @@ fn a_method_that_changes_another_is_written_with_its_parameters() {
         Some("Procedure Дт_Записать(Цена)\n\tProceedWithCall(Цена);\nEndProcedure")
     );
     assert_eq!(insert("&Вместо(\"Нет\")\n", ""), None);
+    assert_eq!(insert("&После(\"Цена\")\n", ""), None);
     assert_eq!(insert("&После(\"Проверить\")\n", ""), None);
     assert_eq!(insert("&Вместо(\"Цена\")\nПроцедура", ""), None);
 }

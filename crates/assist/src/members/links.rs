@@ -32,7 +32,7 @@ pub(super) fn alias_start(text: &str, at: usize) -> Option<usize> {
     let before = &text[..at];
     let line = &before[before.rfind('\n').map_or(0, |end| end + 1)..];
     // A query's line, or a literal that is still open in this one.
-    if !line.trim_start().starts_with('|') && line.matches('"').count() % 2 == 0 {
+    if !line.trim_start().starts_with('|') && line.matches('"').count().is_multiple_of(2) {
         return None;
     }
     let is_as = |text: &str| {
@@ -136,7 +136,12 @@ pub(super) fn names(
             }
             change if head.ends_with('&') && CHANGES.contains(&change) => {
                 let methods = metadata.base_methods(document.path());
-                let names = methods.iter().map(|(_, base)| metadata.name(base.name));
+                // A function cannot be gone before or behind.
+                let is_any = !matches!(change, "перед" | "before" | "после" | "after");
+                let methods = methods
+                    .iter()
+                    .filter(|(_, base)| is_any || !base.is_function);
+                let names = methods.map(|(_, base)| metadata.name(base.name));
                 let is_free = |name: &&str| !text.contains(&format!("(\"{name}\")"));
                 let names = names.filter(is_free).map(|name| Candidate {
                     is_method: true,

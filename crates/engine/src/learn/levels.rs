@@ -73,8 +73,7 @@ pub struct LevelMemoriesConfig {
     pub delta: OutputDeltaConfig,
     /// Level 3.
     pub mlp: ExitMlpConfig,
-    /// Most tokens between the steps of level 3. While little is learned, a step comes after a quarter of it, 512 tokens at least: else a
-    /// project would have to be long before level 3 says anything.
+    /// Tokens between the steps of level 3.
     pub period: usize,
     /// Episodic memory.
     pub episodic: EpisodicConfig,
@@ -115,9 +114,6 @@ pub struct LevelMemories {
     episodic: Arc<Episodic>,
     tokens: u64,
 }
-
-/// Tokens before the first step of level 3.
-const FIRST_PERIOD: usize = 512;
 
 impl LevelMemories {
     /// Tokens that are learned together, and so the delay of level 2.
@@ -307,8 +303,7 @@ impl LevelMemories {
         }
         self.tokens = self.tokens.saturating_add(targets.len() as u64);
         self.strand.since_step += targets.len();
-        let quarter = usize::try_from(self.tokens / 4).unwrap_or(usize::MAX);
-        if self.strand.since_step >= quarter.max(FIRST_PERIOD).min(self.config.period) {
+        if self.strand.since_step >= self.config.period {
             self.strand.since_step = 0;
             if let Some(mlp) = self.strand.mlp.as_mut().filter(|_| parts.level3) {
                 mlp.step();

@@ -160,11 +160,8 @@ impl MemberReader {
             let found = resolver.at(start)?;
             (found.candidates, kind_of(&found.receiver), found.is_open)
         } else {
-            (
-                links::names(&self.metadata, &resolver, &self.document, start)?,
-                LINK_KIND,
-                true,
-            )
+            let (names, is_open) = links::names(&self.metadata, &resolver, &self.document, start)?;
+            (names, LINK_KIND, is_open)
         };
         if candidates.len() > MOST_NAMES {
             return None;

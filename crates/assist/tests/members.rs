@@ -386,7 +386,7 @@ fn an_extension_is_offered_the_methods_that_it_may_change() {
         ("&ИзменениеИКонтроль(\"", true),
     ] {
         let found = at(&format!("{CHANGED}\n{annotation}")).expect(annotation);
-        assert!(found.offers("Записать") && found.is_open(), "{annotation}");
+        assert!(found.offers("Записать") && !found.is_open(), "{annotation}");
         assert_eq!(found.offers("Цена"), functions, "{annotation}");
         assert!(!found.offers("Проверить"), "{annotation}");
     }

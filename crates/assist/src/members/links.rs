@@ -2,7 +2,8 @@
 //!
 //! `Запрос.УстановитьПараметр("` names a `&Parameter` of a query in the method and the other way round, `Структура.Свойство("` a
 //! key, `Новый ОписаниеОповещения("` a method of the module, `Новый Структура("` what is asked of the structure ([`keys`](super::keys)), `&Вместо("` and its kin a method of the module that is extended, `КАК` in a
-//! query what its result is asked for below. The text decides; these lists never claim to be whole.
+//! query what its result is asked for below. The text decides; only the methods of an extended module
+//! claim to be all that there are.
 
 use nestor_bsl::keywords::fold;
 use nestor_bsl::lexer::is_name_char;
@@ -98,17 +99,17 @@ fn name_at(text: &str, at: usize) -> &str {
     &rest[..rest.find(|c| !is_name_char(c)).unwrap_or(rest.len())]
 }
 
-/// The names for the place `at`, which stands behind a quote or a `&`.
+/// The names for the place `at`, which stands behind a quote or a `&`, and whether others may stand there too.
 pub(super) fn names(
     metadata: &Metadata,
     resolver: &Resolver<'_>,
     document: &Document,
     at: usize,
-) -> Option<Vec<Candidate>> {
+) -> Option<(Vec<Candidate>, bool)> {
     let text = document.text();
     let before = &text[..at];
     if let Some(found) = keys(document, at) {
-        return Some(found.into_iter().map(same_in_both).collect());
+        return Some((found.into_iter().map(same_in_both).collect(), true));
     }
     let found = if before.ends_with('&') {
         let line = before.rfind('\n').map_or(0, |end| end + 1);
@@ -132,7 +133,7 @@ pub(super) fn names(
             "свойство" | "property" if head.ends_with('.') => {
                 let keys = resolver.at(start)?;
                 let keys = keys.candidates.into_iter().filter(|key| !key.is_method);
-                return non_empty(keys.collect());
+                return Some((non_empty(keys.collect())?, true));
             }
             change if head.ends_with('&') && CHANGES.contains(&change) => {
                 let methods = metadata.base_methods(document.path());
@@ -147,7 +148,7 @@ pub(super) fn names(
                     is_method: true,
                     ..same_in_both(name.to_owned())
                 });
-                return non_empty(names.collect());
+                return Some((non_empty(names.collect())?, false));
             }
             "описаниеоповещения" | "notifydescription" => {
                 let methods = document.methods().iter();
@@ -159,7 +160,8 @@ pub(super) fn names(
             _ => return None,
         }
     };
-    non_empty(found.into_iter().map(same_in_both).collect())
+    let found = non_empty(found.into_iter().map(same_in_both).collect())?;
+    Some((found, true))
 }
 
 fn non_empty(candidates: Vec<Candidate>) -> Option<Vec<Candidate>> {

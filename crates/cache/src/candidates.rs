@@ -87,6 +87,25 @@ impl CandidatePlace {
         })
     }
 
+    /// What the names go on with, piece by piece, while one piece has at least `share` of the weight of all names that are left; at most
+    /// `most` pieces.
+    #[must_use]
+    pub fn draft(&self, share: f32, most: usize) -> Vec<u32> {
+        let trie = &self.names.trie;
+        let mut node = self.node;
+        let mut found = Vec::new();
+        while found.len() < most {
+            let likely = trie.next(node).find(|(_, of_all)| *of_all >= share);
+            let next = likely.and_then(|(piece, _)| Some((piece, trie.child(node, piece)?)));
+            let Some((piece, child)) = next else {
+                break;
+            };
+            found.push(piece);
+            node = child;
+        }
+        found
+    }
+
     /// The names.
     #[must_use]
     pub fn names(&self) -> &CandidateNames {
@@ -291,6 +310,22 @@ mod tests {
         assert!((fitting[3] - 0.25).abs() < 1e-6 && fitting[4] == 0.0);
         let [own, ..] = &read(&[5], &base).parts;
         assert!((own[9..].iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_draft_goes_on_while_one_piece_is_likely() {
+        let draft = |path: &[u32], share| {
+            let place = CandidatePlace::new(&names(), path).unwrap();
+            place.draft(share, 8)
+        };
+        // Half of the weight is 5; behind 1 2 half of what is left ends.
+        assert!(draft(&[], 0.6).is_empty());
+        assert_eq!(draft(&[1], 0.6), [2]);
+        assert_eq!(draft(&[1], 0.5), [2, 3]);
+        assert_eq!(
+            CandidatePlace::new(&names(), &[1]).unwrap().draft(0.5, 1),
+            [2]
+        );
     }
 
     #[test]

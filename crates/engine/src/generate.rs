@@ -3,7 +3,7 @@
 //! A token that is generated is not learned: the cache and the document see it when it is accepted.
 
 use crate::mixture::{Contribution, Mixed};
-use crate::predictor::{Clock, Profile};
+use crate::predictor::{Clock, Profile, WORTH_A_GUESS};
 use crate::sampling::Sampling;
 use crate::{EngineError, Predictor};
 use nestor_cache::CandidatePlace;
@@ -28,7 +28,7 @@ pub struct GenerateRequest<'a> {
     pub banned: &'a [u32],
     /// Restricts the next token, for token healing.
     pub allowed: Option<Allowed<'a>>,
-    /// Tokens that may be guessed from the counts and read ahead of each token; what is generated does not depend on it.
+    /// Tokens that may be guessed from the counts and from `names`, and read ahead of each token; what is generated does not depend on it.
     pub guesses: usize,
     /// Asked before every token; without it the predictor's own candidates stand for the first token.
     pub names: Option<Names<'a>>,
@@ -135,6 +135,7 @@ impl Predictor {
         let mut sampling = Duration::ZERO;
         let mut tokens = Vec::new();
         let mut steps = Vec::new();
+        let mut place = request.names.and_then(|names| names(&tokens));
         let finish = loop {
             if (request.cancelled)() {
                 break Finish::Cancelled;
@@ -142,10 +143,8 @@ impl Predictor {
             if tokens.len() >= request.max_tokens {
                 break Finish::MaxTokens;
             }
-            if let Some(names) = request.names {
-                fork.set_candidates(names(&tokens));
-            } else if !tokens.is_empty() {
-                fork.set_candidates(None);
+            if request.names.is_some() || !tokens.is_empty() {
+                fork.set_candidates(place.take());
             }
             let mixed = fork.distribution()?;
             let mut clock = Clock::start();
@@ -188,9 +187,14 @@ impl Predictor {
             }
             if tokens.len() < request.max_tokens {
                 let left = request.max_tokens - tokens.len() - 1;
-                match request.guesses.min(left) {
-                    0 => fork.accept(token)?,
-                    guesses => fork.accept_guessing(token, guesses)?,
+                place = request.names.and_then(|names| names(&tokens));
+                match (request.guesses.min(left), &place) {
+                    (0, _) => fork.accept(token)?,
+                    (guesses, None) => fork.accept_guessing(token, guesses)?,
+                    (guesses, Some(place)) => {
+                        let draft = place.draft(WORTH_A_GUESS, guesses);
+                        fork.accept_drafted(token, guesses, &draft)?;
+                    }
                 }
             }
         };

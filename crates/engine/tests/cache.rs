@@ -5,8 +5,8 @@
 mod support;
 
 use nestor_cache::{
-    CorpusBuildOptions, CorpusBuilder, CorpusNgram, Gate, GateSet, LongContextBuilder, NestedCache,
-    component_names, feature_count,
+    CandidateNames, CandidatePlace, CandidateTrie, CorpusBuildOptions, CorpusBuilder, CorpusNgram,
+    Gate, GateSet, LongContextBuilder, NestedCache, component_names, feature_count,
 };
 use nestor_engine::{
     Component, GenerateRequest, LevelMemories, LevelMemoriesConfig, Mixture, Model, ModelFolder,
@@ -203,6 +203,38 @@ fn memories_are_believed_alike_whatever_the_calls_and_the_questions_between() {
                 whole.distribution().unwrap()
             );
         }
+    }
+}
+
+/// Names are guessed where the counts know nothing, right or wrong, and change no bit either.
+#[test]
+fn names_that_are_guessed_change_no_bit_of_what_is_generated() {
+    let model = Model::random_as(&small_config(3), 4, Precision::Int8).unwrap();
+    let cache = NestedCache::new(VOCAB, None).unwrap();
+    let gates = gates();
+    let mut predictor = Predictor::with_cache(model, Speed::Accurate, cache, Some(&gates)).unwrap();
+    predictor.prefill(&[5, 6, 7]).unwrap();
+    let plain = GenerateRequest {
+        max_tokens: 12,
+        ..GenerateRequest::default()
+    };
+    let expected = predictor.generate(&plain).unwrap();
+    let tokens = expected.tokens();
+    let wrong = [&tokens[..6], &[(tokens[6] + 1) % VOCAB as u32; 4]].concat();
+    for (name, right) in [(&tokens, 9), (&wrong, 5)] {
+        let trie = CandidateTrie::new([(name.as_slice(), 1.0)]);
+        let names = Arc::new(CandidateNames::new(trie, [0.0; VOCAB].into(), 0, true));
+        let find = |read: &[u32]| CandidatePlace::new(&names, read);
+        let request = GenerateRequest {
+            guesses: 4,
+            names: Some(&find),
+            ..plain
+        };
+        let mut profile = Profile::default();
+        let found = predictor.generate_timed(&request, &mut profile).unwrap();
+        assert_eq!(found, expected);
+        assert!(profile.right + 2 >= right, "{profile:?}");
+        assert!(profile.passes < 11, "{profile:?}");
     }
 }
 

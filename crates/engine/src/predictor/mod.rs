@@ -13,6 +13,7 @@ use nestor_cache::{CandidatePlace, GateSet, NestPrediction, NestedCache};
 pub(crate) use profile::Clock;
 pub use profile::Profile;
 use reading::FIRST_GUESSES;
+pub(crate) use reading::WORTH_A_GUESS;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

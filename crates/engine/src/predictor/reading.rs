@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A guess is made where the counts of the file give one token at least this probability.
-const WORTH_A_GUESS: f32 = 0.6;
+/// A guess is made where the counts of the file, or the names that may stand there, give one token at least this probability.
+pub(crate) const WORTH_A_GUESS: f32 = 0.6;
 
 /// Guesses of a first pass. Of a later one: twice as many as of the last if all of those came, else one more than came.
 pub(super) const FIRST_GUESSES: usize = 4;
@@ -148,6 +148,20 @@ impl Predictor {
     /// # Errors
     /// [`EngineError::Token`]; the state is then unchanged.
     pub fn accept_guessing(&mut self, token: u32, guesses: usize) -> Result<(), EngineError> {
+        self.accept_drafted(token, guesses, &[])
+    }
+
+    /// [`Predictor::accept_guessing`] where something else than the counts may know how it goes on: `draft` is guessed where the counts are
+    /// not sure of anything.
+    ///
+    /// # Errors
+    /// As [`Predictor::accept_guessing`].
+    pub fn accept_drafted(
+        &mut self,
+        token: u32,
+        guesses: usize,
+        draft: &[u32],
+    ) -> Result<(), EngineError> {
         let vocab = self.session.model().config().vocab;
         if token as usize >= vocab {
             return Err(EngineError::Token {
@@ -183,7 +197,7 @@ impl Predictor {
             }
         }
         let mut clock = Clock::start();
-        let guessed = self.guess(guesses.min(self.most_guesses))?;
+        let guessed = self.guess(guesses.min(self.most_guesses), draft)?;
         clock.lap(&mut self.profile.counts);
         let tokens: Vec<u32> = guessed.iter().filter_map(|(_, token)| *token).collect();
         self.profile.passes += 1;
@@ -237,24 +251,34 @@ impl Predictor {
         Ok(())
     }
 
-    /// The counts after the context, and after each of up to `most` tokens that they are sure of, with that token; the last has none.
-    /// Nothing without a cache.
-    fn guess(&mut self, most: usize) -> Result<Vec<(NestPrediction, Option<u32>)>, EngineError> {
+    /// The counts after the context, and after each of up to `most` tokens that they are sure of or that `draft` goes on with, with that
+    /// token; the last has none. Nothing without a cache.
+    fn guess(
+        &mut self,
+        most: usize,
+        draft: &[u32],
+    ) -> Result<Vec<(NestPrediction, Option<u32>)>, EngineError> {
         let Some(cache) = self.cache.clone() else {
             return Ok(Vec::new());
         };
         let mut context = self.context[self.context.len().saturating_sub(64)..].to_vec();
         let mut found = Vec::new();
+        let mut draft = draft.iter().copied();
         loop {
             let mut nests = self.spare_nests();
             cache.predict(&context, &mut nests);
             let top = nests.summary(Nest::File);
-            let sure = found.len() < most && top.top_probability >= WORTH_A_GUESS;
-            found.push((nests, sure.then_some(top.top)));
-            if !sure {
+            let counted = (top.top_probability >= WORTH_A_GUESS).then_some(top.top);
+            let drafted = draft.next();
+            let next = counted.or(drafted).filter(|_| found.len() < most);
+            found.push((nests, next));
+            let Some(next) = next else {
                 return Ok(found);
+            };
+            if drafted != Some(next) {
+                draft = [].iter().copied();
             }
-            context.push(top.top);
+            context.push(next);
         }
     }
 

@@ -760,18 +760,22 @@ mod tests {
     fn the_newest_request_of_a_document_wins_waiting_and_running() {
         let scheduler = scheduler(1, 8);
         let (started, wait_started) = mpsc::channel();
+        // The worker stays taken until all the others wait.
+        let (all_wait, wait_for_all) = mpsc::channel();
         let running = scheduler
             .submit(ticket("a", Some("doc")), move |caller| {
                 started.send(()).unwrap();
                 while !caller.is_gone() {
                     std::thread::yield_now();
                 }
+                wait_for_all.recv().unwrap();
             })
             .unwrap();
         wait_started.recv().unwrap();
         let older = scheduler.submit(ticket("a", Some("doc")), |_| 1).unwrap();
         let newer = scheduler.submit(ticket("a", Some("doc")), |_| 2).unwrap();
         let other = scheduler.submit(ticket("a", Some("other")), |_| 3).unwrap();
+        all_wait.send(()).unwrap();
         wait(running).unwrap();
         assert_eq!(wait(older).unwrap_err(), Refused::Superseded);
         assert_eq!(wait(newer).unwrap().value, 2);

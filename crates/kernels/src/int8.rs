@@ -591,6 +591,12 @@ impl Job {
         }
     }
 
+    /// Number of rows.
+    #[cfg(target_arch = "x86_64")]
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// The codes of a row.
     ///
     /// # Safety

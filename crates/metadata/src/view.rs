@@ -87,10 +87,8 @@ impl Metadata {
 
     fn module_of_path(&self, path: &str) -> Option<&Module> {
         let root = self.root_of_path(path)?;
-        let found = self.modules.iter().filter(|module| module.root == root);
-        found
-            .into_iter()
-            .find(|module| self.path(module.file) == path)
+        let is_it = |module: &&Module| module.root == root && self.path(module.file) == path;
+        self.modules.iter().find(is_it)
     }
 
     /// The method of the base that `method` of `module` changes (`&Вместо` and its kin), with its module.

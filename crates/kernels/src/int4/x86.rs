@@ -2,7 +2,7 @@
 //! within 16 bits, so one instruction multiplies them with the factor and adds.
 
 use super::{GROUP, GROUP_LINES, LEAST_NUMBER};
-use crate::int8::x86::{four, store_eight};
+use crate::int8::x86::{four, store_eight, walk};
 use crate::int8::{IntegerSet, Job, PANEL, STEP};
 use std::arch::x86_64::*;
 
@@ -38,6 +38,10 @@ impl Grouped<'_> {
                 IntegerSet::Avx512Vnni(_) => avx512_panels(self, start, end),
             }
         }
+    }
+
+    fn rows(&self) -> usize {
+        self.job.rows
     }
 
     /// The lines of a group of a panel.
@@ -87,48 +91,10 @@ impl Grouped<'_> {
     }
 }
 
-/// The walk over rows and panels of a job: whole tiles first, then what is left.
-macro_rules! walk {
-    ($name:ident, $tile:ident, $features:literal, rows $most:literal: [$($rows:literal),*] by $together:literal panels, one row by $single:literal) => {
-        /// # Safety
-        /// The processor must have the features, and every row of the job and panel of the range must exist.
-        #[target_feature(enable = $features)]
-        unsafe fn $name(grouped: &Grouped<'_>, start: usize, end: usize) {
-            let mut panel = start;
-            if grouped.job.rows == 1 {
-                while end - panel >= $single {
-                    // SAFETY: the caller's; the panels exist.
-                    unsafe { $tile::<1, $single>(grouped, 0, panel) };
-                    panel += $single;
-                }
-            }
-            while panel < end {
-                let wide = end - panel >= $together;
-                let mut row = 0;
-                while row < grouped.job.rows {
-                    let rows = $most.min(grouped.job.rows - row);
-                    // SAFETY: the caller's; rows and panels exist.
-                    unsafe {
-                        match (rows, wide) {
-                            $(
-                                ($rows, true) => $tile::<$rows, $together>(grouped, row, panel),
-                                ($rows, false) => $tile::<$rows, 1>(grouped, row, panel),
-                            )*
-                            _ => unreachable!("a tile has 1 to {} rows", $most),
-                        }
-                    }
-                    row += rows;
-                }
-                panel += if wide { $together } else { 1 };
-            }
-        }
-    };
-}
-
-walk!(avx512_panels, avx512_tile, "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma",
+walk!(avx512_panels(Grouped<'_>), avx512_tile, "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma",
     rows 8: [1, 2, 3, 4, 5, 6, 7, 8] by 2 panels, one row by 8);
-walk!(avx_vnni_panels, avx_vnni_tile, "avxvnni,avx2", rows 4: [1, 2, 3, 4] by 1 panels, one row by 4);
-walk!(avx2_panels, avx2_tile, "avx2", rows 4: [1, 2, 3, 4] by 1 panels, one row by 3);
+walk!(avx_vnni_panels(Grouped<'_>), avx_vnni_tile, "avxvnni,avx2", rows 4: [1, 2, 3, 4] by 1 panels, one row by 4);
+walk!(avx2_panels(Grouped<'_>), avx2_tile, "avx2", rows 4: [1, 2, 3, 4] by 1 panels, one row by 3);
 
 /// # Safety
 /// The processor must have the features, and the rows and panels must exist.

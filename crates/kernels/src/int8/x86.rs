@@ -25,15 +25,16 @@ pub(super) fn available() -> Vec<IntegerSet> {
     sets
 }
 
-/// The walk over rows and panels of a job: whole tiles first, then what is left.
+/// The walk over rows and panels of a job, which says how many rows it has: whole tiles first, then what is left.
 macro_rules! walk {
-    ($name:ident, $tile:ident, $features:literal, rows $most:literal: [$($rows:literal),*] by $together:literal panels, one row by $single:literal) => {
+    ($name:ident($job:ty), $tile:ident, $features:literal, rows $most:literal: [$($rows:literal),*] by $together:literal panels, one row by $single:literal) => {
         /// # Safety
         /// The processor must have the features, and every row of the job and panel of the range must exist.
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(job: &Job, start: usize, end: usize) {
+        pub(super) unsafe fn $name(job: &$job, start: usize, end: usize) {
             let mut panel = start;
-            if job.rows == 1 {
+            let all = job.rows();
+            if all == 1 {
                 while end - panel >= $single {
                     // SAFETY: the caller's; the panels exist.
                     unsafe { $tile::<1, $single>(job, 0, panel) };
@@ -43,8 +44,8 @@ macro_rules! walk {
             while panel < end {
                 let wide = end - panel >= $together;
                 let mut row = 0;
-                while row < job.rows {
-                    let rows = $most.min(job.rows - row);
+                while row < all {
+                    let rows = $most.min(all - row);
                     // SAFETY: the caller's; rows and panels exist.
                     unsafe {
                         match (rows, wide) {
@@ -63,11 +64,13 @@ macro_rules! walk {
     };
 }
 
-walk!(avx512_panels, avx512_tile, "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma",
+pub(crate) use walk;
+
+walk!(avx512_panels(Job), avx512_tile, "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma",
     rows 6: [1, 2, 3, 4, 5, 6] by 4 panels, one row by 8);
-walk!(avx_vnni_panels, avx_vnni_tile, "avxvnni,avx2",
+walk!(avx_vnni_panels(Job), avx_vnni_tile, "avxvnni,avx2",
     rows 5: [1, 2, 3, 4, 5] by 1 panels, one row by 4);
-walk!(avx2_panels, avx2_tile, "avx2", rows 4: [1, 2, 3, 4] by 1 panels, one row by 3);
+walk!(avx2_panels(Job), avx2_tile, "avx2", rows 4: [1, 2, 3, 4] by 1 panels, one row by 3);
 
 /// Four codes of a row as one number.
 ///

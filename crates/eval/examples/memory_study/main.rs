@@ -14,6 +14,9 @@
 //!
 //! Letters: V vocabulary, d width, n pieces of a chunk.
 
+mod matrix;
+
+use matrix::MatrixMemory;
 use nestor_assist::mixture::SlotTable;
 use nestor_assist::stream::FileStream;
 use nestor_assist::{Assistant, ProjectMemory};
@@ -389,75 +392,6 @@ struct Memories {
     since_step: usize,
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn add_scaled(sum: &mut [f32], factor: f32, x: &[f32]) {
-    sum.iter_mut()
-        .zip(x)
-        .for_each(|(sum, x)| *sum += factor * x);
-}
-
-/// A matrix that is added to the rows of an exit; see the head of the file.
-struct MatrixMemory {
-    /// `[d, d]`, by rows of what is added.
-    m: Vec<f32>,
-    rate: f32,
-    gain: f32,
-    by_hope: bool,
-}
-
-impl MatrixMemory {
-    fn new(width: usize, settings: &Settings, by_hope: bool) -> Self {
-        Self {
-            m: vec![0.0; width * width],
-            rate: settings.rate_m,
-            gain: settings.gain_m,
-            by_hope,
-        }
-    }
-
-    fn key(row: &[f32]) -> Vec<f32> {
-        let length = dot(row, row).sqrt().max(1e-6);
-        row.iter().map(|x| x / length).collect()
-    }
-
-    fn of(m: &[f32], key: &[f32]) -> Vec<f32> {
-        m.chunks_exact(key.len()).map(|row| dot(row, key)).collect()
-    }
-
-    fn forward(&self, rows: &[f32], width: usize) -> Vec<f32> {
-        let mut out = rows.to_vec();
-        for row in out.chunks_exact_mut(width) {
-            let added = Self::of(&self.m, &Self::key(row));
-            row.iter_mut().zip(added).for_each(|(x, added)| *x += added);
-        }
-        out
-    }
-
-    fn learn(&mut self, rows: &[f32], targets: &[u32], probs: &[f32], head: &[f32], width: usize) {
-        let begun = self.m.clone();
-        let vocab = head.len() / width;
-        let chunk = rows.chunks_exact(width).zip(probs.chunks_exact(vocab));
-        for ((row, probs), target) in chunk.zip(targets) {
-            let key = Self::key(row);
-            let mut value = head[*target as usize * width..][..width].to_vec();
-            for (token, p) in probs.iter().enumerate().filter(|(_, p)| **p >= 0.003) {
-                add_scaled(&mut value, -p, &head[token * width..][..width]);
-            }
-            value.iter_mut().for_each(|x| *x *= self.gain);
-            if self.by_hope {
-                add_scaled(&mut value, -1.0, &Self::of(&begun, &key));
-            }
-            add_scaled(&mut value, -1.0, &Self::of(&self.m, &key));
-            for (row, value) in self.m.chunks_exact_mut(width).zip(value) {
-                add_scaled(row, self.rate * value, &key);
-            }
-        }
-    }
-}
-
 impl Memories {
     fn new(
         settings: &Settings,
@@ -482,7 +416,8 @@ impl Memories {
                 Some(start) => ExitMlp::from_start(mlp, width, start.clone())?,
                 None => ExitMlp::new(mlp, width, 1)?,
             },
-            matrices: [false, true].map(|by_hope| MatrixMemory::new(width, settings, by_hope)),
+            matrices: [false, true]
+                .map(|by_hope| MatrixMemory::new(width, settings.rate_m, settings.gain_m, by_hope)),
             mlp_delta: fresh()?,
             nearest: Episodic::new(EpisodicConfig::default(), vocab, width)?,
             since_step: 0,

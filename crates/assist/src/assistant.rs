@@ -13,7 +13,7 @@ use nestor_engine::{
 use nestor_metadata::Metadata;
 use rayon::prelude::*;
 
-use crate::document::file_pieces;
+use crate::document::{file_pieces, outline_pieces};
 use crate::error::AssistError;
 use crate::members::{MemberReader, ends_of_names};
 use crate::memory::ProjectMemory;
@@ -328,6 +328,17 @@ impl Assistant {
             path,
             suffix,
         )
+    }
+
+    /// What the network reads behind the header of the document at `path`: pieces of what the metadata says of its object and form. None
+    /// without metadata, and for a model that was not trained with it (`outlines` in `model.json`).
+    #[must_use]
+    pub fn outline(&self, metadata: Option<&Arc<Metadata>>, path: &str) -> Vec<u32> {
+        let reads = self.model.manifest().is_some_and(|model| model.outlines);
+        match metadata.filter(|_| reads) {
+            Some(metadata) => outline_pieces(&self.tokenizer, &metadata.outline(path)),
+            None => Vec::new(),
+        }
     }
 
     /// Hashes of the methods that the model was trained on, rising.

@@ -155,7 +155,9 @@ fn collect(
             step(0);
             continue;
         };
-        let stream = FileStream::new(assistant.tokenizer(), &file.path, normalised.text);
+        let outline = assistant.outline(Some(known.current()), &file.path);
+        let stream = FileStream::new(assistant.tokenizer(), &file.path, normalised.text)
+            .with_outline(outline);
         let n_places = stream.pieces().len();
         let all: Vec<usize> = if options.uses_trained {
             (0..n_places).collect()

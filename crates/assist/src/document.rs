@@ -1,4 +1,5 @@
-//! What the network reads of a document: header, a little of what follows the cursor, and the text before it.
+//! What the network reads of a document: header, what the metadata says of its object and form, a little of what follows the cursor, and
+//! the text before it.
 //!
 //! Completion and the evaluation's scorer build their context here, so that both measure the same thing. The text
 //! before the cursor starts at a deterministic anchor, a method border at least [`MIN_CONTEXT`] pieces back: the same
@@ -20,6 +21,9 @@ pub const MAX_CONTEXT: usize = 4096;
 /// Pieces after the cursor that it reads at most.
 pub const MAX_SUFFIX: usize = 128;
 
+/// Pieces of an outline that it reads at most.
+pub const MAX_OUTLINE: usize = 256;
+
 /// `<file>` and the header line of the module at `path`.
 #[must_use]
 pub fn header_pieces(tokenizer: &Tokenizer, path: &str) -> Vec<u32> {
@@ -29,10 +33,27 @@ pub fn header_pieces(tokenizer: &Tokenizer, path: &str) -> Vec<u32> {
     pieces
 }
 
-/// Header, suffix and `<pre>`: what stands before the text.
+/// The pieces of an outline ([`nestor_metadata::Metadata::outline`]) as they stand behind the header; none for an empty one.
 #[must_use]
-pub fn opening_pieces(tokenizer: &Tokenizer, path: &str, suffix: &str) -> Vec<u32> {
+pub fn outline_pieces(tokenizer: &Tokenizer, outline: &str) -> Vec<u32> {
+    if outline.is_empty() {
+        return Vec::new();
+    }
+    let mut pieces = tokenizer.encode(&format!("{outline}\n"));
+    pieces.truncate(MAX_OUTLINE);
+    pieces
+}
+
+/// Header, outline, suffix and `<pre>`: what stands before the text.
+#[must_use]
+pub fn opening_pieces(
+    tokenizer: &Tokenizer,
+    path: &str,
+    outline: &[u32],
+    suffix: &str,
+) -> Vec<u32> {
     let mut pieces = header_pieces(tokenizer, path);
+    pieces.extend(outline);
     let suffix = suffix_pieces(tokenizer, suffix);
     if !suffix.is_empty() {
         pieces.push(SUF);
@@ -42,10 +63,10 @@ pub fn opening_pieces(tokenizer: &Tokenizer, path: &str, suffix: &str) -> Vec<u3
     pieces
 }
 
-/// A whole file as it is trained on and learned.
+/// A whole file as counts and memories learn it: without an outline, so that what was learned follows from the text alone.
 #[must_use]
 pub fn file_pieces(tokenizer: &Tokenizer, path: &str, text: &str) -> Vec<u32> {
-    let mut pieces = opening_pieces(tokenizer, path, "");
+    let mut pieces = opening_pieces(tokenizer, path, &[], "");
     pieces.extend(tokenizer.encode(text));
     pieces.push(EOF);
     pieces

@@ -162,7 +162,8 @@ impl OpenDocument {
         let starts = &self.text.starts;
         let anchor = self.text.borders.anchor(read, read.len(), starts);
         let first = starts.partition_point(|start| *start < anchor);
-        let mut context = opening_pieces(tokenizer, &request.path, suffix);
+        let outline = assistant.outline(assistant.memory().metadata(), &request.path);
+        let mut context = opening_pieces(tokenizer, &request.path, &outline, suffix);
         context.extend(&self.text.pieces[first..]);
 
         let key = Key {

@@ -1,7 +1,7 @@
 //! Runs a whole file through the network and the cache once and shows what every level would say at chosen places.
 //!
 //! The evaluation and the fitting of gates call this; completion goes through the engine's predictor, one place at a
-//! time. The context of a place is the one a completion would have there: header, `<pre>`, and the text from the anchor on.
+//! time. The context of a place is the one a completion would have there: header, outline, `<pre>`, and the text from the anchor on.
 //! Several *views* of the cache (nothing learned, the file, the project) share one pass through the network, which is the
 //! same for all of them. Nothing here judges right or wrong.
 //!
@@ -10,7 +10,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use nestor_bsl::pieces::Tokenizer;
+use nestor_bsl::pieces::{PRE, Tokenizer};
 use nestor_cache::{
     CandidatePlace, ExitDistribution, NestPrediction, NestedCache, Summary, summarise,
 };
@@ -39,6 +39,7 @@ pub struct FileStream {
     /// Header, `<pre>`, text, `<eof>`.
     tokens: Vec<u32>,
     n_opening: usize,
+    outline: Vec<u32>,
     pieces: Vec<(u32, Range<usize>)>,
     starts: Vec<usize>,
     borders: Borders,
@@ -51,12 +52,21 @@ impl FileStream {
         let pieces = tokenizer.encode_with_spans(&text);
         Self {
             tokens: file_pieces(tokenizer, path, &text),
-            n_opening: opening_pieces(tokenizer, path, "").len(),
+            n_opening: opening_pieces(tokenizer, path, &[], "").len(),
+            outline: Vec::new(),
             starts: pieces.iter().map(|piece| piece.1.start).collect(),
             borders: Borders::of(&text),
             pieces,
             text,
         }
+    }
+
+    /// The same file, with an outline (`document::outline_pieces`) behind its header when a place in it is predicted; what is learned of it
+    /// stays.
+    #[must_use]
+    pub fn with_outline(mut self, outline: Vec<u32>) -> Self {
+        self.outline = outline;
+        self
     }
 
     /// The text.
@@ -443,7 +453,9 @@ impl Cursor {
             place: anchor,
             rows: Vec::new(),
         };
-        let mut tokens = file.tokens[..file.n_opening].to_vec();
+        let mut tokens = file.tokens[..file.n_opening - 1].to_vec();
+        tokens.extend(&file.outline);
+        tokens.push(PRE);
         tokens.extend_from_slice(file.text_tokens(anchor..place));
         cursor.read(&tokens)?;
         cursor.place = place;

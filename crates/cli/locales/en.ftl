@@ -64,6 +64,8 @@ help-train-only-names = With --finish: fit only what weighs the names that metad
 help-train-only-gates = With --finish: keep the folder's counts as they are, fit only the mixture
 help-train-seq-len = Tokens in a window
 help-train-batch = Windows in a batch
+help-train-rename = Share of the visits to a project that give its identifiers other names [default: 0.3; with --samples 0]
+help-train-rate = Multiply all learning rates by this; below 1 to go on from weights that have learned already
 help-train-seed = Seed of every random choice
 help-train-minutes = End after this many minutes of training
 

@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 use crate::CorpusError;
 use crate::source::SourceKind;
 
-/// The version this code writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version this code writes. It reads the one before too, whose index has no outlines.
+pub const FORMAT_VERSION: u32 = 2;
+const OLDEST_READ: u32 = 1;
 /// The manifest's name in the corpus folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The tokenizer's name in the corpus folder.
@@ -232,7 +233,7 @@ impl Manifest {
         let bytes = std::fs::read(path).map_err(CorpusError::io(path))?;
         let version: Version =
             serde_json::from_slice(&bytes).map_err(|error| CorpusError::corrupt(path, error))?;
-        if version.format_version != FORMAT_VERSION {
+        if !(OLDEST_READ..=FORMAT_VERSION).contains(&version.format_version) {
             return Err(CorpusError::Version {
                 path: path.to_owned(),
                 found: version.format_version,

@@ -56,6 +56,8 @@ pub struct FileEntry {
     pub path: String,
     /// What a document of this file starts with: object type, object name, module kind.
     pub header: String,
+    /// What the project's metadata says of its object and form ([`nestor_metadata::Metadata::outline`]); empty where it says nothing.
+    pub outline: String,
     /// The language of most of its letters.
     pub language: Language,
     /// Bytes of its text.
@@ -83,6 +85,8 @@ pub struct FileRecord {
     pub path: String,
     /// What a document of this file starts with.
     pub header: String,
+    /// What the project's metadata says of its object and form; empty where it says nothing.
+    pub outline: String,
     /// Bytes of its text.
     pub bytes: usize,
     /// The text's tokens; no special ones.
@@ -182,6 +186,7 @@ impl Corpus {
             project: entry.project,
             path: entry.path.clone(),
             header: entry.header.clone(),
+            outline: entry.outline.clone(),
             bytes: entry.bytes,
             tokens: self.tokens(index)?,
             methods: entry.methods.clone(),

@@ -229,6 +229,9 @@ pub struct Manifest {
     pub network: NetworkConfig,
     /// How the weights are stored.
     pub quantisation: Quantisation,
+    /// Whether the network was trained with what the metadata says of a module's object and form behind the header line.
+    #[serde(default)]
+    pub outlines: bool,
     /// Hash of `tokenizer.json`, in lower-case hexadecimal digits like the others.
     pub tokenizer_sha256: String,
     /// Hash of the manifest of the corpus that the model was trained on.

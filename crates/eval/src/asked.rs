@@ -34,6 +34,8 @@ const FILES_AT_ONCE: usize = 256;
 pub(crate) struct Asked<'a> {
     pub(crate) assistant: &'a Assistant,
     pub(crate) metadata: Option<&'a MetadataIndex>,
+    /// Whether the network may read what the metadata says of a module's object and form.
+    pub(crate) outlines: bool,
     pub(crate) rows: Vec<RowGate>,
     pub(crate) masks: Masks,
     pub(crate) config: &'a EvalConfig,
@@ -81,7 +83,12 @@ impl Asked<'_> {
                     step(0);
                     continue;
                 }
-                let stream = self.stream_of(file);
+                let known = facts.as_mut().filter(|_| self.outlines);
+                let outline = known.map_or_else(Vec::new, |facts| {
+                    let metadata = facts.metadata.current();
+                    self.assistant.outline(Some(metadata), &file.path)
+                });
+                let stream = self.stream_of(file).with_outline(outline);
                 let asked = questions(
                     stream.text(),
                     &code.tokens,

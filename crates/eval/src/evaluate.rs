@@ -142,15 +142,16 @@ pub fn evaluate(
     let mut results = Vec::new();
     if let Some(assistant) = contestants.assistant {
         let mut rows = assistant.rows()?;
-        if contestants
+        let hears = contestants
             .metadata
-            .is_none_or(|metadata| !metadata.is_heard)
-        {
+            .is_some_and(|metadata| metadata.is_heard);
+        if !hears {
             rows.iter_mut().for_each(|row| row.candidate_gate = None);
         }
         let asked = Asked {
             assistant,
             metadata: contestants.metadata.map(|metadata| metadata.index),
+            outlines: hears,
             rows,
             masks: Masks::new(assistant.tokenizer().clone()),
             config,

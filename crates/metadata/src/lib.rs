@@ -14,6 +14,7 @@ mod kinds;
 mod link;
 mod model;
 mod names;
+mod outline;
 mod platform;
 mod problem;
 mod read;

@@ -83,6 +83,9 @@ pub struct LoaderConfig {
     pub rename: f64,
     /// Share of files whose path header is left out.
     pub drop_header: f64,
+    /// Share of the headers that stand without what the metadata says of their object and form, where the corpus knows it.
+    #[serde(default = "always")]
+    pub drop_outline: f64,
     /// A project is picked in proportion to its tokens to this power.
     pub project_exponent: f64,
     /// Seed of every random choice.
@@ -159,6 +162,11 @@ pub struct Intervals {
     pub checkpoint_s: f64,
 }
 
+/// Runs that began before there were outlines go on without them.
+fn always() -> f64 {
+    1.0
+}
+
 impl TrainConfig {
     /// The recipe for a size: what `nestor train` uses unless told otherwise.
     pub fn new(corpus: PathBuf, size: Size, levels: usize, out: PathBuf) -> Self {
@@ -184,6 +192,7 @@ impl TrainConfig {
                 fill_in_middle: 0.3,
                 rename: 0.3,
                 drop_header: 0.1,
+                drop_outline: 0.5,
                 project_exponent: 0.7,
                 seed: 1,
             },
@@ -287,6 +296,7 @@ impl TrainConfig {
             ("fill_in_middle", self.loader.fill_in_middle),
             ("rename", self.loader.rename),
             ("drop_header", self.loader.drop_header),
+            ("drop_outline", self.loader.drop_outline),
             ("ema", self.optimiser.ema),
             ("floor", self.optimiser.schedule.floor),
         ] {

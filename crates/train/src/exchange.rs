@@ -118,6 +118,7 @@ pub fn adopt(
         tokenizer: &material.tokenizer,
         corpus_sha256: &material.corpus_sha256,
         methods: &material.methods,
+        has_outlines: config.loader.drop_outline < 1.0 && material.train.has_outlines(),
         step: trained.steps,
         tokens: trained.tokens,
         levels: &levels,

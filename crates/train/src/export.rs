@@ -27,6 +27,8 @@ pub struct ModelFacts<'a> {
     pub corpus_sha256: &'a str,
     /// Hashes of the training methods, sorted.
     pub methods: &'a [u64],
+    /// Whether it has learned to read what the metadata says before a text.
+    pub has_outlines: bool,
     /// Steps done.
     pub step: u64,
     /// Tokens seen, those before the run included.
@@ -60,6 +62,7 @@ pub fn write_model<B: NestorBackend>(
         "name": format!("nestor-{}", facts.size.name()),
         "network": network.config(),
         "quantisation": "f16",
+        "outlines": facts.has_outlines,
         "tokenizer_sha256": hex(&Sha256::digest(facts.tokenizer)),
         "corpus_sha256": facts.corpus_sha256,
         "weights_sha256": hex(&Sha256::digest(&bytes)),

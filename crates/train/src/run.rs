@@ -97,6 +97,7 @@ pub(crate) fn run_on<B: TrainBackend>(
             tokenizer: material.tokenizer,
             corpus_sha256: material.corpus_sha256,
             methods: material.methods,
+            has_outlines: loader.has_outlines(),
         },
         step: 0,
         tokens: 0,
@@ -157,6 +158,7 @@ struct Facts {
     tokenizer: Vec<u8>,
     corpus_sha256: String,
     methods: Vec<u64>,
+    has_outlines: bool,
 }
 
 /// The state of a run in progress.
@@ -290,6 +292,7 @@ impl Run<'_> {
             tokenizer: &self.facts.tokenizer,
             corpus_sha256: &self.facts.corpus_sha256,
             methods: &self.facts.methods,
+            has_outlines: self.facts.has_outlines,
             step: self.step,
             tokens: self.tokens_at_start + self.tokens,
             levels: &self.levels,

@@ -81,6 +81,7 @@ pub(super) fn encode_all(
                 project: file.source,
                 path: file.path.clone(),
                 header: file.header.clone(),
+                outline: file.outline.clone(),
                 language: file.language,
                 bytes: file.bytes,
                 shard: 0,

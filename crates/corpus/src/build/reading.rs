@@ -4,6 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use nestor_bsl::{method_hash, methods, split_words};
+use nestor_metadata::{FileHash, Index, Metadata, read_file};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ use crate::duplicates::{self, Signature};
 use crate::manifest::{Counts, Language, Role, SkippedEntry, hex};
 use crate::source::SourceFile;
 use crate::tokenizer_training::WordCounts;
-use crate::{CorpusError, Phase, Progress, Step};
+use crate::{CorpusError, Phase, Progress, Source, Step};
 
 /// Texts looked at together.
 const BATCH_BYTES: usize = 16 << 20;
@@ -42,6 +43,7 @@ pub(super) struct ScannedFile {
     pub(super) source: usize,
     pub(super) path: String,
     pub(super) header: String,
+    pub(super) outline: String,
     pub(super) language: Language,
     pub(super) bytes: usize,
     pub(super) methods: Vec<ScannedMethod>,
@@ -144,14 +146,25 @@ struct Reader<'a> {
 struct Looked {
     sha256: [u8; 32],
     header: String,
+    outline: String,
     language: Language,
     methods: Vec<(Range<usize>, u64)>,
+}
+
+/// A file of a batch that no file before it equals.
+struct Kept<'f> {
+    file: &'f SourceFile,
+    header: String,
+    outline: String,
+    language: Language,
+    methods: Vec<ScannedMethod>,
 }
 
 impl Reader<'_> {
     fn read(&mut self, idx: usize, open: &OpenSource<'_>) -> Result<ScannedSource, CorpusError> {
         let mut counts = Counts::default();
         let mut content = Sha256::new();
+        let metadata = linked_metadata(&*open.source)?;
         let mut batch: Vec<SourceFile> = Vec::new();
         let mut batch_bytes = 0;
         let mut failure = None;
@@ -165,6 +178,7 @@ impl Reader<'_> {
             match self.look(
                 idx,
                 open,
+                &metadata,
                 std::mem::take(&mut batch),
                 &mut counts,
                 &mut content,
@@ -179,7 +193,7 @@ impl Reader<'_> {
         if let Some(error) = failure {
             return Err(error);
         }
-        self.look(idx, open, batch, &mut counts, &mut content)?;
+        self.look(idx, open, &metadata, batch, &mut counts, &mut content)?;
         if let (0, Some(first)) = (report.files, report.skipped.first()) {
             return Err(CorpusError::NothingReadable {
                 path: open.spec.path.clone(),
@@ -209,11 +223,15 @@ impl Reader<'_> {
         &mut self,
         idx: usize,
         open: &OpenSource<'_>,
+        metadata: &Metadata,
         batch: Vec<SourceFile>,
         counts: &mut Counts,
         content: &mut Sha256,
     ) -> Result<(), CorpusError> {
-        let looked: Vec<Looked> = batch.par_iter().map(look_at).collect();
+        let looked: Vec<Looked> = batch
+            .par_iter()
+            .map(|file| look_at(file, metadata))
+            .collect();
         let mut stored = Vec::new();
         let first_unique = self.unique.len();
         for (file, looked) in batch.iter().zip(looked) {
@@ -235,14 +253,21 @@ impl Reader<'_> {
                 .map(|(span, hash)| self.method(span, hash, idx))
                 .collect();
             counts.unique_methods += methods.iter().filter(|method| method.is_first).count() as u64;
-            stored.push((file, looked.header, looked.language, methods));
+            stored.push(Kept {
+                file,
+                header: looked.header,
+                outline: looked.outline,
+                language: looked.language,
+                methods,
+            });
         }
         let is_train = open.spec.role == Role::Train;
         let seed = self.seed;
         let (frames, signatures): (Vec<_>, Vec<_>) = stored
             .par_iter()
-            .map(|(file, _, _, methods)| {
-                let firsts = methods.iter().filter(|method| method.is_first);
+            .map(|kept| {
+                let file = kept.file;
+                let firsts = kept.methods.iter().filter(|method| method.is_first);
                 let signatures: Vec<_> = firsts
                     .map(|method| {
                         (
@@ -255,13 +280,12 @@ impl Reader<'_> {
             })
             .unzip();
         if is_train {
-            let batch_words = stored.par_iter().fold(
-                WordCounts::default,
-                |mut words, (file, _, language, methods)| {
-                    count_words(&file.text, *language, methods, &mut words);
+            let batch_words = stored
+                .par_iter()
+                .fold(WordCounts::default, |mut words, kept| {
+                    count_words(&kept.file.text, kept.language, &kept.methods, &mut words);
                     words
-                },
-            );
+                });
             let batch_words = batch_words.reduce(WordCounts::default, |mut a, b| {
                 a.merge(b);
                 a
@@ -277,14 +301,15 @@ impl Reader<'_> {
             self.spool
                 .push(&frame.map_err(CorpusError::io(&open.spec.path))?)?;
         }
-        for (file, header, language, methods) in stored {
+        for kept in stored {
             self.files.push(ScannedFile {
                 source: idx,
-                path: file.path.clone(),
-                header,
-                language,
-                bytes: file.text.len(),
-                methods,
+                path: kept.file.path.clone(),
+                header: kept.header,
+                outline: kept.outline,
+                language: kept.language,
+                bytes: kept.file.text.len(),
+                methods: kept.methods,
             });
         }
         let done = (
@@ -323,11 +348,31 @@ impl Reader<'_> {
     }
 }
 
-fn look_at(file: &SourceFile) -> Looked {
+/// What the XML of a source says; of its modules nothing is asked.
+fn linked_metadata(source: &dyn Source) -> Result<Metadata, CorpusError> {
+    let files = source.metadata_files();
+    let wanted: Vec<usize> = (0..files.len())
+        .filter(|&file| !files[file].is_module)
+        .collect();
+    let mut index = Index::new();
+    source.read_metadata(&wanted, &mut |batch| {
+        let facts: Vec<_> = batch
+            .par_iter()
+            .map(|read| read_file(files[read.file].path, &read.bytes))
+            .collect();
+        for (read, facts) in batch.iter().zip(facts) {
+            index.insert(files[read.file].path, FileHash::of(&read.bytes), facts);
+        }
+    })?;
+    Ok(index.link().0)
+}
+
+fn look_at(file: &SourceFile, metadata: &Metadata) -> Looked {
     let found = methods(&file.text);
     Looked {
         sha256: Sha256::digest(file.text.as_bytes()).into(),
         header: file.module_path().header(),
+        outline: metadata.outline(&file.path),
         language: Language::of(&file.text),
         methods: found
             .into_iter()

@@ -295,3 +295,67 @@ fn wrong_configurations_are_named_and_leave_nothing() {
         "empty: no .bsl or .os file",
     );
 }
+
+#[test]
+fn what_the_metadata_says_is_kept_beside_the_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let object = |tag: &str, name: &str, children: &str| {
+        format!(
+            "<MetaDataObject xmlns=\"http://v8.1c.ru/8.3/MDClasses\" version=\"2.17\"><{tag}><Properties><Name>{name}</Name></Properties>\
+             <ChildObjects>{children}</ChildObjects></{tag}></MetaDataObject>"
+        )
+    };
+    let attribute = "<Attribute><Properties><Name>Вес</Name></Properties></Attribute>";
+    write_files(
+        &dir.path().join("one"),
+        &[
+            (
+                "Configuration.xml",
+                object("Configuration", "База", "").as_bytes(),
+            ),
+            (
+                "Catalogs/Цены.xml",
+                object("Catalog", "Цены", attribute).as_bytes(),
+            ),
+            ("Catalogs/Битый.xml", b"<MetaDataObject"),
+            (
+                "Catalogs/Цены/Ext/ObjectModule.bsl",
+                module(&["Цены"]).as_bytes(),
+            ),
+            (
+                "Catalogs/Битый/Ext/ObjectModule.bsl",
+                module(&["Битый"]).as_bytes(),
+            ),
+        ],
+    );
+    let out = dir.path().join("corpus");
+    build(
+        &config(
+            vec![spec(&dir.path().join("one"), "one", Role::Train)],
+            &out,
+        ),
+        &Silent,
+    )
+    .unwrap();
+    let corpus = Corpus::open(&out).unwrap();
+    let outline = |path: &str| {
+        let file = corpus
+            .files()
+            .iter()
+            .position(|file| file.path == path)
+            .unwrap();
+        corpus.file(file).unwrap().outline
+    };
+    assert_eq!(outline("Catalogs/Цены/Ext/ObjectModule.bsl"), "Вес");
+    assert_eq!(outline("Catalogs/Битый/Ext/ObjectModule.bsl"), "");
+
+    // A corpus of before has no outlines and is read all the same.
+    let path = out.join(crate::manifest::MANIFEST_FILE);
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(
+        &path,
+        manifest.replacen("\"format_version\": 2", "\"format_version\": 1", 1),
+    )
+    .unwrap();
+    Corpus::open(&out).unwrap();
+}

@@ -16,6 +16,9 @@ struct Line<'a> {
     project: usize,
     path: Cow<'a, str>,
     header: Cow<'a, str>,
+    /// Corpora of before have none.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    outline: Cow<'a, str>,
     language: Language,
     bytes: usize,
     shard: usize,
@@ -33,6 +36,7 @@ pub(super) fn encode(files: &[FileEntry]) -> std::io::Result<Vec<u8>> {
             project: file.project,
             path: file.path.as_str().into(),
             header: file.header.as_str().into(),
+            outline: file.outline.as_str().into(),
             language: file.language,
             bytes: file.bytes,
             shard: file.shard,
@@ -89,6 +93,7 @@ pub(super) fn decode(bytes: &[u8], manifest: &Manifest) -> Result<Vec<FileEntry>
             project: line.project,
             path: line.path.into_owned(),
             header: line.header.into_owned(),
+            outline: line.outline.into_owned(),
             language: line.language,
             bytes: line.bytes,
             shard: line.shard,

@@ -72,7 +72,7 @@ fn damaged_files_are_named() {
     let newer = |bytes: Vec<u8>| {
         String::from_utf8(bytes)
             .unwrap()
-            .replacen("\"format_version\": 1", "\"format_version\": 9", 1)
+            .replacen("\"format_version\": 2", "\"format_version\": 9", 1)
             .into_bytes()
     };
     assert!(check("manifest.json", &newer).contains("version 9"));

@@ -11,6 +11,9 @@ use std::path::Path;
 /// Tokens kept in memory; more go to a file (two bytes each).
 const MEMORY_TOKENS: usize = 1 << 30;
 
+/// Most pieces of an outline; the assistant reads no more of them (`nestor_assist::document`).
+pub const MAX_OUTLINE: usize = 256;
+
 /// Files of one project in path order, or methods in the order drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Project {
@@ -27,6 +30,8 @@ pub struct Project {
 pub struct TextFile {
     /// Pieces of the path header with its line end.
     pub header: Box<[u16]>,
+    /// Pieces of what the metadata says of the file's object and form, at most [`MAX_OUTLINE`]; empty where it says nothing.
+    pub outline: Box<[u16]>,
     /// First token in the store.
     pub start: u64,
     /// Tokens of text.
@@ -70,7 +75,12 @@ impl Documents {
     ///
     /// # Errors
     /// [`TrainError::File`] if the store has moved to a file and that cannot be written.
-    pub fn add_file(&mut self, header: &[u32], text: &[u32]) -> Result<(), TrainError> {
+    pub fn add_file(
+        &mut self,
+        header: &[u32],
+        outline: &[u32],
+        text: &[u32],
+    ) -> Result<(), TrainError> {
         if text.is_empty() {
             return Ok(());
         }
@@ -80,6 +90,7 @@ impl Documents {
         project.tokens += text.len() as u64;
         project.files.push(TextFile {
             header: narrow(header).into(),
+            outline: narrow(&outline[..outline.len().min(MAX_OUTLINE)]).into(),
             start,
             len: text.len() as u32,
         });
@@ -90,6 +101,12 @@ impl Documents {
     pub fn finish(mut self) -> Self {
         self.projects.retain(|project| !project.files.is_empty());
         self
+    }
+
+    /// Whether the metadata says something of any file.
+    pub fn has_outlines(&self) -> bool {
+        let mut files = self.projects.iter().flat_map(|project| &project.files);
+        files.any(|file| !file.outline.is_empty())
     }
 
     /// Tokens of all projects.
@@ -206,12 +223,13 @@ mod tests {
     fn projects_without_text_are_left_out() {
         let mut documents = Documents::new();
         documents.begin_project("пустой");
-        documents.add_file(&[9], &[]).unwrap();
+        documents.add_file(&[9], &[], &[]).unwrap();
         documents.begin_project("полный");
-        documents.add_file(&[9], &[10, 11]).unwrap();
+        documents.add_file(&[9], &[7; 300], &[10, 11]).unwrap();
         documents.begin_project("последний");
         let documents = documents.finish();
         assert_eq!(documents.projects.len(), 1);
         assert_eq!(documents.tokens(), 2);
+        assert_eq!(documents.projects[0].files[0].outline.len(), MAX_OUTLINE);
     }
 }

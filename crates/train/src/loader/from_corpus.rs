@@ -57,8 +57,9 @@ pub fn project_material(config: &TrainConfig) -> Result<Material, TrainError> {
         for index in project.files.clone() {
             let file = corpus.file(index)?;
             let header = pieces.encode(&format!("{}\n", file.header));
+            let outline = outline_pieces(&pieces, &file.outline);
             if project.role == Role::Withheld {
-                documents.add_file(&header, &file.tokens)?;
+                documents.add_file(&header, &outline, &file.tokens)?;
                 continue;
             }
             let text = first_occurrences(&file, &pieces);
@@ -66,7 +67,7 @@ pub fn project_material(config: &TrainConfig) -> Result<Material, TrainError> {
                 counted += text.len() as u64;
                 counts.add(&String::from_utf8_lossy(&pieces.decode(&text)));
             }
-            documents.add_file(&header, &text)?;
+            documents.add_file(&header, &outline, &text)?;
         }
     }
     let names = Names::new(counts, &pieces);
@@ -104,6 +105,7 @@ pub fn sample_material(config: &TrainConfig, count: usize) -> Result<Material, T
             let tokens = corpus.tokens(sample.file)?;
             documents.add_file(
                 &header,
+                &outline_pieces(&pieces, &entry.outline),
                 &tokens[entry.methods[sample.method].tokens.clone()],
             )?;
         }
@@ -177,6 +179,14 @@ fn first_occurrences(file: &FileRecord, pieces: &Pieces) -> Vec<u32> {
     }
     text.extend_from_slice(&file.tokens[from..]);
     text
+}
+
+/// The lines of an outline as they follow the header.
+fn outline_pieces(pieces: &Pieces, outline: &str) -> Vec<u32> {
+    if outline.is_empty() {
+        return Vec::new();
+    }
+    pieces.encode(&format!("{outline}\n"))
 }
 
 fn pieces_of(corpus: &Corpus) -> Pieces {

@@ -102,6 +102,11 @@ impl Loader {
         loader
     }
 
+    /// Whether windows may hold what metadata says of their files.
+    pub fn has_outlines(&self) -> bool {
+        self.config.drop_outline < 1.0 && self.documents.has_outlines()
+    }
+
     /// Tokens of text that a pass over everything visits.
     pub fn tokens(&self) -> u64 {
         self.documents.tokens()
@@ -167,6 +172,7 @@ impl Loader {
         let shares = Shares {
             fill_in_middle: self.config.fill_in_middle,
             drop_header: self.config.drop_header,
+            drop_outline: self.config.drop_outline,
         };
         let mut source = Source {
             documents: &mut self.documents,
@@ -269,6 +275,7 @@ pub fn fixed_batches(
         fill_in_middle: 0.0,
         rename: 0.0,
         drop_header: 0.0,
+        drop_outline: 1.0,
         ..config.clone()
     };
     let projects = documents.projects.len();
@@ -277,6 +284,7 @@ pub fn fixed_batches(
     let shares = Shares {
         fill_in_middle: 0.0,
         drop_header: 0.0,
+        drop_outline: 1.0,
     };
     let mut out = Vec::new();
     for project in 0..projects {
@@ -407,6 +415,7 @@ mod tests {
             fill_in_middle: 0.4,
             rename: 0.4,
             drop_header: 0.1,
+            drop_outline: 0.5,
             project_exponent: 0.7,
             seed: 7,
         }
@@ -424,7 +433,13 @@ mod tests {
                     .collect();
                 counts.add(&text);
                 let header = pieces.encode(&format!("Документ.Ф{file}.Модуль\n"));
-                documents.add_file(&header, &pieces.encode(&text)).unwrap();
+                documents
+                    .add_file(
+                        &header,
+                        &pieces.encode("Item0,Item1\n"),
+                        &pieces.encode(&text),
+                    )
+                    .unwrap();
             }
         }
         let names = Names::new(counts, &pieces);

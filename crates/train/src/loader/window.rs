@@ -2,7 +2,7 @@
 //! a part of them for filling in the middle, names changed where the visit says so.
 //!
 //! Called by the loader for every row of a batch. A file's piece is
-//! `<file> header [<suf> suffix] <pre> text` and ends in `<eof>`, or in `<eom>` where a suffix was given.
+//! `<file> header outline [<suf> suffix] <pre> text` and ends in `<eof>`, or in `<eom>` where a suffix was given.
 
 use super::documents::Documents;
 use super::pieces::{Pieces, special};
@@ -17,6 +17,8 @@ pub const MAX_SUFFIX: usize = 128;
 const MIN_SUFFIX: usize = 8;
 /// Least room in the window for a fill-in-the-middle piece.
 const MIN_MIDDLE_ROOM: usize = 96;
+/// The part of a window that an outline takes at most: one in so many.
+const OUTLINE_PART: usize = 4;
 /// How far back the start of a line is looked for.
 const LINE_SEARCH: usize = 64;
 /// Share of middles that end at the end of a line.
@@ -40,6 +42,8 @@ pub struct Shares {
     pub fill_in_middle: f64,
     /// Share of files without header.
     pub drop_header: f64,
+    /// Share of the headers without outline, where there is one.
+    pub drop_outline: f64,
 }
 
 /// Tokens and the weight of each as a target.
@@ -109,6 +113,10 @@ impl Window {
             window.push(&[special::FILE], 0.0);
             if !rng.random_bool(shares.drop_header) {
                 window.push(&source.header(file), 0.0);
+                // A corpus without outlines gives the same windows as before there were any.
+                if source.has_outline(file) && !rng.random_bool(shares.drop_outline) {
+                    window.push(&source.outline(file, length / OUTLINE_PART), 0.0);
+                }
             }
             let room = length.saturating_sub(window.tokens.len() + 1);
             let cut = if rng.random_bool(shares.fill_in_middle) {
@@ -155,6 +163,23 @@ impl Window {
 impl Source<'_> {
     fn file_len(&self, file: usize) -> usize {
         self.documents.projects[self.project].files[file].len as usize
+    }
+
+    fn has_outline(&self, file: usize) -> bool {
+        let file = &self.documents.projects[self.project].files[file];
+        !file.outline.is_empty()
+    }
+
+    /// At most so many pieces of the outline, renamed like the code.
+    fn outline(&self, file: usize, most: usize) -> Vec<u32> {
+        let outline = &self.documents.projects[self.project].files[file].outline;
+        let outline: Vec<u32> = outline.iter().map(|token| u32::from(*token)).collect();
+        let mut outline = match self.renaming {
+            Some(renaming) => renaming.apply(self.pieces, &outline),
+            None => outline,
+        };
+        outline.truncate(most);
+        outline
     }
 
     /// The header's pieces; the object's name is renamed like the code, the kinds around it are not.
@@ -247,7 +272,10 @@ mod tests {
         documents.begin_project("проект");
         for (i, file) in files.iter().enumerate() {
             let header = pieces.encode(&format!("Документ.Файл{i}.Модуль\n"));
-            documents.add_file(&header, &pieces.encode(file)).unwrap();
+            let outline = pieces.encode("Реквизит,Файл,Номер\n");
+            documents
+                .add_file(&header, &outline, &pieces.encode(file))
+                .unwrap();
         }
         documents.finish()
     }
@@ -290,6 +318,7 @@ mod tests {
         let shares = Shares {
             fill_in_middle: 0.0,
             drop_header: 0.0,
+            drop_outline: 1.0,
         };
         let mut rng = StdRng::seed_from_u64(1);
         let start = Start {
@@ -302,6 +331,29 @@ mod tests {
         assert_eq!(parts[0].0, "Документ.Файл1.Модуль\n");
         assert_eq!(parts[0].2, "Б = 2;\n");
         assert_eq!(parts[1].2, "А = 1;\n");
+        let with_outline = Shares {
+            drop_outline: 0.0,
+            ..shares
+        };
+        let window = Window::lay_out(&mut source, start, 160, with_outline, &mut rng).unwrap();
+        let outlined = self::parts(&pieces, &window);
+        // A quarter of the window, in single bytes.
+        let expected = "Документ.Файл1.Модуль\nРеквизит,Файл,Номер\n";
+        assert!(expected.starts_with(&outlined[0].0), "{}", outlined[0].0);
+        assert!(
+            outlined[0]
+                .0
+                .starts_with("Документ.Файл1.Модуль\nРеквизит,Файл,")
+        );
+        let text = window
+            .tokens
+            .iter()
+            .position(|token| *token == special::PREFIX);
+        assert!(
+            window.weights[..=text.unwrap()]
+                .iter()
+                .all(|weight| *weight == 0.0)
+        );
         for (token, weight) in window.tokens.iter().zip(&window.weights) {
             if matches!(*token, special::FILE | special::PREFIX | special::PAD) {
                 assert_eq!(*weight, 0.0);
@@ -321,6 +373,7 @@ mod tests {
         let shares = Shares {
             fill_in_middle: 1.0,
             drop_header: 0.5,
+            drop_outline: 1.0,
         };
         let mut middles = 0;
         for seed in 0..60 {
@@ -381,6 +434,7 @@ mod tests {
         let shares = Shares {
             fill_in_middle: 0.0,
             drop_header: 0.0,
+            drop_outline: 0.0,
         };
         let mut rng = StdRng::seed_from_u64(1);
         let start = Start {
@@ -389,7 +443,7 @@ mod tests {
         };
         let window = Window::lay_out(&mut source, start, 256, shares, &mut rng).unwrap();
         let parts = parts(&pieces, &window);
-        assert!(parts[0].0.starts_with("Документ.Дом0"), "{}", parts[0].0);
+        assert_eq!(parts[0].0, "Документ.Дом0.Модуль\nРеквизит,Дом,Номер\n");
         assert!(parts[0].2.starts_with("Строка"), "{}", parts[0].2);
         assert!(parts[0].2.contains("= Дом;"), "{}", parts[0].2);
     }

@@ -56,6 +56,10 @@ pub struct Typed {
     seq_len: Option<usize>,
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    #[arg(long, value_name = "SHARE")]
+    rename: Option<f64>,
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    rate: f64,
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
@@ -160,6 +164,11 @@ fn resolve(typed: Typed, messages: &Messages) -> Outcome<TrainConfig> {
     if let Some(batch) = typed.batch {
         config.loader.batch = batch;
     }
+    if let Some(rename) = typed.rename {
+        config.loader.rename = rename;
+    }
+    config.optimiser.muon_rate *= typed.rate;
+    config.optimiser.adamw_rate *= typed.rate;
     let batch_tokens = (config.loader.batch * config.loader.seq_len).max(1) as u64;
     config.budget.steps = typed.max_tokens.map(|tokens| tokens.div_ceil(batch_tokens));
     config.budget.epochs = typed.epochs;

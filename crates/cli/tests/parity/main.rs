@@ -11,6 +11,7 @@ use nestor_engine::{Model, Session};
 use nestor_model::{Cpu, Network, NetworkConfig, WeightType, named_tensors, save_weights};
 use std::sync::Arc;
 
+mod lessons;
 mod levels;
 
 /// Both sides compute in f32 and sum in different orders.

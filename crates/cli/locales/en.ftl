@@ -418,6 +418,12 @@ quickstart-speed = speed
 quickstart-latency = time
 quickstart-written = in the file
 quickstart-before = before learning
+quickstart-memories =
+    Levels 2 and 3 have learned {$pieces} pieces of {$files} files in {$time}: {$rate} pieces a second. What their exits alone, without counts,
+    lose on {$scored} pieces of files that they were not taught, in bits a piece:
+quickstart-untaught = nothing learned
+quickstart-taught = files learned
+quickstart-change = change, %
 quickstart-accuracy = Accuracy on the configuration, {$scored} of {$tokens} code tokens scored:
 quickstart-baseline = The n-gram baseline counts this configuration only. Row 0 also has the counts of the training corpus that the model ships with.
 quickstart-time = All of it took {$time}.

@@ -418,6 +418,12 @@ quickstart-speed = скорость
 quickstart-latency = время
 quickstart-written = в файле
 quickstart-before = до обучения
+quickstart-memories =
+    Уровни 2 и 3 выучили токенов: {$pieces}, файлов: {$files}, за {$time}, токенов в секунду: {$rate}. Сколько бит на токен теряют
+    их выходы без счётчиков на файлах, которым их не учили (токенов: {$scored}):
+quickstart-untaught = ничего не выучено
+quickstart-taught = файлы выучены
+quickstart-change = изменение, %
 quickstart-accuracy = Точность на конфигурации, оценено {$scored} из {$tokens} лексем кода:
 quickstart-baseline = n-граммы считают только эту конфигурацию. В строке 0 есть и счётчики обучающего корпуса, которые поставляются с моделью.
 quickstart-time = Всё вместе заняло {$time}.

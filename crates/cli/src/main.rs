@@ -8,6 +8,7 @@ mod arguments;
 mod commands;
 mod explain;
 mod failure;
+mod held_out;
 mod home;
 mod learning;
 mod messages;

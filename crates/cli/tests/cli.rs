@@ -670,9 +670,27 @@ fn the_quickstart_runs_from_any_home() {
         ],
     );
 
+    let memories = &report["memories"];
+    assert!(memories["pieces"].as_u64().unwrap() >= 20_000);
+    assert!(memories["held_out_pieces"].as_u64().unwrap() > 1_000);
+    let levels = memories["levels"].as_array().unwrap();
+    let names: Vec<&Value> = levels.iter().map(|row| &row["level"]).collect();
+    assert_eq!(names, ["2", "3"]);
+    for row in levels {
+        assert!(
+            row["bits_taught"].as_f64() < row["bits_untaught"].as_f64(),
+            "{row}"
+        );
+    }
+
     let text = quickstart(&[]).stdout;
-    for expected in ["Выучено файлов", "accurate", "все уровни", "n-граммы"]
-    {
+    for expected in [
+        "Выучено файлов",
+        "accurate",
+        "Уровни 2 и 3",
+        "все уровни",
+        "n-граммы",
+    ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
 

@@ -184,6 +184,16 @@ impl LevelMemories {
             .map(|name| &**name)
     }
 
+    /// The output delta of an exit (from 0) in the strand at work; `None` for the first exit and for those that the network lacks.
+    pub fn output_delta(&self, exit: usize) -> Option<&OutputDelta> {
+        self.strand.deltas.get(exit.checked_sub(EPISODIC_EXIT)?)
+    }
+
+    /// The MLP of the third exit in the strand at work; `None` where the network has fewer exits.
+    pub fn exit_mlp(&self) -> Option<&ExitMlp> {
+        self.strand.mlp.as_ref()
+    }
+
     /// Tokens taught so far.
     pub fn tokens(&self) -> u64 {
         self.tokens

@@ -8,6 +8,7 @@ use super::super::complete;
 use super::whole::{self, Whole};
 use crate::explain;
 use crate::failure::{Failure, Outcome};
+use crate::held_out;
 use crate::home;
 use crate::learning;
 use crate::messages::Messages;
@@ -17,17 +18,11 @@ use crate::terminal::Terminal;
 use clap::Args;
 use indicatif::ProgressBar;
 use nestor_assist::{
-    AssistError, Assistant, ExitLosses, LearnFile, LevelMemories, LevelMemoriesConfig, MemoryParts,
+    AssistError, Assistant, LearnFile, LevelMemories, LevelMemoriesConfig, MemoryParts,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// One file in so many is held out.
-const HOLD_OUT: usize = 10;
-
-/// Pieces of held-out and of foreign text that are scored at each point.
-const SCORED_PIECES: u64 = 8_000;
 
 /// Pieces that each combination of memories is timed on.
 const TIMED_PIECES: usize = 8_000;
@@ -81,7 +76,7 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
     if typed.whole {
         return whole(typed, &source, &assistant, terminal);
     }
-    let (taught, held_out) = split(files(&source, terminal)?);
+    let (taught, held_out) = held_out::split(files(&source, terminal)?);
     if taught.is_empty() || held_out.is_empty() {
         let values = [("path", source.display().to_string().into())];
         return Err(Failure::input(messages, "bench-learn-too-few", &values));
@@ -161,27 +156,7 @@ fn plot(path: &Path, report: &Report, messages: &Messages) -> Outcome {
 }
 
 fn files(path: &Path, terminal: &Terminal) -> Outcome<Vec<LearnFile>> {
-    let files = learning::read_all(path, terminal)?;
-    Ok(files
-        .into_iter()
-        .map(|file| LearnFile {
-            path: file.path,
-            text: file.text,
-        })
-        .collect())
-}
-
-/// Files that are taught and those that are held out.
-fn split(files: Vec<LearnFile>) -> (Vec<LearnFile>, Vec<LearnFile>) {
-    let (mut taught, mut held_out) = (Vec::new(), Vec::new());
-    for (idx, file) in files.into_iter().enumerate() {
-        if idx % HOLD_OUT == HOLD_OUT / 2 {
-            held_out.push(file);
-        } else {
-            taught.push(file);
-        }
-    }
-    (taught, held_out)
+    learning::read_all(path, terminal).map(held_out::lessons)
 }
 
 struct Bench<'a> {
@@ -309,16 +284,16 @@ impl Bench<'_> {
         let mut levels = self.levels(MemoryParts::ALL)?;
         let mut points = vec![self.point(&levels)?];
         let mut next = 1000;
-        for file in taught {
-            if levels.tokens() >= max_pieces as u64 {
-                break;
-            }
-            bar.inc(self.assistant.teach(&mut levels, file)? as u64);
-            if levels.tokens() >= next && levels.tokens() < max_pieces as u64 {
-                points.push(self.point(&levels)?);
+        let max_pieces = max_pieces as u64;
+        let mut after = |levels: &LevelMemories, pieces: usize| {
+            bar.inc(pieces as u64);
+            if levels.tokens() >= next && levels.tokens() < max_pieces {
+                points.push(self.point(levels)?);
                 next = levels.tokens() * 2;
             }
-        }
+            Ok(())
+        };
+        held_out::teach(self.assistant, &mut levels, taught, max_pieces, &mut after)?;
         points.push(self.point(&levels)?);
         Ok((points, levels))
     }
@@ -334,13 +309,12 @@ impl Bench<'_> {
         if self.then.is_empty() {
             return Ok(None);
         }
-        let end = levels.tokens() + max_pieces as u64;
-        for file in self.then {
-            if levels.tokens() >= end {
-                break;
-            }
-            bar.inc(self.assistant.teach(levels, file)? as u64);
-        }
+        let mut after = |_: &LevelMemories, pieces: usize| {
+            bar.inc(pieces as u64);
+            Ok(())
+        };
+        let max_pieces = max_pieces as u64;
+        held_out::teach(self.assistant, levels, self.then, max_pieces, &mut after)?;
         let foreign_bits = self.losses(levels, self.foreign)?;
         let mut own = levels.clone();
         own.turn_to(STRAND);
@@ -361,14 +335,7 @@ impl Bench<'_> {
 
     /// Bits a piece of each exit on the first pieces of some files; empty without files.
     fn losses(&self, levels: &LevelMemories, files: &[LearnFile]) -> Result<Vec<f64>, AssistError> {
-        let mut sum = ExitLosses::default();
-        for file in files {
-            if sum.pieces >= SCORED_PIECES {
-                break;
-            }
-            sum.add(&self.assistant.exit_losses(levels, file)?);
-        }
-        Ok(sum.per_piece())
+        held_out::losses(self.assistant, levels, files).map(|losses| losses.per_piece())
     }
 }
 
@@ -529,13 +496,6 @@ mod tests {
             path: format!("{idx}.bsl"),
             text: "А = 1;\n".repeat(100),
         }
-    }
-
-    #[test]
-    fn one_file_in_ten_is_held_out() {
-        let (taught, held_out) = split((0..40).map(file).collect());
-        assert_eq!((taught.len(), held_out.len()), (36, 4));
-        assert_eq!(held_out[0].path, "5.bsl");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The network in Burn and the network in the engine: the same weights and tokens give the same
-//! logits at every exit, whole, in pieces and token by token.
+//! logits at every exit, whole, in pieces and token by token, and the same lessons of levels 2 and 3.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +9,10 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use nestor_engine::{Model, Session};
 use nestor_model::{Cpu, Network, NetworkConfig, WeightType, named_tensors, save_weights};
+use std::sync::Arc;
+
+mod lessons;
+mod levels;
 
 /// Both sides compute in f32 and sum in different orders.
 const TOLERANCE: f32 = 1e-4;
@@ -35,26 +39,49 @@ fn trained(config: &NetworkConfig) -> Network<Cpu> {
     network
 }
 
-/// Logits of every exit, `[T, V]` each.
-fn burn_logits(network: &Network<Cpu>, tokens: &[u32]) -> Vec<Vec<f32>> {
+/// The same with a larger embedding, so that some tokens are likely and others are not.
+fn peaked(config: &NetworkConfig) -> Network<Cpu> {
+    let mut network = trained(config);
+    let embedding = network.embedding.val().mul_scalar(12.0);
+    network.embedding = burn::module::Param::from_tensor(embedding);
+    network
+}
+
+/// The engine's model with the weights of a network.
+fn engine_model(network: &Network<Cpu>) -> Arc<Model> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    save_weights(network, &path, WeightType::F32).unwrap();
+    let config = serde_json::to_value(network.config()).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    Model::from_safetensors(&serde_json::from_value(config).unwrap(), &bytes).unwrap()
+}
+
+/// Rows of every exit, `[T, d]` each.
+fn burn_states(network: &Network<Cpu>, tokens: &[u32]) -> Vec<Tensor<Cpu, 2>> {
     let values: Vec<i32> = tokens.iter().map(|token| *token as i32).collect();
     let input = Tensor::<Cpu, 2, Int>::from_data(
         TensorData::new(values, [1, tokens.len()]),
         &Default::default(),
     );
-    let head = network.embedding.val().transpose();
     let width = network.config().width;
     network
         .exit_states(input)
         .into_iter()
-        .map(|state| {
-            let rows = state.reshape([tokens.len(), width]);
-            rows.matmul(head.clone()).into_data().into_vec().unwrap()
-        })
+        .map(|state| state.reshape([tokens.len(), width]))
         .collect()
 }
 
-fn engine_logits(model: &std::sync::Arc<Model>, tokens: &[u32], piece: usize) -> Vec<Vec<f32>> {
+/// Logits of every exit, `[T, V]` each.
+fn burn_logits(network: &Network<Cpu>, tokens: &[u32]) -> Vec<Vec<f32>> {
+    let head = network.embedding.val().transpose();
+    burn_states(network, tokens)
+        .into_iter()
+        .map(|rows| rows.matmul(head.clone()).into_data().into_vec().unwrap())
+        .collect()
+}
+
+fn engine_logits(model: &Arc<Model>, tokens: &[u32], piece: usize) -> Vec<Vec<f32>> {
     let config = model.config().clone();
     let mut session = Session::new(model.clone(), config.stages).unwrap();
     let mut all = vec![Vec::new(); config.stages];
@@ -98,13 +125,7 @@ fn engine_equals_burn_at_every_exit() {
 
 fn compare(config: &NetworkConfig) {
     let network = trained(config);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weights.safetensors");
-    save_weights(&network, &path, WeightType::F32).unwrap();
-    let engine_config: nestor_engine::NetworkConfig =
-        serde_json::from_value(serde_json::to_value(config).unwrap()).unwrap();
-    let bytes = std::fs::read(&path).unwrap();
-    let model = Model::from_safetensors(&engine_config, &bytes).unwrap();
+    let model = engine_model(&network);
     assert_eq!(model.parameter_count(), config.parameter_count());
 
     // Longer than the window of attention and than a chunk of prefill.

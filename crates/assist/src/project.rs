@@ -109,6 +109,18 @@ impl Assistant {
         Ok(())
     }
 
+    /// Takes over what a project has taught levels 2 and 3, and leaves all else as it was loaded.
+    ///
+    /// # Errors
+    /// As [`Assistant::load_project`]; the assistant then stays as it was.
+    pub fn load_levels(&mut self, store: &ProjectStore) -> Result<(), AssistError> {
+        store.check_model(&self.identity())?;
+        let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
+        self.memory_mut()
+            .set_levels(levels.map(|levels| levels.memories));
+        Ok(())
+    }
+
     /// Begins to learn the root `root` of a project, which the caller has told the writer of.
     ///
     /// # Errors

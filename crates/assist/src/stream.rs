@@ -146,6 +146,8 @@ pub(crate) struct Levels {
     reader: Option<DocumentReader>,
     /// Places that were learned: whole chunks until the file ends.
     n_learned: usize,
+    /// The memories as the file found them, where it teaches them nothing before its end.
+    before: Option<LevelMemories>,
 }
 
 impl Levels {
@@ -172,10 +174,43 @@ impl Levels {
             )?),
         };
         let text = file.text_tokens(self.n_learned..next);
-        self.memories
-            .learn_on(model, reader, text, WATCHED, threads)?;
+        match &self.before {
+            None => self
+                .memories
+                .learn_on(model, reader, text, WATCHED, threads)?,
+            // As a completion has it: believed as far as the last chunk tells.
+            Some(before) => {
+                let last = text.len() - text.len() % LevelMemories::CHUNK;
+                let last = last.saturating_sub(LevelMemories::CHUNK);
+                if last > 0 {
+                    reader.read(&text[..last])?;
+                }
+                let rows = reader.read(&text[last..])?;
+                self.memories = before.clone();
+                self.memories.watch(model, &rows, &text[last..], threads)?;
+            }
+        }
         self.n_learned = next;
         Ok(())
+    }
+
+    /// Everything that the memories know once the whole file is learned.
+    fn finish(
+        mut self,
+        model: &Arc<Model>,
+        file: &FileStream,
+        threads: usize,
+    ) -> Result<LevelMemories, AssistError> {
+        match self.before.take() {
+            None => self.learn_to(model, file, usize::MAX, threads)?,
+            Some(before) => {
+                self.memories = before;
+                let (opening, text) = file.opening_and_text();
+                self.memories
+                    .learn_document(model, opening, text, threads)?;
+            }
+        }
+        Ok(self.memories)
     }
 }
 
@@ -221,7 +256,17 @@ impl View {
             memories,
             reader: None,
             n_learned: 0,
+            before: None,
         });
+        self
+    }
+
+    /// The same view as completion has it: the file teaches the memories nothing before its end.
+    #[must_use]
+    pub fn taught_at_the_end(mut self) -> Self {
+        if let Some(levels) = &mut self.levels {
+            levels.before = Some(levels.memories.clone());
+        }
         self
     }
 
@@ -344,12 +389,10 @@ impl<'a> Stream<'a> {
         file: &FileStream,
         view: View,
     ) -> Result<Option<LevelMemories>, AssistError> {
-        let Some(mut levels) = view.levels else {
-            return Ok(None);
-        };
         let threads = rayon::current_num_threads();
-        levels.learn_to(self.model, file, usize::MAX, threads)?;
-        Ok(Some(levels.memories))
+        view.levels
+            .map(|levels| levels.finish(self.model, file, threads))
+            .transpose()
     }
 
     fn teach_levels(

@@ -345,3 +345,33 @@ fn a_file_teaches_the_same_whether_it_was_scored_or_not() {
         assert_eq!(probs(&scored), probs(&read), "exit {exit}");
     }
 }
+
+#[test]
+fn a_file_that_teaches_at_its_end_changes_no_answer_before_and_teaches_the_same() {
+    let assistant = assistant(3, Some(fitted(3)));
+    let file = stream(MODULE);
+    let all: Vec<usize> = (0..=file.pieces().len()).collect();
+    let mut at_rest = [remembering(&assistant).taught_at_the_end()];
+    let found = mixtures(&assistant, &file, &mut at_rest, &all);
+    // Memories that know nothing change no exit, whatever the file says.
+    let cache = assistant.memory().cache_for(PATH).expect("a cache");
+    let levels = assistant
+        .empty_levels(LevelMemoriesConfig::default())
+        .expect("usual settings");
+    let empty = View::new(cache, true)
+        .with_memories(levels)
+        .taught_at_the_end();
+    let last = all[all.len() - 1];
+    let alone = mixtures(&assistant, &file, &mut [empty], &[last]);
+    assert_eq!(found[last], alone[0]);
+    let taught = mixtures(&assistant, &file, &mut [remembering(&assistant)], &all);
+    let row = taught[0][0].len() - 1;
+    assert_ne!(found[last][0][row], taught[last][0][row]);
+
+    let tokens = |view: View| {
+        let levels = assistant.stream().finish(&file, view).expect("a network");
+        levels.expect("memories were given").tokens()
+    };
+    let [at_rest] = at_rest;
+    assert_eq!(tokens(at_rest), tokens(remembering(&assistant)));
+}

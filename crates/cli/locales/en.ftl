@@ -97,7 +97,7 @@ help-eval-metadata = Mix in the names that the metadata of the codebase offers (
 help-eval-folds = Folds of the protocol "maintenance" to score, 1 to 10
 help-eval-learned-share = Share of the other folds that the protocol "maintenance" learns, 0 to 1
 help-eval-code = Whose code of a codebase is learned and scored: all, or without what is or may be a vendor's (own)
-help-eval-memories = Memories of levels 2 and 3 that learn with the project: all, all but one, or off
+help-eval-memories = Memories of levels 2 and 3 that learn with the project: all, with the open file teaching them as it is read; served, as completion has them (the open file teaches at its end); all but one; or off
 help-eval-baseline-corpus = Corpus whose training sources the baseline learns first
 help-eval-max-positions = Score at most about this many code tokens, spread evenly
 help-eval-samples = Methods for the protocol "samples"
@@ -439,9 +439,10 @@ help-learn = Teach a codebase, or what has changed in it, to a project that stay
 help-learn-example =
     {"  "}nestor learn ../my-configuration --project erp
     {"  "}nestor learn cf=src/cf ext=src/cfe --project erp
+    {"  "}nestor learn --project erp --teach all
     {"  "}nestor complete src/cf/CommonModules/Продажи/Ext/Module.bsl:42:17 --project erp
-help-learn-sources = Folders, Designer dumps, EDT projects or bare git repositories; NAME=PATH gives a source a name, or says where a known one lies now
-help-learn-teach = Teach levels 2 and 3 about this many pieces; the next call goes on from there. 0 leaves it to the counts
+help-learn-sources = Folders, Designer dumps, EDT projects or bare git repositories; NAME=PATH gives a source a name, or says where a known one lies now. Without any the known project is taught on
+help-learn-teach = Teach levels 2 and 3 about this many pieces, or all that are left; the next call goes on from there, and so do the servers while nobody works. 0 leaves it to the counts
 help-learn-full = Read every file, also those that have not changed since the last call by their size and time, their git blob or their version in Designer's dump
 help-learn-role = What the sources are to the project (otherwise found out where they tell)
 help-learn-model = Name of a bundled model, or a model folder; its tokenizer cuts the text
@@ -535,7 +536,7 @@ project-error-change = the project {$name} has no change {$change}; the last one
 project-error-not-erased = {$path} holds forgotten text and cannot be deleted: {$reason}; close the programs that use it and run the command again, or delete it yourself.
 teaching-bar = teaching levels 2 and 3
 learn-taught = Levels 2 and 3: {$pieces} pieces taught in {$time} ({$rate} pieces/s); they know all of it.
-learn-taught-partly = Levels 2 and 3: {$pieces} pieces taught in {$time} ({$rate} pieces/s); {$left} are left, the same command goes on from here.
+learn-taught-partly = Levels 2 and 3: {$pieces} pieces taught in {$time} ({$rate} pieces/s); {$left} are left. The same command goes on from here, `--teach all` to the end, and the servers do so while nobody works.
 learn-refused = {$refused} stretches of teaching did harm and were taken back; files put in quarantine, which teach levels 2 and 3 nothing until they change: {$files}
 quarantine-project = {$path}: raised the loss on other code of the project by {$rise}
 quarantine-general = {$path}: raised the loss on code of no project by {$rise}

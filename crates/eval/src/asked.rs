@@ -227,7 +227,13 @@ impl Asked<'_> {
                         let members = self.assistant.members(metadata, path, "");
                         let view = View::new(memory.cache_for(path)?, true).with_members(members);
                         match memory.levels() {
-                            Some(levels) => view.with_memories(levels.as_ref().clone()),
+                            Some(levels) => {
+                                let view = view.with_memories(levels.as_ref().clone());
+                                match self.config.open_file_teaches {
+                                    true => view,
+                                    false => view.taught_at_the_end(),
+                                }
+                            }
                             None => view,
                         }
                     }

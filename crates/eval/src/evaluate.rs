@@ -64,6 +64,8 @@ pub struct EvalConfig {
     pub seed: u64,
     /// Memories of levels 2 and 3 that learn where the project is learned; `None` leaves it to the counts.
     pub levels: Option<LevelMemoriesConfig>,
+    /// Whether the open file teaches them chunk by chunk. Without, it teaches at its end, as when it is saved: what completion has.
+    pub open_file_teaches: bool,
 }
 
 impl EvalConfig {
@@ -83,6 +85,7 @@ impl EvalConfig {
             learned_share: 1.0,
             seed: 1,
             levels: None,
+            open_file_teaches: true,
         }
     }
 }

@@ -118,6 +118,16 @@ impl Backend for Local {
         }
     }
 
+    fn load_levels(&mut self) -> Result<(), Failed> {
+        let Some(name) = &self.opens.project else {
+            return Ok(());
+        };
+        let store = self.opens.projects.open(name).map_err(AssistError::from);
+        store
+            .and_then(|store| self.assistant.load_levels(&store))
+            .map_err(|error| Failed(error.to_string()))
+    }
+
     fn complete(&mut self, request: CompleteRequest, cancel: &Cancel) -> Result<Answer, Failed> {
         let request = self.in_project(request);
         let cancel = cancel.clone();

@@ -48,6 +48,8 @@ pub enum Work {
     },
     /// Loads another project, or the same one anew.
     Load(Option<ProjectName>),
+    /// Loads what the project has taught levels 2 and 3 meanwhile.
+    LoadLevels,
     /// Something became of a completion.
     Happened(Event),
 }
@@ -132,6 +134,11 @@ pub enum Taken {
 pub trait Backend {
     /// Loads a project; without one nothing is known but what the session teaches.
     fn load(&mut self, project: Option<ProjectName>) -> Told;
+    /// Loads what the project has taught levels 2 and 3 since it was loaded.
+    ///
+    /// # Errors
+    /// Why it cannot be read; what was loaded before stays.
+    fn load_levels(&mut self) -> Result<(), Failed>;
     /// Completes.
     ///
     /// # Errors
@@ -213,6 +220,10 @@ pub fn work(
                 Err(Failed(reason)) => Some(Told::NotLearned(reason)),
             },
             Work::Load(project) => Some(backend.load(project)),
+            Work::LoadLevels => match backend.load_levels() {
+                Ok(()) => None,
+                Err(Failed(reason)) => Some(Told::NotLearned(reason)),
+            },
             Work::Happened(event) => {
                 backend.happened(event);
                 None

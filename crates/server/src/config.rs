@@ -121,6 +121,8 @@ pub struct JobsConfig {
     pub runs: Option<PathBuf>,
     /// Jobs at once; further ones are refused.
     pub at_once: usize,
+    /// Seconds without completions after which the projects at work are taught on; 0 never does.
+    pub teach_after_idle_s: u64,
 }
 
 impl Default for ServerConfig {
@@ -189,6 +191,7 @@ impl Default for JobsConfig {
             sources: Vec::new(),
             runs: None,
             at_once: 1,
+            teach_after_idle_s: 30,
         }
     }
 }

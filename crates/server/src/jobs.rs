@@ -31,6 +31,8 @@ const LAST_LINES: usize = 20;
 pub enum JobKind {
     /// Learns a source.
     Learn,
+    /// Teaches levels 2 and 3 what a project has learned, while nobody works.
+    Teach,
     /// Trains.
     Train,
 }
@@ -41,6 +43,7 @@ impl JobKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Learn => "learn",
+            Self::Teach => "teach",
             Self::Train => "train",
         }
     }
@@ -151,7 +154,9 @@ impl Jobs {
         {
             return Err(NotStarted::Same(same.id.clone()));
         }
-        if running.count() >= new.at_once {
+        // What is taught while nobody works is nobody's job.
+        let counted = running.filter(|job| job.kind != JobKind::Teach);
+        if counted.count() >= new.at_once {
             return Err(NotStarted::TooMany);
         }
         let child = Command::new(&self.program)
@@ -233,6 +238,27 @@ impl Jobs {
         true
     }
 
+    /// Jobs that run.
+    #[must_use]
+    pub fn n_running(&self) -> usize {
+        let list = lock(&self.list);
+        list.iter()
+            .filter(|job| job.state == State::Running)
+            .count()
+    }
+
+    /// Asks the running job of a kind and name to end; false if there is none.
+    pub fn end(&self, kind: JobKind, name: &str) -> bool {
+        let list = lock(&self.list);
+        let running = list.iter().filter(|job| job.state == State::Running);
+        let mut found = false;
+        for job in running.filter(|job| job.kind == kind && job.name == name) {
+            found = true;
+            let _ = job.cancel.send(true);
+        }
+        found
+    }
+
     /// Ends all jobs; for a server that stops.
     pub fn cancel_all(&self) {
         for job in lock(&self.list).iter() {
@@ -256,7 +282,7 @@ fn lock(list: &Mutex<VecDeque<Job>>) -> MutexGuard<'_, VecDeque<Job>> {
 }
 
 fn count(list: &VecDeque<Job>, metrics: &SharedMetrics) {
-    for kind in [JobKind::Learn, JobKind::Train] {
+    for kind in [JobKind::Learn, JobKind::Teach, JobKind::Train] {
         for state in State::ALL {
             let n = list
                 .iter()

@@ -9,6 +9,7 @@ pub mod api;
 pub mod config;
 pub mod error;
 pub mod gpu;
+mod idle;
 pub mod jobs;
 pub mod keys;
 pub mod listen;

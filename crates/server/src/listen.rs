@@ -88,6 +88,7 @@ impl Server {
         let graceful = GracefulShutdown::new();
         let reloading = tokio::spawn(reload_on_change(Arc::clone(&app), watch, reloaded));
         let watching = tokio::spawn(crate::gpu::watch(Arc::clone(app.metrics())));
+        let teaching = tokio::spawn(crate::idle::teach(Arc::clone(&app)));
         let mut end = std::pin::pin!(end);
         loop {
             let place = tokio::select! {
@@ -136,6 +137,7 @@ impl Server {
         drop(listener);
         reloading.abort();
         watching.abort();
+        teaching.abort();
         let grace = Duration::from_millis(app.config().scheduler.shutdown_ms);
         let stopping = Arc::clone(&app);
         let stopped = tokio::task::spawn_blocking(move || stopping.stop());

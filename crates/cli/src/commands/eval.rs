@@ -97,6 +97,7 @@ enum MetadataTyped {
 enum MemoriesTyped {
     Off,
     All,
+    Served,
     WithoutLevel2,
     WithoutLevel3,
     WithoutEpisodic,
@@ -107,7 +108,7 @@ impl MemoriesTyped {
         let all = MemoryParts::ALL;
         let parts = match self {
             Self::Off => return None,
-            Self::All => all,
+            Self::All | Self::Served => all,
             Self::WithoutLevel2 => MemoryParts {
                 level2: false,
                 ..all
@@ -219,6 +220,7 @@ fn resolve(typed: &Typed) -> EvalConfig {
     config.max_positions = Some(typed.max_positions);
     config.seed = typed.seed;
     config.levels = typed.memories.config();
+    config.open_file_teaches = !matches!(typed.memories, MemoriesTyped::Served);
     config.folds = typed.folds;
     config.learned_share = typed.learned_share;
     config

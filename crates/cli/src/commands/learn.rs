@@ -2,7 +2,8 @@
 //!
 //! Own code comes first, of all sources: extensions, then external processors, packages, configurations, in each the newest
 //! first. Code that may be a vendor's follows, a vendor's code is last. So a run that is broken off has learned what matters
-//! most. What has not changed since the last call is not read.
+//! most. What has not changed since the last call is not read. Without a source only levels 2 and 3 are taught on, which is what the
+//! servers do while nobody works.
 
 mod metadata;
 mod plan;
@@ -40,13 +41,13 @@ const BATCH: usize = 64;
 /// Arguments of `nestor learn`.
 #[derive(Debug, Args)]
 pub struct Typed {
-    #[arg(value_name = "SRC", required = true)]
+    #[arg(value_name = "SRC")]
     sources: Vec<String>,
     #[arg(long, value_name = "NAME")]
     project: String,
     #[arg(long, value_enum)]
     role: Option<RoleTyped>,
-    #[arg(long, value_name = "N", default_value_t = 300_000)]
+    #[arg(long, value_name = "N|all", default_value = "300000", value_parser = pieces)]
     teach: u64,
     #[arg(long)]
     full: bool,
@@ -54,6 +55,14 @@ pub struct Typed {
     model: String,
     #[command(flatten)]
     write: WriteTyped,
+}
+
+/// A number of pieces, or all that there are.
+fn pieces(typed: &str) -> Result<u64, std::num::ParseIntError> {
+    match typed {
+        "all" => Ok(u64::MAX),
+        number => number.parse(),
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -87,7 +96,11 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let mut given = open_sources(&typed.sources, terminal)?;
     let mut assistant = super::complete::open(&typed.model, messages)?;
     let identity = assistant.identity();
+    let goes_on = typed.sources.is_empty();
     let mut writer = typed.write.in_turn(&name, terminal, |when_busy| {
+        if goes_on {
+            return projects.open_to_write(&name, when_busy, projects::now());
+        }
         projects.open_or_create(&name, &identity, when_busy, projects::now())
     })?;
     projects::tell_cut(writer.cut(), &name, terminal);
@@ -105,7 +118,16 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     given.sort_by_key(Given::first_rank);
 
     // Useful before the first module is learned.
-    let known = metadata::learn(&given, &mut writer, typed.full, read_ns, terminal)?;
+    let known = match goes_on {
+        true => None,
+        false => Some(metadata::learn(
+            &given,
+            &mut writer,
+            typed.full,
+            read_ns,
+            terminal,
+        )?),
+    };
 
     let bytes = given.iter().flat_map(|one| &one.plan);
     let bytes = bytes.map(|plan| plan.bytes_read).sum();
@@ -135,9 +157,11 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         states.sources.insert(root, state);
         roots.push(report);
     }
-    writer
-        .save_sources(&states.to_bytes())
-        .map_err(|error| explain::memory(messages, &error))?;
+    if !goes_on {
+        writer
+            .save_sources(&states.to_bytes())
+            .map_err(|error| explain::memory(messages, &error))?;
+    }
     let seconds = started.elapsed().as_secs_f64();
     let taught = teach(&assistant, &mut writer, typed.teach, progress, messages)?;
     let report = Report::new(roots, seconds, (taught, known), &writer);
@@ -511,7 +535,9 @@ struct Report {
     change: usize,
     /// Levels 2 and 3.
     taught: Taught,
-    metadata: MetadataLearned,
+    /// Missing where no source was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<MetadataLearned>,
     roots: Vec<RootReport>,
 }
 
@@ -595,7 +621,7 @@ impl Report {
     fn new(
         roots: Vec<RootReport>,
         seconds: f64,
-        (taught, metadata): (Taught, MetadataLearned),
+        (taught, metadata): (Taught, Option<MetadataLearned>),
         store: &ProjectStore,
     ) -> Self {
         let sum = |of: fn(&RootReport) -> usize| roots.iter().map(of).sum::<usize>();
@@ -631,6 +657,10 @@ impl Report {
 
 fn text(report: &Report, messages: &Messages) -> String {
     let mut text = String::new();
+    if report.roots.is_empty() {
+        push_taught(&mut text, report, messages);
+        return text;
+    }
     for root in &report.roots {
         let values = [
             ("root", root.root.as_str().into()),
@@ -669,7 +699,9 @@ fn text(report: &Report, messages: &Messages) -> String {
         ("unchanged", messages.bytes(report.bytes_unchanged).into()),
     ];
     text.push_str(&format!("{}\n", messages.with("learn-read", &values)));
-    text.push_str(&format!("{}\n", report.metadata.sentence(messages)));
+    if let Some(metadata) = &report.metadata {
+        text.push_str(&format!("{}\n", metadata.sentence(messages)));
+    }
     let values = [
         ("size", messages.bytes(report.bytes as u64).into()),
         ("pieces", messages.count(report.pieces as u64).into()),
@@ -684,6 +716,11 @@ fn text(report: &Report, messages: &Messages) -> String {
         ("change", report.change.into()),
     ];
     text.push_str(&format!("{}\n", messages.with("learn-project", &values)));
+    push_taught(&mut text, report, messages);
+    text
+}
+
+fn push_taught(text: &mut String, report: &Report, messages: &Messages) {
     let taught = &report.taught;
     let values = [
         ("pieces", messages.count(taught.pieces).into()),
@@ -707,5 +744,4 @@ fn text(report: &Report, messages: &Messages) -> String {
             text.push_str(&format!("  {}\n", projects::quarantined(one, messages)));
         }
     }
-    text
 }

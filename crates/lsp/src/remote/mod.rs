@@ -201,6 +201,11 @@ impl Backend for Remote {
         }
     }
 
+    /// The server loads what it teaches itself.
+    fn load_levels(&mut self) -> Result<(), Failed> {
+        Ok(())
+    }
+
     fn complete(&mut self, request: CompleteRequest, cancel: &Cancel) -> Result<Answer, Failed> {
         let body = self.body(&request);
         let time = Duration::from_millis(deadline_ms(&request)) + WAY;

@@ -1,7 +1,8 @@
 //! Learning: files that were saved, and the whole workspace.
 
 use std::io::BufRead as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use lsp_server::{Notification, Request, RequestId};
 use lsp_types::DidSaveTextDocumentParams;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::documents::path_of;
+use crate::server::idle::TaughtPart;
 use crate::server::{Engine, LEARN, Server};
 use crate::worker::Work;
 
@@ -18,6 +20,8 @@ pub(super) enum Learned {
     Share(f64),
     /// How it ended.
     Done(Result<(), String>),
+    /// A part was taught while nobody worked; `None` if it was not.
+    Part(Arc<Mutex<Child>>, Option<TaughtPart>),
 }
 
 /// A line of `nestor learn --json` on its stderr.
@@ -31,7 +35,11 @@ impl Server<'_> {
         let Some(document) = self.documents.get(&params.text_document.uri) else {
             return;
         };
+        self.idle.work();
         if self.settings.learn_on_save {
+            // One at a time has the project, and the saved file is worth more.
+            self.idle.end();
+            self.idle.begin_anew();
             let saved = Work::Saved {
                 path: path_of(&params.text_document.uri),
                 text: document.text.clone(),
@@ -60,6 +68,7 @@ impl Server<'_> {
         if self.folders.is_empty() {
             return Err("no folder is open".to_owned());
         }
+        self.idle.end();
         let mut child = Command::new(program)
             .args(["learn", "--json", "--project", project.as_str(), "--model"])
             .arg(model)
@@ -73,6 +82,7 @@ impl Server<'_> {
             .spawn()
             .map_err(|error| error.to_string())?;
         self.is_learning = true;
+        self.idle.begin_anew();
         if self.has_progress {
             let create = json!({"token": LEARN});
             let method = "window/workDoneProgress/create".to_owned();

@@ -4,6 +4,7 @@ mod bodies;
 mod capabilities;
 mod completing;
 mod counting;
+mod idle;
 mod learning;
 mod settings;
 
@@ -30,6 +31,7 @@ use crate::suggest::{ACCEPTED, Place};
 use crate::worker::{Backend, Cancel, Failed, Told, Work, work};
 use capabilities::{capabilities, takes};
 use counting::Counting;
+use idle::Idle;
 use learning::Learned;
 use settings::{Settings, settings_of};
 
@@ -164,6 +166,7 @@ pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> 
         counting: Counting::default(),
         learned: send_learned,
         is_learning: false,
+        idle: Idle::new(),
         not_learned: None,
         has_progress: params
             .capabilities
@@ -224,6 +227,8 @@ struct Server<'a> {
     /// How learning the workspace ended.
     learned: Sender<Learned>,
     is_learning: bool,
+    /// What is taught while nobody works.
+    idle: Idle,
     /// Why the last saved file was not learned, if it was not.
     not_learned: Option<String>,
     has_progress: bool,
@@ -233,8 +238,10 @@ impl Server<'_> {
     fn run(&mut self, told: &Receiver<Told>, learned: &Receiver<Learned>) -> Result<(), LspError> {
         loop {
             let due = self.counting.due();
+            let idle = self.idle_due();
             select! {
                 recv(due) -> _ => self.look_what_is_left(),
+                recv(idle) -> _ => self.teach_part(),
                 recv(self.connection.receiver) -> message => match message {
                     Ok(Message::Request(request)) => {
                         if self.connection.handle_shutdown(&request)? {
@@ -256,6 +263,7 @@ impl Server<'_> {
                     match done {
                         Ok(Learned::Share(share)) => self.share_learned(share),
                         Ok(Learned::Done(done)) => self.workspace_learned(done),
+                        Ok(Learned::Part(child, part)) => self.part_taught(&child, part),
                         // The server holds a sender itself.
                         Err(_) => {}
                     }
@@ -279,6 +287,10 @@ impl Server<'_> {
 
     fn request(&mut self, request: Request) -> Result<(), LspError> {
         let id = request.id.clone();
+        // Who only looks does not work.
+        if request.method != "nestor/status" {
+            self.idle.work();
+        }
         match request.method.as_str() {
             "textDocument/inlineCompletion" => {
                 if let Some(params) = self.params(&id, request.params) {
@@ -309,6 +321,7 @@ impl Server<'_> {
                 let status = json!({
                     "project": self.project.as_ref().map(ToString::to_string),
                     "learning": self.is_learning,
+                    "teaching": self.idle.is_running(),
                     "counted": self.counting.counted,
                 });
                 self.send(Response::new_ok(id, status));
@@ -388,6 +401,7 @@ impl Server<'_> {
                 self.read_ahead(&document.uri, end);
             }),
             "textDocument/didChange" => {
+                self.idle.work();
                 parsed(params).and_then(|params: DidChangeTextDocumentParams| {
                     let document = params.text_document;
                     let changes = params.content_changes;
@@ -445,6 +459,10 @@ impl Server<'_> {
     }
 
     fn load(&mut self, project: Option<ProjectName>) {
+        if project != self.project {
+            self.idle.end();
+        }
+        self.idle.begin_anew();
         self.project.clone_from(&project);
         self.status("Normal", true, "");
         // A worker that has ended is told by the loop.

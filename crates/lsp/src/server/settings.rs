@@ -28,6 +28,10 @@ pub(super) struct Settings {
     pub list: List,
     /// Learn saved files.
     pub learn_on_save: bool,
+    /// Teach levels 2 and 3 while nobody works.
+    pub learn_when_idle: bool,
+    /// Seconds without work after which that begins.
+    pub idle_seconds: u64,
     #[serde(deserialize_with = "project")]
     pub project: Option<ProjectName>,
 }
@@ -42,6 +46,8 @@ impl Default for Settings {
             stop: Stop::Line,
             list: List::Auto,
             learn_on_save: true,
+            learn_when_idle: true,
+            idle_seconds: 30,
             project: None,
         }
     }

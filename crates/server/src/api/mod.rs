@@ -34,6 +34,7 @@ pub use extract::{ApiJson, ApiPath, ApiQuery, Who};
 
 use crate::config::ServerConfig;
 use crate::error::ServerError;
+use crate::idle::Work;
 use crate::jobs::{Jobs, NewJob, NotStarted};
 use crate::keys::Keys;
 use crate::metrics::{Metrics, SharedMetrics};
@@ -89,6 +90,7 @@ pub struct App {
     pub(crate) scheduler: Scheduler,
     pub(crate) metrics: SharedMetrics,
     pub(crate) jobs: Jobs,
+    pub(crate) work: Work,
     pub(crate) online: Online,
     rates: Rates,
     known: Mutex<KnownOnes>,
@@ -139,6 +141,7 @@ impl App {
         let app = Arc::new(Self {
             scheduler: Scheduler::start(sizes(&config))?,
             jobs: Jobs::new(setup.program, Arc::clone(&metrics)),
+            work: Work::default(),
             config: RwLock::new(Arc::new(config)),
             model_folder: RwLock::new(setup.model_folder),
             keys: RwLock::new(Arc::new(keys)),

@@ -156,6 +156,7 @@ fn learn_files(
     let mut assistant = app.serving.model().assistant.as_ref().clone();
     let identity = assistant.identity();
     let projects = app.serving.projects();
+    app.free_project(name);
     let mut writer = projects.open_or_create(name, &identity, WhenBusy::Fail, now())?;
     let files = files.into_iter().map(|file| LearnFile {
         path: file.path.replace('\\', "/"),
@@ -288,6 +289,8 @@ fn learn_source(
     arguments.push(app.model_folder().into());
     arguments.push("--".into());
     arguments.push(path.into());
+    // It waits for the project by itself.
+    app.jobs.end(JobKind::Teach, name.as_str());
     app.start_job(NewJob {
         kind: JobKind::Learn,
         name: name.to_string(),

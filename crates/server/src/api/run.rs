@@ -120,6 +120,7 @@ impl Run {
                 make(&serving, &assistant, &asked, caller, &owner, &send)
             }
         };
+        app.work.begins();
         let pending = app.scheduler.submit(ticket, work);
         let pending = pending.inspect_err(|refused| {
             if !is_ahead {

@@ -40,7 +40,7 @@ pub struct Loaded {
 }
 
 /// What a file or folder looked like when it was read.
-type Stamp = Vec<Option<(u64, SystemTime)>>;
+pub(crate) type Stamp = Vec<Option<(u64, SystemTime)>>;
 
 fn stamp(files: &[PathBuf]) -> Stamp {
     let look = |path: &PathBuf| {

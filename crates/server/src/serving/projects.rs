@@ -189,6 +189,19 @@ impl Serving {
         name.is_ok_and(|name| matches!(self.slots().get(&name), Some(Slot::Reloading(_))))
     }
 
+    /// The projects at work, those used last first.
+    #[must_use]
+    pub fn at_work(&self) -> Vec<ProjectName> {
+        let slots = self.slots();
+        let ready = slots.iter();
+        let ready = ready.filter(|(_, slot)| matches!(slot, Slot::Ready(_)));
+        let mut names: Vec<ProjectName> = ready.map(|(name, _)| name.clone()).collect();
+        drop(slots);
+        let used = self.used();
+        names.sort_by_key(|name| std::cmp::Reverse(used.get(name).copied()));
+        names
+    }
+
     /// Whether a project is at work.
     #[must_use]
     pub fn is_loaded(&self, name: &ProjectName) -> bool {
@@ -253,9 +266,9 @@ impl Serving {
     }
 
     /// The files of a project that change when it learns.
-    fn project_stamp(&self, name: &ProjectName) -> Stamp {
+    pub(crate) fn project_stamp(&self, name: &ProjectName) -> Stamp {
         let dir = self.projects.dir().join(name.as_str());
-        let mut files = vec![dir.join("memory.json"), dir.join("levels.bin")];
+        let mut files = vec![dir.join("levels.bin"), dir.join("memory.json")];
         let mut logs: Vec<PathBuf> = std::fs::read_dir(&dir)
             .into_iter()
             .flatten()
@@ -284,10 +297,28 @@ impl Serving {
     fn load(&self, name: &ProjectName) {
         let model = self.model();
         let stamp = self.project_stamp(name);
+        let before = match self.slots().get(name) {
+            Some(Slot::Reloading(old)) if only_levels_differ(&old.stamp, &stamp) => {
+                Some(Arc::clone(&old.assistant))
+            }
+            _ => None,
+        };
+        let before = before.filter(|old| Arc::ptr_eq(old.model(), model.assistant.model()));
         let loaded = self.projects.open(name).map_err(AssistError::from);
         let loaded = loaded.and_then(|store| {
-            let mut assistant = model.assistant.as_ref().clone();
-            assistant.load_project(&store, 1, &mut |_| {})?;
+            // Counting a project anew takes seconds; what levels 2 and 3 were taught does not.
+            let assistant = match before {
+                Some(before) => {
+                    let mut assistant = before.as_ref().clone();
+                    assistant.load_levels(&store)?;
+                    assistant
+                }
+                None => {
+                    let mut assistant = model.assistant.as_ref().clone();
+                    assistant.load_project(&store, 1, &mut |_| {})?;
+                    assistant
+                }
+            };
             Ok((assistant, roots_of(&store)))
         });
         let mut slots = self.slots();
@@ -326,6 +357,11 @@ impl Serving {
         }
         self.unload_surplus(&mut slots);
     }
+}
+
+/// Whether nothing but the file of the levels, the first of a stamp, has changed.
+fn only_levels_differ(one: &Stamp, other: &Stamp) -> bool {
+    one.len() == other.len() && one[1..] == other[1..]
 }
 
 fn roots_of(store: &ProjectStore) -> Arc<[(String, String)]> {

@@ -61,7 +61,7 @@ impl SizeName {
 pub struct JobShown {
     /// Names it.
     pub id: String,
-    /// `learn` or `train`.
+    /// `learn`, `teach` (levels 2 and 3, while nobody works) or `train`.
     pub kind: &'static str,
     /// The project, or the name of the run.
     pub name: String,

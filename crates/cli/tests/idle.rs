@@ -1,0 +1,140 @@
+//! Levels 2 and 3 learn while nobody works: by `nestor learn` without a source, and by both servers of themselves.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not know helpers of integration tests"
+)]
+
+#[allow(dead_code, reason = "not every test binary uses all of it")]
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use support::lsp_client::{Client, DOC};
+use support::served::{serve, until};
+use support::{command, run};
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/trade/cf/CommonModules")
+}
+
+/// Learns some modules into the project `erp` by counts alone.
+fn counted(memory: &Path) -> Value {
+    let ran = run(command()
+        .arg("learn")
+        .arg(source())
+        .args(["--project", "erp", "--teach", "0", "--json"])
+        .env("NESTOR_MEMORY", memory));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran.json()
+}
+
+/// Pieces that the project has not taught levels 2 and 3 yet.
+fn left(memory: &Path) -> u64 {
+    let ran = run(command()
+        .args(["learn", "--project", "erp", "--teach", "0", "--json"])
+        .env("NESTOR_MEMORY", memory));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran.json()["taught"]["pieces_left"].as_u64().unwrap()
+}
+
+#[test]
+fn without_a_source_a_project_is_taught_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = dir.path();
+    let before = counted(memory);
+    let all = left(memory);
+    assert!(
+        all > 5_000 && before["taught"]["pieces_left"] == all,
+        "{before}"
+    );
+    let teach = |pieces: &str| {
+        run(command()
+            .args(["--lang=en", "learn", "--project", "erp", "--teach", pieces])
+            .env("NESTOR_MEMORY", memory))
+    };
+    let part = teach("3000");
+    assert_eq!(part.code, 0, "{}", part.stderr);
+    assert!(part.stdout.contains("are left"), "{}", part.stdout);
+    let after = left(memory);
+    assert!(after < all && after > 0, "{all} {after}");
+    let rest = run(command()
+        .args(["learn", "--project", "erp", "--teach", "all", "--json"])
+        .env("NESTOR_MEMORY", memory));
+    assert_eq!(rest.code, 0, "{}", rest.stderr);
+    let rest = rest.json();
+    assert_eq!(rest["taught"]["pieces_left"], 0);
+    assert_eq!(rest["roots"], json!([]));
+    // Nothing but the levels has changed.
+    for what in ["files", "total_pieces", "change"] {
+        assert_eq!(rest[what], before[what], "{what}");
+    }
+
+    let unknown = run(command()
+        .args(["--lang=en", "learn", "--project", "crm"])
+        .env("NESTOR_MEMORY", memory));
+    assert_eq!(unknown.code, 3, "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("crm"), "{}", unknown.stderr);
+    let wrong = teach("some");
+    assert_eq!(wrong.code, 2, "{}", wrong.stderr);
+}
+
+#[test]
+fn the_language_server_teaches_while_nobody_types() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = dir.path();
+    counted(memory);
+    let all = left(memory);
+    let mut client = Client::start(memory, &["--project", "erp"]);
+    client.hello(json!({}), json!({"idleSeconds": 1}));
+    client.open("Процедура А()\n\tБ = 1;\nКонецПроцедуры\n");
+    until("a part is taught", || {
+        client.ask("nestor/status", Value::Null)["result"]["teaching"] == true
+            || memory.join("erp/levels.bin").exists()
+    });
+    // The saved file does not wait for the part.
+    client.notify(
+        "textDocument/didSave",
+        json!({"textDocument": {"uri": DOC}}),
+    );
+    let answer = client.ask("textDocument/completion", Client::inline(1, 1));
+    assert!(answer["error"].is_null(), "{answer}");
+    until("all is taught", || {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        client.ask("nestor/status", Value::Null)["result"]["teaching"] == false && left(memory) == 0
+    });
+    assert!(all > 0);
+    client.bye();
+}
+
+#[test]
+fn a_server_teaches_while_nobody_asks() {
+    let server = serve(|dir| {
+        counted(&dir.join("projects"));
+        "[defaults]\npreload = [\"erp\"]\n[jobs]\nteach_after_idle_s = 1\n".to_owned()
+    });
+    let memory = server.dir.path().join("projects");
+    let jobs = || {
+        let jobs = server.json("GET", "/v1/jobs", None);
+        let list = jobs.as_array().unwrap().clone();
+        list.into_iter().filter(|job| job["kind"] == "teach")
+    };
+    until("a job teaches", || jobs().next().is_some());
+    // Files of a client have the project at once.
+    let body = json!({"files": [{"path": "CommonModules/Иной/Ext/Module.bsl", "text": "Процедура В()\nКонецПроцедуры\n"}]});
+    let learned = server.json("POST", "/v1/projects/erp/learn", Some(&body));
+    assert_eq!(learned["new"], 1, "{learned}");
+    until("all is taught", || {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        jobs().all(|job| job["state"] != "running") && left(&memory) == 0
+    });
+    assert!(jobs().any(|job| job["state"] == "done"));
+    let request = json!({"model": "nestor-accurate", "prompt": "Процедура А()\n\t", "max_tokens": 4, "project": "erp"});
+    let answer = server.json("POST", "/v1/completions", Some(&request));
+    assert!(answer["choices"][0]["text"].is_string(), "{answer}");
+    // Nothing is left, so nothing is started again.
+    let n = jobs().count();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(jobs().count(), n);
+}

@@ -35,6 +35,7 @@ function serverSettings() {
     stop: all.get<string>("stop"),
     list: all.get<string>("list"),
     learnOnSave: all.get<boolean>("learnOnSave"),
+    learnWhenIdle: all.get<boolean>("learnWhenIdle"),
     project: all.get<string>("project") || null,
   };
 }

@@ -1,4 +1,5 @@
-//! Levels 2 and 3 learn while nobody works: by `nestor learn` without a source, and by both servers of themselves.
+//! Levels 2 and 3 learn while nobody works: by `nestor learn` without a source, and by both servers of themselves. And a learner that is
+//! killed loses nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -137,4 +138,96 @@ fn a_server_teaches_while_nobody_asks() {
     let n = jobs().count();
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert_eq!(jobs().count(), n);
+}
+
+/// Kills of `nestor learn` at random moments; `NESTOR_KILLS` asks for another number.
+fn n_kills() -> u64 {
+    let asked = std::env::var("NESTOR_KILLS").ok();
+    asked.map_or(6, |asked| asked.parse().unwrap())
+}
+
+#[test]
+fn a_learner_killed_at_any_moment_leaves_a_project_that_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (memory, sources) = (dir.path().join("проекты"), dir.path().join("cf"));
+    // Code, XML that says what it is about, and a text of each round, so that every call has something to write of each kind.
+    let trade = source().parent().unwrap().to_owned();
+    for name in ["CommonModules", "Catalogs"] {
+        copy(&trade.join(name), &sources.join(name));
+    }
+    std::fs::copy(
+        trade.join("Configuration.xml"),
+        sources.join("Configuration.xml"),
+    )
+    .unwrap();
+    let learn = |teach: &str| {
+        let mut learn = command();
+        learn.arg("learn").arg(&sources);
+        learn
+            .args(["--project", "erp", "--json", "--teach", teach])
+            .env("NESTOR_MEMORY", &memory);
+        learn
+    };
+    // How long a whole call takes: the kills fall anywhere in it.
+    let started = std::time::Instant::now();
+    let whole = run(&mut learn("5000"));
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+    let whole_ms = started.elapsed().as_millis() as u64;
+    let files = whole.json()["files"].as_u64().unwrap();
+    for round in 0..n_kills() {
+        let text = format!("Процедура Круг{round}()\n\tОстаток = {round};\nКонецПроцедуры\n");
+        std::fs::write(sources.join("CommonModules/Круг.bsl"), text).unwrap();
+        let object = "Catalogs/Номенклатура.xml";
+        let xml = std::fs::read_to_string(trade.join(object)).unwrap();
+        std::fs::write(sources.join(object), format!("{xml}<!-- {round} -->")).unwrap();
+        if round % 3 == 2 {
+            // The levels anew, so that some kills fall into teaching.
+            let _ = std::fs::remove_file(memory.join("erp/levels.bin"));
+        }
+        let mut child = learn("5000")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Spread evenly, in an order that jumps.
+        let share = (round * 7 + 3) % n_kills().max(1);
+        let moment = whole_ms * share / n_kills().max(1);
+        std::thread::sleep(std::time::Duration::from_millis(moment));
+        let _ = child.kill();
+        child.wait().unwrap();
+        // Whoever comes next opens the project and completes with it, without repair.
+        let module = sources.join("CommonModules/Круг.bsl");
+        let ran = run(command()
+            .arg("complete")
+            .arg(format!("{}:2:2", module.display()))
+            .args(["--project", "erp", "--json"])
+            .env("NESTOR_MEMORY", &memory));
+        assert_eq!(
+            ran.code, 0,
+            "round {round} after {moment} ms: {}",
+            ran.stderr
+        );
+    }
+    let last = run(&mut learn("all"));
+    assert_eq!(last.code, 0, "{}", last.stderr);
+    let last = last.json();
+    assert_eq!(last["files"], files + 1);
+    assert_eq!(last["taught"]["pieces_left"], 0);
+    let objects = last["metadata"]["objects"].as_u64().unwrap();
+    assert_eq!(
+        objects,
+        whole.json()["metadata"]["objects"].as_u64().unwrap()
+    );
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
 }

@@ -149,7 +149,7 @@ with the counts of the user's own project (`nestor complete --learn`), where mos
 
 ## Limits
 
-It writes what is likely, not what is right: it knows no types and no metadata, may name members that do not exist, and must
+It writes what is likely, not what is right: the network knows no types, names of the metadata are mixed in where a receiver is known, elsewhere it may name members that do not exist, and it must
 not be used to write code that nobody reads. It does not write texts for people inside string literals. It has seen little
 OneScript and little English code. Nothing it learns from a project is written into these files.
 ";

@@ -184,4 +184,9 @@ fn a_module_that_changes_every_second_teaches_levels_now_and_then() {
     writer.set_time(12 * DAY);
     let (_, held) = learn(&mut assistant, &mut writer, &[file("a.bsl", &text)]);
     assert_eq!((held.len(), writer.untaught(&[]).len()), (0, 1));
+    // So it is where the clock was years ahead and is set right: what it had said then is of no day.
+    writer.set_time(5 * DAY);
+    text.push_str("Б = 1;\n");
+    let (_, held) = learn(&mut assistant, &mut writer, &[file("a.bsl", &text)]);
+    assert_eq!((held.len(), writer.untaught(&[]).len()), (0, 1));
 }

@@ -203,12 +203,15 @@ impl ProjectWriter {
         Ok(writer)
     }
 
-    /// How often each path was learned in the last `seconds`, by the time that is written into the records.
+    /// How often each path was learned in the last `seconds`, by the time that is written into the records. Records of a clock that was ahead
+    /// by more than that do not count.
     #[must_use]
     pub fn learned_within(&self, seconds: u64) -> HashMap<String, u32> {
         let mut times = HashMap::new();
         let recent = self.store.records.iter().rev();
-        for record in recent.take_while(|record| record.time.saturating_add(seconds) >= self.time) {
+        let recent =
+            recent.take_while(|record| record.time.saturating_add(seconds) >= self.time);
+        for record in recent.filter(|record| record.time <= self.time.saturating_add(seconds)) {
             if let Operation::Learn { path, .. } = &record.op {
                 *times.entry(path.clone()).or_default() += 1;
             }

@@ -187,7 +187,11 @@ impl Jobs {
         let (id, begun) = (job.id.clone(), shown(&job));
         list.push_back(job);
         while list.len() > MAX_ENDED {
-            let Some(at) = list.iter().position(|job| job.state != State::Running) else {
+            // What was taught while nobody worked is remembered least long.
+            let ended = |job: &Job| job.state != State::Running;
+            let taught = |job: &Job| ended(job) && job.kind == JobKind::Teach;
+            let at = list.iter().position(taught);
+            let Some(at) = at.or_else(|| list.iter().position(ended)) else {
                 break;
             };
             list.remove(at);

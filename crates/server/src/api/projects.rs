@@ -85,6 +85,7 @@ pub async fn delete(
     who.need(Right::Learn, &app)?;
     let name = parse_name(&name, &who, &app)?;
     blocking(move || {
+        app.free_project(&name);
         app.serving.projects().remove(&name, WhenBusy::Fail)?;
         app.serving.unload(&name);
         Ok(StatusCode::NO_CONTENT)

@@ -80,16 +80,17 @@ impl Whole<'_> {
         }
         let mut asked = places.iter().cycle();
         let mut idle = Vec::with_capacity(IDLE_REQUESTS);
+        let mut turn = Instant::now();
         // The first one pays for pages that were not in memory.
-        self.ask(asked.next(), messages)?;
+        self.ask(asked.next(), &mut turn, messages)?;
         for _ in 0..IDLE_REQUESTS {
-            idle.push(self.ask(asked.next(), messages)?);
+            idle.push(self.ask(asked.next(), &mut turn, messages)?);
         }
         let mut child = self.learn(&source, &memory).map_err(io)?;
         let bar = terminal.bar(0, &messages.text("bench-learn-bar"));
         let (mut learning, mut peak) = (Vec::new(), None);
         let status = loop {
-            learning.push(self.ask(asked.next(), messages)?);
+            learning.push(self.ask(asked.next(), &mut turn, messages)?);
             peak = resident_bytes_of(child.id()).1.or(peak);
             bar.inc(1);
             if let Some(status) = child.try_wait().map_err(io)? {
@@ -148,12 +149,17 @@ impl Whole<'_> {
             .spawn()
     }
 
-    /// Waits for the next turn, then asks once; milliseconds from the turn to the answer, so that a late answer is not hidden by the
-    /// requests that it held back.
-    fn ask(&self, place: Option<&Place<'_>>, messages: &Messages) -> Outcome<f64> {
+    /// Waits for the next turn, then asks once; milliseconds from the turn to the answer. Turns come every quarter of a second whatever the
+    /// answers take, so a late answer is not hidden by the requests that it held back.
+    fn ask(
+        &self,
+        place: Option<&Place<'_>>,
+        turn: &mut Instant,
+        messages: &Messages,
+    ) -> Outcome<f64> {
         let place = place.expect("the places go round");
-        std::thread::sleep(EVERY);
-        let turn = Instant::now();
+        *turn += EVERY;
+        std::thread::sleep(turn.saturating_duration_since(Instant::now()));
         let text = place.file.text.clone();
         let mut request = CompleteRequest::new(&place.file.path, text, ByteOffset(place.offset));
         request.speed = Speed::Fast;

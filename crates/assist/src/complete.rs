@@ -411,15 +411,7 @@ impl Assistant {
 
     /// What the project has taught the exits, for a file.
     pub(crate) fn levels_for(&self, path: &str) -> Option<Arc<LevelMemories>> {
-        let memory = self.memory();
-        memory.levels_for(path).map(|levels| {
-            // What the project knows of this very file would recite the text after the cursor.
-            if memory.holds(path) {
-                Arc::new(levels.without_episodic())
-            } else {
-                levels
-            }
-        })
+        self.memory().levels_for(path)
     }
 }
 

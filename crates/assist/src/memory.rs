@@ -5,7 +5,8 @@
 //! `engine`'s; whoever reads a file through the network puts them back when it was learned. It knows pieces and paths, never
 //! text.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,11 +18,16 @@ use nestor_metadata::Metadata;
 use crate::document::module_folder;
 use crate::error::AssistError;
 
+/// By path the insertion ids of the states that the file's texts have left in the memories.
+pub(crate) type TaughtStates = Arc<HashMap<String, Arc<[Range<u64>]>>>;
+
 /// The counts of one project.
 #[derive(Clone, Debug)]
 pub struct ProjectMemory {
     counts: ProjectCounts,
     levels: Option<Arc<LevelMemories>>,
+    /// `None` where the memories do not tell whose states are whose.
+    taught: Option<TaughtStates>,
     /// Names of the project's roots; empty where paths do not begin with one.
     roots: BTreeSet<String>,
     /// Paths of a vendor's code.
@@ -43,6 +49,7 @@ impl From<ProjectCounts> for ProjectMemory {
         Self {
             counts,
             levels: None,
+            taught: None,
             roots: BTreeSet::new(),
             vendor: HashSet::new(),
             revision: next_revision(),
@@ -101,7 +108,8 @@ impl ProjectMemory {
         self.levels.as_ref()
     }
 
-    /// The memories for an open file: those of the strand that learns such code.
+    /// The memories for an open file: those of the strand that learns such code, without the states of the file's own text, which would
+    /// recite what stands after the cursor.
     #[must_use]
     pub fn levels_for(&self, path: &str) -> Option<Arc<LevelMemories>> {
         let mut levels = self.levels.clone()?;
@@ -110,7 +118,20 @@ impl ProjectMemory {
             let strand = strand_of(root, self.vendor.contains(path));
             Arc::make_mut(&mut levels).turn_to(&strand);
         }
-        Some(levels)
+        Some(match &self.taught {
+            Some(taught) => match taught.get(path) {
+                Some(own) => Arc::new(levels.hiding(Arc::clone(own))),
+                None => levels,
+            },
+            // Whose states they are is not known.
+            None if self.holds(path) => Arc::new(levels.without_episodic()),
+            None => levels,
+        })
+    }
+
+    /// Says which states each file's text has left in the memories; `None` where that is not known.
+    pub(crate) fn set_taught(&mut self, taught: Option<TaughtStates>) {
+        self.taught = taught;
     }
 
     /// Says which roots the project has, and which of its files are a vendor's.
@@ -122,6 +143,7 @@ impl ProjectMemory {
     pub fn set_levels(&mut self, levels: Option<LevelMemories>) {
         self.revision = next_revision();
         self.levels = levels.map(Arc::new);
+        self.taught = None;
     }
 
     /// A number that no memory had before the last change of this one.

@@ -4,6 +4,7 @@
 //! changed; `memory` keeps the pieces. It must not know where the files come from.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use nestor_bsl::pieces::Tokenizer;
@@ -11,7 +12,7 @@ use nestor_bsl::similarity::Signature;
 use nestor_engine::LevelMemoriesConfig;
 use nestor_memory::{
     Change, FileToLearn, Filtered, LearnedFile, LoadProgress, MemoryError, ModelIdentity,
-    ProjectStore, ProjectWriter,
+    Operation, ProjectStore, ProjectWriter, TaughtLevels,
 };
 use rayon::prelude::*;
 
@@ -20,7 +21,7 @@ use crate::document::{file_pieces, module_folder};
 use crate::error::AssistError;
 use crate::filter::copies::{self, Copies};
 use crate::filter::{Reason, Teaches, Verdict, judge_alone, judge_version};
-use crate::memory::ProjectMemory;
+use crate::memory::{ProjectMemory, TaughtStates};
 use crate::metadata::MetadataIndex;
 use crate::teach::opening_and_text;
 
@@ -98,7 +99,11 @@ impl Assistant {
         let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
         let metadata = MetadataIndex::open(store)?;
         let mut memory = ProjectMemory::from(counts);
+        let taught = levels
+            .as_ref()
+            .and_then(|levels| self.taught_states(store, levels));
         memory.set_levels(levels.map(|levels| levels.memories));
+        memory.set_taught(taught);
         let vendor = store.files().filter(|(_, file)| file.vendor);
         memory.set_strands(
             store.roots().map(|root| root.name.clone()).collect(),
@@ -116,9 +121,40 @@ impl Assistant {
     pub fn load_levels(&mut self, store: &ProjectStore) -> Result<(), AssistError> {
         store.check_model(&self.identity())?;
         let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
-        self.memory_mut()
-            .set_levels(levels.map(|levels| levels.memories));
+        let taught = levels
+            .as_ref()
+            .and_then(|levels| self.taught_states(store, levels));
+        let memory = self.memory_mut();
+        memory.set_levels(levels.map(|levels| levels.memories));
+        memory.set_taught(taught);
         Ok(())
+    }
+
+    /// The insertion ids of the states that each path's texts have left, also those that were replaced since: a text has one for each of its
+    /// tokens, in the order in which texts were taught. `None` where that does not add up.
+    fn taught_states(&self, store: &ProjectStore, levels: &TaughtLevels) -> Option<TaughtStates> {
+        let mut taught: HashMap<String, Vec<Range<u64>>> = HashMap::new();
+        let mut next = 0;
+        for seq in &levels.seen {
+            let record = store.history().get(seq.checked_sub(1)? as usize)?;
+            let Operation::Learn { path, pieces, .. } = &record.op else {
+                return None;
+            };
+            let around = file_pieces(self.tokenizer(), path, "").len() as u64;
+            let n_text = u64::from(*pieces).checked_sub(around)?;
+            let states = taught.entry(path.clone()).or_default();
+            states.push(next..next + n_text);
+            next += n_text;
+        }
+        if next != levels.memories.next_state() {
+            return None;
+        }
+        let taught = taught.into_iter();
+        Some(Arc::new(
+            taught
+                .map(|(path, states)| (path, Arc::from(states)))
+                .collect(),
+        ))
     }
 
     /// Begins to learn the root `root` of a project, which the caller has told the writer of.

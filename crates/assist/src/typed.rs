@@ -57,13 +57,8 @@ impl Assistant {
         let rows = self.rows()?;
         let memory = self.memory();
         let mut view = View::new(memory.cache_for(path)?, true);
-        if let Some(levels) = memory.levels() {
-            let levels = if memory.holds(path) {
-                levels.without_episodic()
-            } else {
-                levels.as_ref().clone()
-            };
-            view = view.with_memories(levels);
+        if let Some(levels) = memory.levels_for(path) {
+            view = view.with_memories(levels.as_ref().clone());
         }
         let vocab = self.model().config().vocab;
         let walked = self.stream().walk(

@@ -575,3 +575,49 @@ fn a_damaged_quarantine_is_made_again() {
     assert_eq!(writer.quarantined(), []);
     assert!(kept.exists(), "it is part of the project");
 }
+
+#[test]
+fn an_open_file_is_not_told_what_its_own_text_has_left_in_the_memories() {
+    let assistant = assistant(3, None);
+    let width = assistant.model().config().width;
+    let row = |seed: usize| -> Vec<f32> {
+        (0..width)
+            .map(|at| ((at * 7 + seed * 13) % 11) as f32 - 5.0)
+            .collect()
+    };
+    let rows: Vec<f32> = (0..6).flat_map(row).collect();
+    // What a project that has taught these files recalls for the module `asked`.
+    let recalled = |files: &[LearnFile], asked: usize| {
+        let dir = TempDir::new().unwrap();
+        let mut writer = writer(&assistant, &dir);
+        learn(&assistant, &mut writer, files);
+        assert_eq!(teach(&assistant, &mut writer).refused, 0);
+        drop(writer);
+        let store = projects(&dir).open(&"erp".parse().unwrap()).unwrap();
+        let mut opened = assistant.clone();
+        opened.load_project(&store, 1, &mut |_| {}).unwrap();
+        let path = format!("cf/{}", module(asked));
+        let levels = opened.memory().levels_for(&path).unwrap();
+        levels.recall(opened.model(), &rows).unwrap()
+    };
+    let changed = file(&module(1), &good(7).text);
+    let both = recalled(&[good(0), good(1)], 1);
+    assert_eq!(both, recalled(&[good(0)], 1), "its states are hidden");
+    assert_ne!(both, recalled(&[good(0), good(1)], 2), "from it alone");
+    assert_ne!(both, recalled(&[good(0), good(1)], 0));
+    let flat = vec![1.0 / assistant.model().config().vocab as f32; both.len()];
+    assert_ne!(both, flat, "what other files have left is recalled");
+    // A text that another has replaced is as much its own.
+    let dir = TempDir::new().unwrap();
+    let mut writer = writer(&assistant, &dir);
+    for files in [vec![good(0), good(1)], vec![changed]] {
+        learn(&assistant, &mut writer, &files);
+        teach(&assistant, &mut writer);
+    }
+    drop(writer);
+    let store = projects(&dir).open(&"erp".parse().unwrap()).unwrap();
+    let mut opened = assistant.clone();
+    opened.load_project(&store, 1, &mut |_| {}).unwrap();
+    let levels = opened.memory().levels_for(&format!("cf/{}", module(1)));
+    assert_eq!(levels.unwrap().recall(opened.model(), &rows).unwrap(), both);
+}

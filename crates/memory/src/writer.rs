@@ -209,8 +209,7 @@ impl ProjectWriter {
     pub fn learned_within(&self, seconds: u64) -> HashMap<String, u32> {
         let mut times = HashMap::new();
         let recent = self.store.records.iter().rev();
-        let recent =
-            recent.take_while(|record| record.time.saturating_add(seconds) >= self.time);
+        let recent = recent.take_while(|record| record.time.saturating_add(seconds) >= self.time);
         for record in recent.filter(|record| record.time <= self.time.saturating_add(seconds)) {
             if let Operation::Learn { path, .. } = &record.op {
                 *times.entry(path.clone()).or_default() += 1;

@@ -245,6 +245,11 @@ impl Episodic {
         self.order.is_empty()
     }
 
+    /// The insertion id that the next row gets.
+    pub fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
     /// Bytes that the memory holds.
     pub fn bytes(&self) -> usize {
         let states: usize = self.lists.iter().map(|list| list.ids.len()).sum();
@@ -341,18 +346,33 @@ impl Episodic {
         k: usize,
         temperature: f32,
     ) -> Result<Vec<Option<Recalled>>, EngineError> {
+        self.query_batch_hiding(rows, k, temperature, &[])
+    }
+
+    /// [`Episodic::query_batch`] as if the states with the `hidden` insertion ids were not remembered: they count for the budget of what is
+    /// read and for nothing else.
+    ///
+    /// # Errors
+    /// As [`Episodic::query`].
+    pub fn query_batch_hiding(
+        &self,
+        rows: &[f32],
+        k: usize,
+        temperature: f32,
+        hidden: &[Range<u64>],
+    ) -> Result<Vec<Option<Recalled>>, EngineError> {
         count_rows(rows, self.width)?;
         check_size("k", k)?;
         check_option("temperature", temperature, temperature > 0.0)?;
         let answer = |row: &[f32]| {
             let query = Query::new(&direction(row)?);
-            vote(&self.nearest(&query, k), temperature)
+            vote(&self.nearest(&query, k, hidden), temperature)
         };
         Ok(rows.chunks_exact(self.width).map(answer).collect())
     }
 
     /// The nearest states, nearest first, among those that the budget allows to read.
-    fn nearest(&self, query: &Query, k: usize) -> Vec<Hit> {
+    fn nearest(&self, query: &Query, k: usize, hidden: &[Range<u64>]) -> Vec<Hit> {
         let (mut products, mut cosines) = (Vec::new(), Vec::new());
         self.leaders.cosines(0, query, &mut products, &mut cosines);
         let mut ranked: BinaryHeap<(i32, Reverse<usize>)> = cosines
@@ -381,6 +401,9 @@ impl Episodic {
                     token: list.tokens[at],
                 };
                 if hits.len() == k && !hits.last().is_some_and(|worst| hit.beats(worst)) {
+                    continue;
+                }
+                if hidden.iter().any(|ids| ids.contains(&hit.id)) {
                     continue;
                 }
                 let place = hits.partition_point(|other| other.beats(&hit));

@@ -18,6 +18,7 @@ use super::{
 use crate::session::head_logits;
 use crate::{EngineError, Model};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 mod answers;
@@ -112,6 +113,8 @@ pub struct LevelMemories {
     /// The others.
     resting: Arc<BTreeMap<Arc<str>, Strand>>,
     episodic: Arc<Episodic>,
+    /// Insertion ids of states that are not recalled.
+    hidden: Arc<[Range<u64>]>,
     tokens: u64,
 }
 
@@ -138,6 +141,7 @@ impl LevelMemories {
                 network.vocab,
                 network.width,
             )?),
+            hidden: Arc::default(),
             tokens: 0,
         })
     }
@@ -154,6 +158,19 @@ impl LevelMemories {
         let mut memories = self.clone();
         memories.config.parts.episodic = false;
         memories
+    }
+
+    /// The same memories that do not recall some of their states, by their insertion ids: what they have learned of an open document's own text.
+    #[must_use]
+    pub fn hiding(&self, states: Arc<[Range<u64>]>) -> Self {
+        let mut memories = self.clone();
+        memories.hidden = states;
+        memories
+    }
+
+    /// The insertion id of the state that is learned next. Each token of a text that teaches has one, from the first on.
+    pub fn next_state(&self) -> u64 {
+        self.episodic.next_id()
     }
 
     /// Puts a strand to work; one that has learned nothing yet begins as a fork of the one at work.

@@ -211,9 +211,12 @@ impl LevelMemories {
             let n = rows.len() / model.config().width;
             return Ok(vec![1.0 / vocab as f32; n * vocab]);
         }
-        let found =
-            self.episodic
-                .query_batch(rows, self.config.neighbours, self.config.temperature)?;
+        let found = self.episodic.query_batch_hiding(
+            rows,
+            self.config.neighbours,
+            self.config.temperature,
+            &self.hidden,
+        )?;
         let mut probs = vec![1.0 / vocab as f32; found.len() * vocab];
         for (found, probs) in found.iter().zip(probs.chunks_exact_mut(vocab)) {
             if let Some(found) = found {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use nestor_bsl::pieces::Tokenizer;
 use nestor_cache::NestedCache;
-use nestor_engine::{Predictor, Speed};
+use nestor_engine::{DocumentStates, LevelMemories, Predictor, Speed};
 
 use crate::assistant::Assistant;
 use crate::complete::CompleteRequest;
@@ -25,6 +25,9 @@ const SUFFIX_BYTES: usize = MAX_SUFFIX * 32;
 
 /// Pieces that are read before it is asked again whether anyone waits: a few milliseconds.
 const PATIENCE: usize = 64;
+
+/// The exit, counted from 0, whose rows are states.
+pub(crate) const STATES_EXIT: usize = 1;
 
 /// One open document.
 #[derive(Debug, Default)]
@@ -42,6 +45,9 @@ struct Read {
     cache: Arc<NestedCache>,
     /// What the file's counts hold.
     learned: Vec<u32>,
+    /// What was read of the text, for the memory of nearest states: one before each token behind the opening. `None` where the project has
+    /// no memories.
+    states: Option<Arc<DocumentStates>>,
     /// At the end of what was read.
     reader: Predictor,
     /// Further back, rising.
@@ -85,7 +91,8 @@ impl OpenDocument {
                 .map(Predictor::own_bytes)
                 .sum::<usize>();
             let file = read.cache.file().bytes();
-            states + read.reader.bytes() + file + 4 * read.learned.len()
+            let own = read.states.as_ref().map_or(0, |states| states.bytes());
+            states + read.reader.bytes() + file + 4 * read.learned.len() + own
         });
         read + self.text.bytes() + self.suffix.len()
     }
@@ -112,8 +119,7 @@ impl OpenDocument {
         let open = self.read.as_mut().expect("it was read");
         open.reader
             .set_shared_cache(Some(Arc::clone(&open.cache)))?;
-        open.reader
-            .set_memories(assistant.levels_for(&request.path));
+        open.reader.set_memories(open.memories(assistant));
         open.reader.watch_recent()?;
         Ok(Some((&mut open.reader, reused)))
     }
@@ -164,6 +170,7 @@ impl OpenDocument {
         let first = starts.partition_point(|start| *start < anchor);
         let outline = assistant.outline(assistant.memory().metadata(), &request.path);
         let mut context = opening_pieces(tokenizer, &request.path, &outline, suffix);
+        let n_opening = context.len();
         context.extend(&self.text.pieces[first..]);
 
         let key = Key {
@@ -181,7 +188,7 @@ impl OpenDocument {
         learned.pop();
         learned.extend(&self.text.pieces);
         open.learn(learned)?;
-        let n_read = open.go_to(&context, cancelled)?;
+        let n_read = open.go_to(&context, n_opening, cancelled)?;
         self.read = Some(open);
         Ok(n_read.map(|read| Reused {
             context: context.len(),
@@ -229,13 +236,35 @@ impl Read {
         let mut reader = Predictor::with_mixture(assistant.model().clone(), mixture)?
             .with_threads(assistant.threads());
         // The memories are believed as far as the last pieces tell, so their rows are kept.
-        reader.keep_recent(assistant.memory().levels().is_some());
+        let has_levels = assistant.memory().levels().is_some();
+        reader.keep_recent(has_levels);
+        let width = assistant.model().config().width;
         Ok(Self {
             cache: Arc::new(assistant.memory().cache_for(&key.path)?),
             key,
             learned: Vec::new(),
+            states: has_levels.then(|| Arc::new(DocumentStates::new(width))),
             reader,
             snapshots: Vec::new(),
+        })
+    }
+
+    /// Keeps the states before the text's last tokens, which were just read.
+    fn remember(&mut self, tokens: &[u32]) -> Result<(), AssistError> {
+        if let Some(states) = &mut self.states
+            && let Some(rows) = self.reader.rows_before(STATES_EXIT, tokens.len())
+        {
+            Arc::make_mut(states).push(rows, tokens)?;
+        }
+        Ok(())
+    }
+
+    /// What the project has taught, with the states of this document beside it.
+    fn memories(&self, assistant: &Assistant) -> Option<Arc<LevelMemories>> {
+        let levels = assistant.levels_for(&self.key.path)?;
+        Some(match &self.states {
+            Some(states) => Arc::new(levels.beside(Arc::clone(states))),
+            None => levels,
         })
     }
 
@@ -256,6 +285,7 @@ impl Read {
     fn go_to(
         &mut self,
         context: &[u32],
+        n_opening: usize,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<usize>, AssistError> {
         let same = common(self.reader.context(), context);
@@ -269,6 +299,9 @@ impl Read {
             self.reader.take_profile();
         }
         let from = self.reader.context().len();
+        if let Some(states) = &mut self.states {
+            Arc::make_mut(states).truncate(from.saturating_sub(n_opening));
+        }
         let kept = |at: usize| is_kept(at, context.len());
         let mut at = from;
         let stops = (from..context.len()).filter(|at| kept(*at));
@@ -279,6 +312,7 @@ impl Read {
                 }
                 let end = stop.min(at + PATIENCE);
                 self.reader.read(&context[at..end])?;
+                self.remember(&context[at.max(n_opening).min(end)..end])?;
                 at = end;
             }
             let last = self.snapshots.last().map(|state| state.context().len());

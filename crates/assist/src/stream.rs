@@ -14,7 +14,7 @@ use nestor_bsl::pieces::{PRE, Tokenizer};
 use nestor_cache::{
     CandidatePlace, ExitDistribution, NestPrediction, NestedCache, Summary, summarise,
 };
-use nestor_engine::{DocumentReader, LevelMemories, Model, Session};
+use nestor_engine::{DocumentReader, DocumentStates, LevelMemories, Model, Session};
 use rayon::prelude::*;
 
 use crate::document::{Borders, MIN_CONTEXT, file_pieces, opening_pieces};
@@ -22,6 +22,7 @@ use crate::error::AssistError;
 use crate::lookahead::Lookahead;
 use crate::members::{Member, MemberPlace, MemberReader, name_start};
 use crate::mixture::{Scene, SlotTable};
+use crate::open::STATES_EXIT;
 
 /// Places whose distributions are computed together.
 const BATCH: usize = 64;
@@ -146,8 +147,17 @@ pub(crate) struct Levels {
     reader: Option<DocumentReader>,
     /// Places that were learned: whole chunks until the file ends.
     n_learned: usize,
-    /// The memories as the file found them, where it teaches them nothing before its end.
-    before: Option<LevelMemories>,
+    /// What completion has, where the file teaches nothing before its end.
+    served: Option<Served>,
+}
+
+/// Memories that learn nothing of the open file, as completion has them.
+#[derive(Clone, Debug)]
+struct Served {
+    /// As the file found them.
+    before: LevelMemories,
+    /// States of what completion reads before a place, at least.
+    states: Arc<DocumentStates>,
 }
 
 impl Levels {
@@ -174,21 +184,11 @@ impl Levels {
             )?),
         };
         let text = file.text_tokens(self.n_learned..next);
-        match &self.before {
+        match &mut self.served {
             None => self
                 .memories
                 .learn_on(model, reader, text, WATCHED, threads)?,
-            // As a completion has it: believed as far as the last chunk tells.
-            Some(before) => {
-                let last = text.len() - text.len() % LevelMemories::CHUNK;
-                let last = last.saturating_sub(LevelMemories::CHUNK);
-                if last > 0 {
-                    reader.read(&text[..last])?;
-                }
-                let rows = reader.read(&text[last..])?;
-                self.memories = before.clone();
-                self.memories.watch(model, &rows, &text[last..], threads)?;
-            }
+            Some(served) => self.memories = served.read_on(model, reader, text, threads)?,
         }
         self.n_learned = next;
         Ok(())
@@ -201,16 +201,41 @@ impl Levels {
         file: &FileStream,
         threads: usize,
     ) -> Result<LevelMemories, AssistError> {
-        match self.before.take() {
+        match self.served.take() {
             None => self.learn_to(model, file, usize::MAX, threads)?,
-            Some(before) => {
-                self.memories = before;
+            Some(served) => {
+                self.memories = served.before;
                 let (opening, text) = file.opening_and_text();
                 self.memories
                     .learn_document(model, opening, text, threads)?;
             }
         }
         Ok(self.memories)
+    }
+}
+
+impl Served {
+    /// The memories once a text was read: believed as far as its last chunk tells, its states beside them.
+    fn read_on(
+        &mut self,
+        model: &Arc<Model>,
+        reader: &mut DocumentReader,
+        text: &[u32],
+        threads: usize,
+    ) -> Result<LevelMemories, AssistError> {
+        let states = Arc::make_mut(&mut self.states);
+        let (mut rows, mut last) = (Vec::new(), text);
+        for chunk in text.chunks(LevelMemories::CHUNK) {
+            rows = reader.read(chunk)?;
+            last = chunk;
+            if let Some(rows) = rows.get(STATES_EXIT) {
+                states.push(rows, chunk)?;
+            }
+        }
+        states.keep_last(MIN_CONTEXT);
+        let mut memories = self.before.beside(Arc::clone(&self.states));
+        memories.watch(model, &rows, last, threads)?;
+        Ok(memories)
     }
 }
 
@@ -256,16 +281,20 @@ impl View {
             memories,
             reader: None,
             n_learned: 0,
-            before: None,
+            served: None,
         });
         self
     }
 
-    /// The same view as completion has it: the file teaches the memories nothing before its end.
+    /// The same view as completion has it: the file teaches the memories nothing before its end, but its states, rows of that width, are
+    /// recalled beside theirs.
     #[must_use]
-    pub fn taught_at_the_end(mut self) -> Self {
+    pub fn taught_at_the_end(mut self, width: usize) -> Self {
         if let Some(levels) = &mut self.levels {
-            levels.before = Some(levels.memories.clone());
+            levels.served = Some(Served {
+                before: levels.memories.clone(),
+                states: Arc::new(DocumentStates::new(width)),
+            });
         }
         self
     }

@@ -351,22 +351,16 @@ fn a_file_that_teaches_at_its_end_changes_no_answer_before_and_teaches_the_same(
     let assistant = assistant(3, Some(fitted(3)));
     let file = stream(MODULE);
     let all: Vec<usize> = (0..=file.pieces().len()).collect();
-    let mut at_rest = [remembering(&assistant).taught_at_the_end()];
+    let mut at_rest = [remembering(&assistant).taught_at_the_end(assistant.model().config().width)];
     let found = mixtures(&assistant, &file, &mut at_rest, &all);
-    // Memories that know nothing change no exit, whatever the file says.
+    // The states of the file are recalled, its lessons are not heard.
     let cache = assistant.memory().cache_for(PATH).expect("a cache");
-    let levels = assistant
-        .empty_levels(LevelMemoriesConfig::default())
-        .expect("usual settings");
-    let empty = View::new(cache, true)
-        .with_memories(levels)
-        .taught_at_the_end();
     let last = all[all.len() - 1];
-    let alone = mixtures(&assistant, &file, &mut [empty], &[last]);
-    assert_eq!(found[last], alone[0]);
+    let without = mixtures(&assistant, &file, &mut [View::new(cache, true)], &[last]);
     let taught = mixtures(&assistant, &file, &mut [remembering(&assistant)], &all);
     let row = taught[0][0].len() - 1;
     assert_ne!(found[last][0][row], taught[last][0][row]);
+    assert_ne!(found[last][0][row], without[0][0][row]);
 
     let tokens = |view: View| {
         let levels = assistant.stream().finish(&file, view).expect("a network");

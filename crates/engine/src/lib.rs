@@ -26,10 +26,10 @@ pub use error::EngineError;
 pub use folder::ModelFolder;
 pub use generate::{Allowed, Finish, GenerateRequest, Generated, Names, Step};
 pub use learn::{
-    Band, DeltaRow, Document, DocumentReader, Episodic, EpisodicConfig, Evidence, ExitMlp,
-    ExitMlpConfig, ExitMlpStep, Learned, LevelMemories, LevelMemoriesConfig, LevelsOutline,
-    MemoriesIdentity, MemoryParts, MlpBatch, MlpWeights, Optimiser, OutputDelta, OutputDeltaConfig,
-    Recalled,
+    Band, DeltaRow, Document, DocumentReader, DocumentStates, Episodic, EpisodicConfig, Evidence,
+    ExitMlp, ExitMlpConfig, ExitMlpStep, Learned, LevelMemories, LevelMemoriesConfig,
+    LevelsOutline, MemoriesIdentity, MemoryParts, MlpBatch, MlpWeights, Optimiser, OutputDelta,
+    OutputDeltaConfig, Recalled,
 };
 pub use mixture::{Component, Contribution, ExitSummary, Mixed, Mixture, Part, Speed};
 pub use model::{Model, sha256_hex};

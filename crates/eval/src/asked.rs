@@ -231,7 +231,8 @@ impl Asked<'_> {
                                 let view = view.with_memories(levels.as_ref().clone());
                                 match self.config.open_file_teaches {
                                     true => view,
-                                    false => view.taught_at_the_end(),
+                                    false => view
+                                        .taught_at_the_end(self.assistant.model().config().width),
                                 }
                             }
                             None => view,

@@ -21,8 +21,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
 
+mod document;
 mod outline;
 
+pub use document::DocumentStates;
 pub(in crate::learn) use outline::Missing;
 
 static SAVED: Kind = Kind {
@@ -361,14 +363,18 @@ impl Episodic {
         temperature: f32,
         hidden: &[Range<u64>],
     ) -> Result<Vec<Option<Recalled>>, EngineError> {
-        count_rows(rows, self.width)?;
-        check_size("k", k)?;
-        check_option("temperature", temperature, temperature > 0.0)?;
+        self.check_query(rows, k, temperature)?;
         let answer = |row: &[f32]| {
             let query = Query::new(&direction(row)?);
             vote(&self.nearest(&query, k, hidden), temperature)
         };
         Ok(rows.chunks_exact(self.width).map(answer).collect())
+    }
+
+    fn check_query(&self, rows: &[f32], k: usize, temperature: f32) -> Result<(), EngineError> {
+        count_rows(rows, self.width)?;
+        check_size("k", k)?;
+        check_option("temperature", temperature, temperature > 0.0)
     }
 
     /// The nearest states, nearest first, among those that the budget allows to read.

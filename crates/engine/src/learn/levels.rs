@@ -12,8 +12,8 @@ use super::frame::{Kind, Put};
 use super::reading::{Document, DocumentReader, read_ahead};
 use super::trust::Trust;
 use super::{
-    Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, OutputDelta, OutputDeltaConfig,
-    check_option, check_size, check_tokens,
+    DocumentStates, Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, OutputDelta,
+    OutputDeltaConfig, check_option, check_size, check_tokens,
 };
 use crate::session::head_logits;
 use crate::{EngineError, Model};
@@ -115,6 +115,8 @@ pub struct LevelMemories {
     episodic: Arc<Episodic>,
     /// Insertion ids of states that are not recalled.
     hidden: Arc<[Range<u64>]>,
+    /// States of the open document, recalled beside those that are remembered.
+    document: Option<Arc<DocumentStates>>,
     tokens: u64,
 }
 
@@ -142,6 +144,7 @@ impl LevelMemories {
                 network.width,
             )?),
             hidden: Arc::default(),
+            document: None,
             tokens: 0,
         })
     }
@@ -165,6 +168,14 @@ impl LevelMemories {
     pub fn hiding(&self, states: Arc<[Range<u64>]>) -> Self {
         let mut memories = self.clone();
         memories.hidden = states;
+        memories
+    }
+
+    /// The same memories with the states of an open document beside them: rows of the second exit.
+    #[must_use]
+    pub fn beside(&self, document: Arc<DocumentStates>) -> Self {
+        let mut memories = self.clone();
+        memories.document = Some(document);
         memories
     }
 

@@ -23,7 +23,7 @@ mod output_delta;
 mod reading;
 mod trust;
 
-pub use episodic::{Episodic, EpisodicConfig, Recalled};
+pub use episodic::{DocumentStates, Episodic, EpisodicConfig, Recalled};
 pub use exit_mlp::{ExitMlp, ExitMlpConfig, ExitMlpStep, MlpBatch, MlpWeights, Optimiser};
 pub use levels::{
     Evidence, LevelMemories, LevelMemoriesConfig, LevelsOutline, MemoriesIdentity, MemoryParts,

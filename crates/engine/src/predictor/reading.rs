@@ -66,6 +66,16 @@ impl Predictor {
         Ok(states)
     }
 
+    /// The rows `[n, d]` of an exit (from 0) before each of the last `n` tokens that were read, where [`Predictor::keep_recent`] keeps them: at
+    /// most as many as the memories are watched for.
+    #[must_use]
+    pub fn rows_before(&self, exit: usize, n: usize) -> Option<&[f32]> {
+        let width = self.session.model().config().width;
+        let rows = self.recent.as_ref()?.rows.get(exit)?;
+        let first = (rows.len() / width).checked_sub(n + 1)?;
+        Some(&rows[first * width..(first + n) * width])
+    }
+
     /// Lets the memories see how well they predict the last tokens read, however many calls brought them. Needs the rows that
     /// [`Predictor::keep_recent`] keeps. What they gave to a token is found once, as long as the memories stay.
     ///

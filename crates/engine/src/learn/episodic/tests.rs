@@ -62,7 +62,7 @@ fn nearest_reference(rows: &[f32], query: &[f32], k: usize) -> Vec<(f64, u64)> {
 }
 
 fn nearest(memory: &Episodic, query: &[f32], k: usize) -> Vec<Hit> {
-    memory.nearest(&Query::new(&direction(query).unwrap()), k)
+    memory.nearest(&Query::new(&direction(query).unwrap()), k, &[])
 }
 
 #[test]
@@ -313,4 +313,67 @@ proptest! {
         }
         prop_assert!(Episodic::from_bytes(config, V, 2, &rest).is_err());
     }
+}
+
+#[test]
+fn states_of_a_document_are_found_as_if_they_were_remembered_and_hidden_ones_are_not() {
+    let (width, k, temperature) = (8, 5, 0.1);
+    let row = |seed: usize| -> Vec<f32> {
+        (0..width)
+            .map(|at| ((at * 5 + seed * 17) % 13) as f32 - 6.0)
+            .collect()
+    };
+    let rows = |seeds: Range<usize>| -> Vec<f32> { seeds.flat_map(row).collect() };
+    let tokens = |seeds: Range<usize>| -> Vec<u32> { seeds.map(|s| (s % 20) as u32).collect() };
+    let asked = rows(100..112);
+    let memory = |seeds: &[Range<usize>]| {
+        let mut memory = Episodic::new(EpisodicConfig::default(), 20, width).unwrap();
+        for seeds in seeds {
+            memory
+                .push_batch(&rows(seeds.clone()), &tokens(seeds.clone()))
+                .unwrap();
+        }
+        memory
+    };
+    let both = memory(&[0..40, 40..60]);
+    let expected = both.query_batch(&asked, k, temperature).unwrap();
+
+    let mut document = DocumentStates::new(width);
+    document.push(&rows(40..52), &tokens(40..52)).unwrap();
+    // What was edited away is not found.
+    document.push(&rows(70..90), &tokens(70..90)).unwrap();
+    document.truncate(12);
+    document.push(&rows(52..60), &tokens(52..60)).unwrap();
+    assert_eq!((document.len(), document.bytes()), (20, 20 * (width + 8)));
+    let remembered = memory(&[0..40]);
+    let beside = |hidden: &[Range<u64>], document: &DocumentStates| {
+        remembered
+            .query_beside(&asked, k, temperature, hidden, document)
+            .unwrap()
+    };
+    assert_eq!(beside(&[], &document), expected);
+    let empty = memory(&[]);
+    let alone = empty.query_beside(&asked, k, temperature, &[], &document);
+    let alone = alone.unwrap();
+    assert_eq!(
+        alone,
+        memory(&[40..60])
+            .query_batch(&asked, k, temperature)
+            .unwrap()
+    );
+    assert_eq!(beside(&[0..40], &document), alone);
+    let hiding = both.query_batch_hiding(&asked, k, temperature, &[0..10, 40..60]);
+    let left = memory(&[10..40]).query_batch(&asked, k, temperature);
+    assert_eq!(hiding.unwrap(), left.unwrap());
+
+    // A row without a direction keeps its place and is never found.
+    let mut last = DocumentStates::new(width);
+    last.push(&vec![0.0; width], &[3]).unwrap();
+    assert_eq!(beside(&[], &last), beside(&[], &DocumentStates::new(width)));
+    document.push(&vec![f32::NAN; width], &[3]).unwrap();
+    document.keep_last(21);
+    assert_eq!(beside(&[], &document), expected);
+    document.keep_last(1);
+    assert_eq!(beside(&[], &document), beside(&[], &last));
+    assert!(document.push(&[1.0], &[3]).is_err());
 }

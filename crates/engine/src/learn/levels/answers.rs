@@ -207,16 +207,21 @@ impl LevelMemories {
     /// [`EngineError::Length`] for rows of another width.
     pub fn recall(&self, model: &Model, rows: &[f32]) -> Result<Vec<f32>, EngineError> {
         let vocab = model.config().vocab;
-        if !self.config.parts.episodic || self.episodic.is_empty() {
+        let document = self.document.as_deref().filter(|states| !states.is_empty());
+        if !self.config.parts.episodic || self.episodic.is_empty() && document.is_none() {
             let n = rows.len() / model.config().width;
             return Ok(vec![1.0 / vocab as f32; n * vocab]);
         }
-        let found = self.episodic.query_batch_hiding(
-            rows,
-            self.config.neighbours,
-            self.config.temperature,
-            &self.hidden,
-        )?;
+        let (k, temperature) = (self.config.neighbours, self.config.temperature);
+        let hidden = &self.hidden;
+        let found = match document {
+            Some(document) => self
+                .episodic
+                .query_beside(rows, k, temperature, hidden, document)?,
+            None => self
+                .episodic
+                .query_batch_hiding(rows, k, temperature, hidden)?,
+        };
         let mut probs = vec![1.0 / vocab as f32; found.len() * vocab];
         for (found, probs) in found.iter().zip(probs.chunks_exact_mut(vocab)) {
             if let Some(found) = found {

@@ -10,7 +10,7 @@ mod support;
 
 use nestor_memory::{Operation, Projects};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use support::repository::{TestFile, commit};
 use support::{Ran, command, run};

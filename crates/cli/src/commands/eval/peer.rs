@@ -7,6 +7,7 @@ use nestor_eval::completer::{Completer, Cursor, Said};
 use nestor_lsp::{is_loopback, reason_of};
 use reqwest::Url;
 use reqwest::blocking::Client;
+use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -57,7 +58,8 @@ impl Address {
         let mut end = host_start + host_len;
         if let Some(rest) = text[end..].strip_prefix(':') {
             let n_digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            if n_digits > 0 && rest[n_digits..].starts_with([':', '/']) {
+            let behind = &rest[n_digits..];
+            if n_digits > 0 && (behind.is_empty() || behind.starts_with([':', '/'])) {
                 end += 1 + n_digits;
             }
         }
@@ -65,8 +67,10 @@ impl Address {
             end += text[end..].find(':')?;
         }
         let model = text[end..].strip_prefix(':')?;
+        // A name and a password, which belong in no address.
+        let is_plain = end > host_start + host_len || !model.contains('@');
         let url = Url::parse(text[..end].trim_end_matches('/')).ok()?;
-        let is_plain = url.username().is_empty() && url.password().is_none();
+        let is_plain = is_plain && url.username().is_empty() && url.password().is_none();
         let is_http = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
         (is_http && is_plain && !model.is_empty()).then(|| Self {
             url,
@@ -191,7 +195,7 @@ impl Peer {
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
-        let request = request.header("content-type", "application/json");
+        let request = request.header(CONTENT_TYPE, "application/json");
         let answered = request.body(body.to_string()).send().and_then(|response| {
             let status = response.status();
             Ok((status, response.bytes()?))
@@ -365,6 +369,8 @@ mod tests {
             "http://host:",
             "ftp://host:m",
             "http://user:geheim@host:m",
+            "http://user:geheim@host:8080:m",
+            "http://user@host:m",
         ] {
             check(wrong, None);
         }

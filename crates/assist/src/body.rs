@@ -12,6 +12,7 @@ use nestor_bsl::methods::{Method, methods};
 use nestor_bsl::position::ByteOffset;
 
 use crate::complete::{CompleteRequest, StopReason};
+use crate::spelling::{Case, indent_of};
 use crate::stop::StopRule;
 use nestor_engine::Speed;
 
@@ -52,12 +53,12 @@ impl BodyPlace {
         let indent = &indent[..indent.len() - indent.trim_start().len()];
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let closing = if method.is_complete {
-            ""
+            String::new()
         } else {
             closing_word(text, &method)
         };
         Some(Self {
-            opens: format!("{newline}{indent}\t"),
+            opens: format!("{newline}{indent}{}", indent_of(text)),
             closes: format!("{newline}{indent}{closing}"),
             name: method.name,
             replaces: body,
@@ -122,18 +123,21 @@ fn empty_body(text: &str, method: &Method) -> Option<Range<usize>> {
     Some(from..to)
 }
 
-fn closing_word(text: &str, method: &Method) -> &'static str {
+/// The word that closes a method, spelled like the one that begins it.
+fn closing_word(text: &str, method: &Method) -> String {
     let keyword = if method.is_function {
         Keyword::EndFunction
     } else {
         Keyword::EndProcedure
     };
-    let is_english = text[method.header_span.clone()].starts_with(|c: char| c.is_ascii());
-    if is_english {
+    let header = &text[method.header_span.clone()];
+    let begin = header.split_whitespace().next().unwrap_or_default();
+    let word = if begin.is_ascii() {
         keyword.english()
     } else {
         keyword.russian()
-    }
+    };
+    Case::of(begin).write(word)
 }
 
 /// The text up to its last statement that is whole and in no block that is still open; up to the first that was written before, where a
@@ -201,6 +205,12 @@ mod tests {
             (
                 "Процедура| Б()\n\nПроцедура В()\nКонецПроцедуры",
                 Some("Процедура Б()\n\tА();\nКонецПроцедуры\n\nПроцедура В()\nКонецПроцедуры"),
+            ),
+            (
+                "процедура А()\n    В();\nконецпроцедуры\n\nфункция Б()|",
+                Some(
+                    "процедура А()\n    В();\nконецпроцедуры\n\nфункция Б()\n    А();\nконецфункции",
+                ),
             ),
             ("Процедура Б()\n\tВ();|\nКонецПроцедуры\n", None),
             ("А = 1;\n|\nПроцедура Б()\nКонецПроцедуры\n", None),

@@ -1,49 +1,14 @@
 //! Skeletons of handlers that a form names and its module does not have yet, and of methods by which an extension changes others.
 //!
-//! The form's file says what is missing, and the module of the base what parameters a method has, so nothing is guessed. Called by completion at
-//! the level of the module, where a method begins.
+//! The form's file says what is missing, and the module of the base what parameters a method has, so nothing is guessed. Words and indents are
+//! spelled as the module spells them. Called by completion at the level of the module, where a method begins.
 
-use nestor_bsl::keywords::fold;
-use nestor_bsl::methods;
+use nestor_bsl::keywords::{Directive, Keyword, fold};
+use nestor_bsl::methods::{Method, methods};
 use nestor_metadata::handlers::{MissingHandler, missing_handlers};
 use nestor_metadata::{Metadata, MethodEntry};
 
-/// Words of a skeleton in one language.
-struct Words {
-    at_client: &'static str,
-    at_server: &'static str,
-    begin: &'static str,
-    end: &'static str,
-    begin_function: &'static str,
-    end_function: &'static str,
-    by_value: &'static str,
-    returns: &'static str,
-    proceed: &'static str,
-}
-
-const RUSSIAN: Words = Words {
-    at_client: "&НаКлиенте",
-    at_server: "&НаСервере",
-    begin: "Процедура ",
-    end: "КонецПроцедуры",
-    begin_function: "Функция ",
-    end_function: "КонецФункции",
-    by_value: "Знач ",
-    returns: "Возврат ",
-    proceed: "ПродолжитьВызов",
-};
-
-const ENGLISH: Words = Words {
-    at_client: "&AtClient",
-    at_server: "&AtServer",
-    begin: "Procedure ",
-    end: "EndProcedure",
-    begin_function: "Function ",
-    end_function: "EndFunction",
-    by_value: "Val ",
-    returns: "Return ",
-    proceed: "ProceedWithCall",
-};
+use crate::spelling::Spelling;
 
 /// What stands before the names of an extension's methods where it has none yet: the platform's own suggestion.
 const OWN_PREFIX: &str = "Расш1_";
@@ -69,33 +34,51 @@ pub(crate) fn skeleton(
         let rest = whole.strip_prefix(line.trim_end_matches('\r'))?;
         return (!rest.is_empty()).then(|| rest.to_owned());
     }
-    let known = methods(&text);
-    if known.iter().any(|method| {
-        method.span.start < above.trim_end().len() && above.trim_end().len() < method.span.end
-    }) {
-        return None;
-    }
-    let missing = missing_handlers(view, path, &known);
-    let is_english = text.contains("EndProcedure") || line.starts_with('P');
-    let words = if is_english { &ENGLISH } else { &RUSSIAN };
     let directive_above = above
         .lines()
         .next_back()
         .filter(|line| line.starts_with('&'));
+    // A directive that waits for its method is not that of the next one.
+    let others = directive_above.map_or(above, |directive| {
+        let end = above.trim_end().len() - directive.trim_end().len();
+        &above[..end]
+    });
+    let waits =
+        |next: &Method| next.annotations.is_empty() && suffix[..next.span.start].trim().is_empty();
+    // But where nothing is begun and the next method lacks one.
+    if directive_above.is_some() && line.is_empty() && methods(suffix).first().is_some_and(waits) {
+        return None;
+    }
+    let known = methods(&format!("{others}{suffix}"));
+    let others_end = others.trim_end().len();
+    let is_around =
+        |method: &Method| method.span.start < others_end && others_end < method.span.end;
+    if known.iter().any(is_around) {
+        return None;
+    }
+    let missing = missing_handlers(view, path, &known);
+    let begun = if line.is_empty() {
+        directive_above.unwrap_or_default()
+    } else {
+        line
+    };
+    let spelling = Spelling::of(&text).behind(begun);
     let fitting = missing.iter().find_map(|handler| {
         let directive = if handler.at_server {
-            words.at_server
+            Directive::AtServer
         } else {
-            words.at_client
+            Directive::AtClient
         };
-        if directive_above.is_some_and(|above| above.trim_end() != directive) {
+        let is_another =
+            |above: &str| Directive::find(above.trim_start_matches('&').trim()) != Some(directive);
+        if directive_above.is_some_and(is_another) {
             return None;
         }
-        let whole = whole(handler, words, is_english);
+        let whole = whole(handler, &spelling);
         let head = if directive_above.is_some() {
             String::new()
         } else {
-            format!("{directive}\n")
+            format!("{}\n", spelling.directive(directive))
         };
         let all = format!("{head}{whole}");
         // A header that is typed without its directive above is not ours to mend.
@@ -113,18 +96,16 @@ fn changed_method(metadata: &Metadata, path: &str, above: &str, text: &str) -> O
     let annotation = above.lines().next_back()?.trim_end().strip_prefix('&')?;
     let (change, rest) = annotation.split_once("(\"")?;
     let (name, rest) = rest.split_once('"')?;
-    let (is_english, is_around) = match fold(change).as_str() {
-        "вместо" => (false, true),
-        "around" => (true, true),
-        "перед" | "после" => (false, false),
-        "before" | "after" => (true, false),
+    let is_around = match Directive::find(change)? {
+        Directive::Around => true,
+        Directive::Before | Directive::After => false,
         // A copy of the whole method must stand there.
         _ => return None,
     };
     if rest.trim() != ")" {
         return None;
     }
-    let words = if is_english { &ENGLISH } else { &RUSSIAN };
+    let spelling = Spelling::of(text).behind(change);
     let bases = metadata.base_methods(path);
     let same = |base: &MethodEntry| fold(metadata.name(base.name)) == fold(name);
     let (_, base) = bases.into_iter().find(|(_, base)| same(base))?;
@@ -143,39 +124,51 @@ fn changed_method(metadata: &Metadata, path: &str, above: &str, text: &str) -> O
     let params = metadata.params(base);
     let named = |with_value: bool| -> String {
         let names = params.iter().map(|param| {
-            let by_value = if with_value && param.by_value {
-                words.by_value
+            let name = metadata.name(param.name);
+            if with_value && param.by_value {
+                format!("{} {name}", spelling.keyword(Keyword::Val))
             } else {
-                ""
-            };
-            format!("{by_value}{}", metadata.name(param.name))
+                name.to_owned()
+            }
         });
         names.collect::<Vec<_>>().join(", ")
     };
-    let (begin, end, returns) = if base.is_function {
-        (words.begin_function, words.end_function, words.returns)
-    } else {
-        (words.begin, words.end, "")
-    };
     let call = if is_around {
-        format!("{returns}{}({});", words.proceed, named(false))
+        let proceed = spelling.pick("ПродолжитьВызов", "ProceedWithCall");
+        let call = format!("{proceed}({});", named(false));
+        if base.is_function {
+            format!("{} {call}", spelling.keyword(Keyword::Return))
+        } else {
+            call
+        }
     } else {
         String::new()
     };
-    Some(format!("{begin}{own}({})\n\t{call}\n{end}", named(true)))
+    let header = format!("{own}({})", named(true));
+    Some(method(base.is_function, &header, &call, &spelling))
 }
 
-fn whole(handler: &MissingHandler, words: &Words, is_english: bool) -> String {
+fn whole(handler: &MissingHandler, spelling: &Spelling) -> String {
     let params: Vec<&str> = handler
         .params
         .iter()
-        .map(|(russian, english)| if is_english { *english } else { *russian })
+        .map(|(russian, english)| spelling.pick(russian, english))
         .collect();
+    let header = format!("{}({})", handler.name, params.join(", "));
+    method(false, &header, "", spelling)
+}
+
+/// A method with one line in it.
+fn method(is_function: bool, header: &str, line: &str, spelling: &Spelling) -> String {
+    let (begin, end) = if is_function {
+        (Keyword::Function, Keyword::EndFunction)
+    } else {
+        (Keyword::Procedure, Keyword::EndProcedure)
+    };
     format!(
-        "{}{}({})\n\t\n{}",
-        words.begin,
-        handler.name,
-        params.join(", "),
-        words.end
+        "{} {header}\n{}{line}\n{}",
+        spelling.keyword(begin),
+        spelling.indent,
+        spelling.keyword(end)
     )
 }

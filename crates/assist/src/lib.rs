@@ -28,6 +28,8 @@ pub mod probe;
 pub mod project;
 mod renaming;
 pub mod show;
+pub mod signs;
+mod spelling;
 pub mod stop;
 pub mod stream;
 pub mod teach;

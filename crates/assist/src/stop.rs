@@ -64,6 +64,10 @@ pub fn judge(before: &str, generated: &str, rule: StopRule) -> Verdict {
         StopRule::Method => method_end(&text, &tokens, before.len()),
         StopRule::Text => None,
     };
+    let end = match rule {
+        StopRule::Text => end,
+        _ => first_of(end, broken_string(&tokens, before.len())),
+    };
     match end {
         Some(keep) => Verdict::Stop { keep },
         None => Verdict::GoOn,
@@ -115,6 +119,32 @@ fn open_prose(text: &str, tokens: &[Token]) -> Option<usize> {
     let name = before.next()?.text(text).to_lowercase();
     let called = bracket.text(text) == "(" && matches!(name.as_str(), "нстр" | "nstr");
     called.then_some(tokens[start].span.start)
+}
+
+/// The end of the line behind which a string that is open would be broken: every further line of it begins with `|`.
+fn broken_string(tokens: &[Token], from: usize) -> Option<usize> {
+    let mut line_end = None;
+    let mut is_open = false;
+    for token in tokens {
+        match token.kind {
+            TokenKind::StringStart | TokenKind::StringPart => {
+                is_open = true;
+                line_end = None;
+            }
+            TokenKind::Newline if is_open => {
+                line_end = line_end.or(Some(token.span.start));
+            }
+            TokenKind::StringEnd => is_open = false,
+            kind if kind.is_trivia() => {}
+            _ => {
+                if let Some(end) = line_end.filter(|end| is_open && *end >= from) {
+                    return Some(end - from);
+                }
+                is_open = false;
+            }
+        }
+    }
+    None
 }
 
 fn first_of(left: Option<usize>, right: Option<usize>) -> Option<usize> {
@@ -243,6 +273,26 @@ mod tests {
             Some("\n\tБ = 2;"),
         );
         check(StopRule::Line, "", "", None);
+    }
+
+    #[test]
+    fn a_string_goes_on_with_a_bar_or_ends_with_its_line() {
+        let head = "\tЗапрос.Текст = \"ВЫБРАТЬ\n\t|\tТ.Код";
+        for rule in [StopRule::Line, StopRule::Block, StopRule::Method] {
+            check(rule, head, "\n\tКонецЕсли", Some(""));
+        }
+        check(StopRule::Block, head, "\n\t|ИЗ\n\t", None);
+        check(StopRule::Block, head, "\n\t// Таблица\n\t|ИЗ", None);
+        check(
+            StopRule::Method,
+            head,
+            "\n\t|ИЗ\n\tСправочник",
+            Some("\n\t|ИЗ"),
+        );
+        check(StopRule::Method, head, "\";\n\tБ = 1;", None);
+        // What was broken before is not ours to mend.
+        check(StopRule::Method, "\tА = \"Б\n", "\tВ = 1;", None);
+        check(StopRule::Text, head, "\n\tКонецЕсли", None);
     }
 
     #[test]

@@ -321,8 +321,32 @@ fn a_missing_handler_is_written_with_its_directive_and_signature() {
         "\n",
         Some(&format!("&НаСервере\n{create}")),
     );
+    // A directive above is of the method to come, unless that of the next one.
+    let other = "Процедура А()\nКонецПроцедуры\n";
+    check(
+        "&НаСервере\n",
+        &format!("\n&НаКлиенте\n{other}"),
+        Some(create),
+    );
+    check("&НаСервере\n", &format!("\n{other}"), None);
     check("Процедура А()\n", "КонецПроцедуры\n", None);
     check("Процедура Другая", "\n", None);
+    // As the module spells and indents.
+    check(
+        "процедура А()\n    Б();\nконецпроцедуры\n\n",
+        "",
+        Some("&НаКлиенте\nпроцедура ПриОткрытии(Отказ)\n    \nконецпроцедуры"),
+    );
+    check(
+        "&насервере\nпроц",
+        "\n\nфункция А()\n  Возврат 1;\nконецфункции\n",
+        Some("едура ПриСозданииНаСервере(Отказ, СтандартнаяОбработка)\n  \nконецпроцедуры"),
+    );
+    check(
+        "",
+        "\n&ATSERVER\nFUNCTION A()\n\tRETURN 1;\nENDFUNCTION\n",
+        Some("&ATCLIENT\nPROCEDURE ПриОткрытии(Cancel)\n\t\nENDPROCEDURE"),
+    );
     check(&format!("{open}\n&НаСервере\n{create}\n"), "", None);
 }
 
@@ -397,8 +421,8 @@ fn an_extension_is_offered_the_methods_that_it_may_change() {
 fn a_method_that_changes_another_is_written_with_its_parameters() {
     let mut assistant = assistant(1, None);
     assistant.set_metadata(Some(extended()));
-    let insert = |prefix: &str, suffix: &str| {
-        let prefix = format!("{CHANGED}\n{prefix}");
+    let insert_into = |module: &str, prefix: &str, suffix: &str| {
+        let prefix = format!("{module}\n{prefix}");
         let request = CompleteRequest {
             stop: nestor_assist::StopRule::Block,
             max_tokens: 1,
@@ -412,6 +436,7 @@ fn a_method_that_changes_another_is_written_with_its_parameters() {
         let is_skeleton = found.contributions.iter().any(|part| part.part == "names");
         is_skeleton.then_some(found.insert)
     };
+    let insert = |prefix: &str, suffix: &str| insert_into(CHANGED, prefix, suffix);
     let price =
         "Функция Дт_Цена(Знач Товар, Дата)\n\tВозврат ПродолжитьВызов(Товар, Дата);\nКонецФункции";
     assert_eq!(insert("&Вместо(\"Цена\")\n", "\n").as_deref(), Some(price));
@@ -426,6 +451,16 @@ fn a_method_that_changes_another_is_written_with_its_parameters() {
     assert_eq!(
         insert("&Around(\"Записать\")\n", "").as_deref(),
         Some("Procedure Дт_Записать(Цена)\n\tProceedWithCall(Цена);\nEndProcedure")
+    );
+    let lower = format!(
+        "{}\nфункция А()\n  Б();\nконецфункции\n",
+        CHANGED.to_lowercase()
+    );
+    assert_eq!(
+        insert_into(&lower, "&Вместо(\"Цена\")\n", "\n").as_deref(),
+        Some(
+            "функция Дт_Цена(знач Товар, Дата)\n  возврат ПродолжитьВызов(Товар, Дата);\nконецфункции"
+        )
     );
     assert_eq!(insert("&Вместо(\"Нет\")\n", ""), None);
     assert_eq!(insert("&После(\"Цена\")\n", ""), None);

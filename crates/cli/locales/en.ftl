@@ -84,12 +84,13 @@ help-eval = Measure accuracy on code that the model has not seen
 help-eval-example =
     {"  "}nestor eval ../my-configuration --baseline ngram --baseline-corpus data/corpus
     {"  "}nestor eval data/corpus --protocol samples --samples 500
+    {"  "}nestor eval ../my-repository --protocol commits --baseline openai:http://127.0.0.1:8080:qwen2.5-coder
 help-eval-sources = Codebases; for the protocol "samples" a corpus folder. Of a corpus the dev projects are measured, else the withheld ones
 help-eval-list = Table of repositories (columns repository, role, licence, note); those of role dev are measured
 help-eval-mirrors = Folder with the repositories of the table: owner/name lies in owner+name/repo
 help-eval-protocol = How the scored code is chosen
 help-eval-levels = Levels to score, such as 0,1,2,3,all or 1..3
-help-eval-baseline = Score a baseline beside the model
+help-eval-baseline = Score a baseline beside the model: counts alone, or with --protocol commits a model behind OpenAI's interface (POST /v1/completions), which gets the text around the lines; its key stands in the variable NESTOR_OPENAI_KEY
 help-eval-max-bytes = Read only the first files of each source, up to this many bytes
 help-eval-commits = With --protocol commits: learn the state so many commits before the last one
 help-eval-max-lines = With --protocol commits: write at most so many lines again, evenly over all
@@ -348,6 +349,13 @@ accuracy-legend =
 eval-progress = {$files}/{$of} files
 eval-source = {$name}: {$files} files, {$tokens} code tokens, {$own} of them not in the training data, {$scored} scored
 eval-commits = {$name}: {$lines} lines of {$commits} commits; keys saved {$saved} % (plain list of names {$list} %), whole lines {$whole} %, right of the surest 30 %: {$precision} %, invented names {$invented} %
+eval-commits-peer = {$name}, {$level}: keys saved {$saved} %, whole lines {$whole} %, right of the surest 30 %: {$precision} %, invented names {$invented} %; {$failed} of {$asked} requests without an answer
+eval-ngram-writes-nothing = --baseline ngram scores tokens and writes no lines: with --protocol commits give openai:URL:MODEL or none.
+eval-peer-writes-lines = --baseline openai belongs to --protocol commits: the other protocols score tokens, and the server cuts text into tokens of its own.
+eval-peer-learns-nothing = --baseline-corpus belongs to --baseline ngram: a model behind OpenAI's interface learns nothing here.
+eval-peer-gone = {$url} (--baseline): {$reason}. Is the server running, and does it know the model?
+eval-peer-without = {$url} takes no "{$field}" and was asked without it.
+eval-peer-failed = {$url}: not every request was answered, the last one because of: {$reason}
 eval-mean = mean over the sources
 eval-needs-corpus = {$path} is no corpus; the protocol "samples" needs a folder that "nestor corpus build" wrote.
 eval-nothing-withheld = corpus {$path} has no project of role dev or withheld; give a codebase, or build the corpus with --withhold.

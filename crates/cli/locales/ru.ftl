@@ -84,12 +84,13 @@ help-eval = Измерить точность на коде, которого м
 help-eval-example =
     {"  "}nestor eval ../my-configuration --baseline ngram --baseline-corpus data/corpus
     {"  "}nestor eval data/corpus --protocol samples --samples 500
+    {"  "}nestor eval ../my-repository --protocol commits --baseline openai:http://127.0.0.1:8080:qwen2.5-coder
 help-eval-sources = Исходный код; для протокола «samples» — папка корпуса. В корпусе оцениваются проекты dev, а если их нет — отложенные
 help-eval-list = Таблица репозиториев (столбцы repository, role, licence, note); оцениваются те, что с ролью dev
 help-eval-mirrors = Папка с репозиториями таблицы: owner/name лежит в owner+name/repo
 help-eval-protocol = Как выбран оцениваемый код
 help-eval-levels = Какие уровни оценить: например, 0,1,2,3,all или 1..3
-help-eval-baseline = Оценить рядом с моделью точку отсчёта
+help-eval-baseline = Оценить рядом с моделью точку отсчёта: одни счётчики или, для --protocol commits, модель с интерфейсом OpenAI (POST /v1/completions), которая получит текст вокруг строк; её ключ — в переменной NESTOR_OPENAI_KEY
 help-eval-max-bytes = Читать только первые файлы каждого источника, до стольких байтов
 help-eval-commits = Для --protocol commits: выучить состояние за столько коммитов до последнего
 help-eval-max-lines = Для --protocol commits: написать заново не больше стольких строк, равномерно по всем
@@ -348,6 +349,13 @@ accuracy-legend =
 eval-progress = файлов {$files}/{$of}
 eval-source = {$name}: файлов {$files}, лексем кода {$tokens}, из них вне обучающих данных {$own}, оценено {$scored}
 eval-commits = {$name}: строк {$lines}, коммитов {$commits}; сэкономлено нажатий {$saved} % (простой список имён: {$list} %), строк целиком {$whole} %, верных среди 30 % самых уверенных: {$precision} %, выдуманных имён {$invented} %
+eval-commits-peer = {$name}, {$level}: сэкономлено нажатий {$saved} %, строк целиком {$whole} %, верных среди 30 % самых уверенных: {$precision} %, выдуманных имён {$invented} %; запросов без ответа: {$failed} из {$asked}
+eval-ngram-writes-nothing = --baseline ngram оценивает лексемы и не пишет строк: с --protocol commits укажите openai:URL:MODEL или ничего.
+eval-peer-writes-lines = --baseline openai — только для --protocol commits: остальные протоколы оценивают лексемы, а сервер делит текст на свои.
+eval-peer-learns-nothing = --baseline-corpus — только для --baseline ngram: модель с интерфейсом OpenAI здесь ничего не учит.
+eval-peer-gone = {$url} (--baseline): {$reason}. Запущен ли сервер и знает ли он эту модель?
+eval-peer-without = {$url} не принимает «{$field}»; запросы шли без этого поля.
+eval-peer-failed = {$url}: ответ пришёл не на все запросы; причина последнего отказа: {$reason}
 eval-mean = среднее по источникам
 eval-needs-corpus = {$path} — не корпус; протоколу «samples» нужна папка, которую записал «nestor corpus build».
 eval-nothing-withheld = в корпусе {$path} нет проектов с ролью dev или withheld; укажите исходный код или соберите корпус с --withhold.

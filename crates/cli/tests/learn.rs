@@ -10,13 +10,11 @@ mod support;
 
 use nestor_memory::{Operation, Projects};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
+use support::repository::{TestFile, commit};
 use support::{Ran, command, run};
 use tempfile::TempDir;
-
-/// A path and the text that lies there.
-type TestFile = (&'static str, String);
 
 /// A source and a folder for projects.
 struct Place {
@@ -291,39 +289,6 @@ fn several_sources_are_learned_by_whose_code_they_hold() {
     let both = place.run(&arguments).json();
     let read = both["bytes_read"].as_u64().unwrap();
     assert!(read < 20, "only what has just been written: {both}");
-}
-
-/// Makes the next commit of a bare repository and switches to it; gives it.
-fn commit(
-    repository: &Path,
-    parent: Option<gix::ObjectId>,
-    time: u64,
-    files: &[TestFile],
-) -> gix::ObjectId {
-    let repository = gix::open(repository).unwrap_or_else(|_| gix::init_bare(repository).unwrap());
-    let mut tree = gix::objs::Tree::empty();
-    for (path, text) in files {
-        tree.entries.push(gix::objs::tree::Entry {
-            mode: gix::objs::tree::EntryKind::Blob.into(),
-            filename: (*path).into(),
-            oid: repository.write_blob(text).unwrap().detach(),
-        });
-    }
-    tree.entries.sort();
-    let tree = repository.write_object(&tree).unwrap();
-    let time = format!("{time} +0000");
-    let who = gix::actor::SignatureRef {
-        name: "Автор".into(),
-        email: "author@example.com".into(),
-        time: &time,
-    };
-    let branch = format!("refs/heads/n{time}")
-        .replace(' ', "-")
-        .replace('+', "");
-    repository
-        .commit_as(who, who, branch.as_str(), "Правка", tree, parent)
-        .unwrap()
-        .detach()
 }
 
 #[test]

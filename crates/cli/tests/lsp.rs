@@ -542,3 +542,115 @@ fn what_is_little_sure_is_shown_only_where_it_was_asked_for() {
     assert_eq!(by_itself["result"]["items"], json!([]));
     client.bye();
 }
+
+/// A list asked for at `^` of a text behind the sign before it.
+fn behind_sign(client: &mut Client, version: i64, marked: &str, sign: &str) -> Value {
+    let (before, after) = marked.split_once('^').unwrap();
+    let text = format!("{before}{after}");
+    let change = json!({"textDocument": {"uri": DOC, "version": version}, "contentChanges": [{"text": text}]});
+    client.notify("textDocument/didChange", change);
+    let line = before.rsplit('\n').next().unwrap();
+    let at =
+        json!({"line": before.matches('\n').count(), "character": line.encode_utf16().count()});
+    let context = json!({"triggerKind": 2, "triggerCharacter": sign});
+    let params = json!({"textDocument": {"uri": DOC}, "position": at, "context": context});
+    client.ask("textDocument/completion", params)["result"].clone()
+}
+
+#[test]
+fn every_sign_that_opens_a_list_gives_what_may_follow_or_nothing_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut client = Client::start(dir.path(), &[]);
+    let hello = client.hello(json!({}), json!({"showThreshold": 0}));
+    let signs = &hello["result"]["capabilities"]["completionProvider"]["triggerCharacters"];
+    let signs: Vec<&str> = signs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sign| sign.as_str().unwrap())
+        .collect();
+    client.open(MODULE);
+    let requested = |client: &mut Client| {
+        let status = client.ask("nestor/status", Value::Null);
+        status["result"]["counted"]["requested"].as_u64().unwrap()
+    };
+    let method = |line: &str| {
+        format!(
+            "// 🙂\r\nПроцедура А(Склад) Экспорт\r\n\tЗапрос = Новый Запрос;\r\n{line}\r\nКонецПроцедуры\r\n"
+        )
+    };
+    let asked = [
+        (".", "\tВыборка = Запрос.^"),
+        ("(", "\tСообщить(^"),
+        (",", "\tЗапрос.УстановитьПараметр(\"Склад\",^"),
+        ("=", "\tВыборка =^"),
+        (" ", "\tВыборка = ^"),
+        ("\"", "\tЗапрос.УстановитьПараметр(\"^"),
+        ("\"", "\tЗапрос.УстановитьПараметр(\"^\""),
+        ("&", "\tЗапрос.Текст = \"ВЫБРАТЬ 1 ГДЕ Склад = &^"),
+        ("|", "\tЗапрос.Текст = \"ВЫБРАТЬ\r\n\t|^"),
+        (
+            "|",
+            "\tЗапрос.Текст = \"ВЫБРАТЬ\r\n\t|^\r\n\t|ИЗ Справочник.Склады\";",
+        ),
+        ("\n", "\tВыборка = Запрос.Выполнить().Выбрать();\r\n\t^"),
+    ];
+    for (idx, (sign, line)) in asked.iter().enumerate() {
+        let started = std::time::Instant::now();
+        let list = behind_sign(&mut client, 10 + idx as i64, &method(line), sign);
+        assert!(started.elapsed().as_secs() < 20, "{sign:?} {line}");
+        let items = list["items"].as_array().unwrap_or_else(|| panic!("{list}"));
+        assert!(!items.is_empty(), "{sign:?} {line}: {list}");
+        let first = items[0]["textEdit"]["newText"].as_str().unwrap();
+        assert!(!first.trim().is_empty(), "{sign:?} {line}: {list}");
+    }
+    let before = requested(&mut client);
+    let unasked = [
+        (".", "\t// Склад.^"),
+        (",", "\t// Склад,^"),
+        (" ", "\t// Склад ^"),
+        (" ", "  ^"),
+        (".", "\tА = 1.^"),
+        ("\"", "\tА = \"Склад\"^"),
+        ("|", "\tА = 1 |^"),
+        ("&", "\tА = Б &^"),
+    ];
+    for (idx, (sign, line)) in unasked.iter().enumerate() {
+        let list = behind_sign(&mut client, 50 + idx as i64, &method(line), sign);
+        assert!(list.is_null(), "{sign:?} {line}: {list}");
+    }
+    assert_eq!(requested(&mut client), before, "no completion was made");
+    let tried = asked.iter().chain(&unasked).map(|(sign, _)| *sign);
+    let tried: std::collections::BTreeSet<&str> = tried.collect();
+    assert_eq!(tried, signs.into_iter().collect());
+
+    // Nothing opens by itself where the user has said so.
+    let settings = json!({"settings": {"nestor": {"manual": true}}});
+    client.notify("workspace/didChangeConfiguration", settings);
+    let list = behind_sign(&mut client, 99, &method("\tВыборка = Запрос.^"), ".");
+    assert!(list.is_null(), "{list}");
+    client.bye();
+}
+
+#[test]
+fn a_query_goes_on_with_a_bar_on_every_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut client = Client::start(dir.path(), &[]);
+    client.hello(with_ghost(), json!({"stop": "block", "maxTokens": 64}));
+    let head = "Процедура А(Склад) Экспорт\r\n    Запрос = Новый Запрос;\r\n    Запрос.Текст =\r\n    \"ВЫБРАТЬ\r\n    |    Товары.Ссылка КАК Ссылка\r\n    |ИЗ";
+    let tail = "\r\n    Выборка = Запрос.Выполнить().Выбрать();\r\nКонецПроцедуры\r\n";
+    client.open(&format!("{head}{tail}"));
+    let line = head.matches('\n').count() as u32;
+    let answer = client.ask("textDocument/inlineCompletion", Client::inline(line, 7));
+    let text = answer["result"]["items"][0]["insertText"].as_str();
+    let text = text.unwrap_or_else(|| panic!("{answer}"));
+    // To the end of the query, or of what was asked for.
+    let literal = text.split('"').next().unwrap();
+    let lines: Vec<&str> = literal.split("\r\n").skip(1).collect();
+    assert!(!lines.is_empty(), "{text:?}");
+    for line in lines {
+        assert!(line.trim_start().starts_with('|'), "{text:?}");
+    }
+    assert!(!text.replace("\r\n", "").contains('\n'), "{text:?}");
+    client.bye();
+}

@@ -2,19 +2,22 @@
 //!
 //! The project is learned at a revision. Then each added line is typed from left to right with the rest of the file in place, as the
 //! commit left it: at the start of the line and behind every mark that an editor asks at, one completion is asked for; where it is
-//! what stands there, it is taken with one key. The plain list of an editor without a model is the peer: at a name whose receiver the
+//! what stands there, it is taken with one key. The plain list of an editor without a model stands beside: at a name whose receiver the
 //! metadata knows, letters are typed until the name is the first of the list. Nothing of the later commits is learned.
+
+mod list;
 
 use std::ops::Range;
 
-use nestor_assist::{AssistError, Assistant, CompleteRequest, Completion, ShowFeatures, Speed};
-use nestor_bsl::code_tokens::{CodeToken, TokenClass, code_tokens};
-use nestor_bsl::keywords::fold;
+use nestor_assist::{Assistant, ShowFeatures};
+use nestor_bsl::code_tokens::{CodeToken, code_tokens};
 use nestor_bsl::lexer::is_name_char;
-use nestor_bsl::position::ByteOffset;
 use serde::{Deserialize, Serialize};
 
+use crate::completer::{Completer, Cursor};
 use crate::decode::CodeNames;
+
+pub use list::{ListResult, plain_list};
 
 /// A module with lines to write again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +30,20 @@ pub struct ChangedFile {
     pub added: Vec<Range<usize>>,
 }
 
-/// How lines are written again.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CommitsConfig {
-    /// Lines at most, evenly over all.
-    pub max_lines: usize,
-    /// What answers.
-    pub speed: Speed,
+/// The names that exist when the lines are written again; others behind a dot are invented.
+#[derive(Clone, Copy)]
+pub struct ProjectNames<'a> {
+    /// The assistant with the project's metadata.
+    pub assistant: &'a Assistant,
+    /// The names of its code.
+    pub code: &'a CodeNames,
+}
+
+impl ProjectNames<'_> {
+    fn has(&self, name: &str) -> bool {
+        let known = self.assistant.memory().metadata();
+        known.is_some_and(|known| known.names().find(name).is_some()) || self.code.has(name)
+    }
 }
 
 /// One completion that was asked for, with what may tell whether it should be shown.
@@ -55,16 +65,12 @@ pub struct CurvePoint {
     pub by_confidence: Option<f64>,
 }
 
-/// What writing lines again gave.
+/// What writing lines again gave. Figures by confidence are left out where a completer does not tell it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CommitsResult {
-    /// Name of the project.
-    pub source: String,
-    /// Whether names of the metadata were heard.
-    pub metadata: bool,
-    /// Modules with lines, and lines written.
+    /// Modules with lines.
     pub files: usize,
-    /// Lines.
+    /// Lines written.
     pub lines: usize,
     /// The share of lines that one completion at their start wrote whole.
     pub whole_line_exact: f64,
@@ -73,28 +79,24 @@ pub struct CommitsResult {
     /// Keys saved, as a share of them.
     pub keystrokes_saved: f64,
     /// The same where only completions of at least `threshold_at_30` are shown.
-    pub keystrokes_saved_at_30: f64,
+    pub keystrokes_saved_at_30: Option<f64>,
     /// Of the 30 % of the completions that are surest, the share that is right.
     pub precision_at_30: Option<f64>,
     /// The confidence of the least sure of them.
-    pub threshold_at_30: f32,
-    /// Completions that were asked for, and of these right.
+    pub threshold_at_30: Option<f32>,
+    /// Completions that were asked for.
     pub asked: usize,
+    /// Of these, the ones that the completer failed to answer.
+    pub failed: usize,
     /// Of all that say something, the share that is right.
     pub precision: Option<f64>,
     /// Names behind a dot in all completions.
     pub names_shown: usize,
     /// Of these, the share that neither the metadata nor the code has.
     pub invented: Option<f64>,
-    /// Keys that the plain list of names saves, as a share of all characters.
-    pub list_saved: f64,
-    /// Names behind a dot in the lines, and those whose receiver the metadata knows.
-    pub list_names: usize,
-    /// Those whose receiver is known.
-    pub list_known: usize,
     /// How precise the surest are, by the share of places where something is shown.
     pub curve: Vec<CurvePoint>,
-    /// Every completion.
+    /// Every completion whose figures are known.
     pub log: Vec<Asked>,
 }
 
@@ -105,21 +107,20 @@ struct Line<'a> {
     span: Range<usize>,
 }
 
-/// Writes the lines of `files` again. The assistant has learned the project, and its metadata if that is to be heard; `code` are the names
-/// of that code. `step` is called after every line.
+/// Writes at most `max_lines` lines of `files` again, evenly over all. `completer` has learned the project, if it learns; `step` is
+/// called after every line.
 ///
 /// # Errors
-/// Those of completion.
-pub fn write_again(
-    assistant: &Assistant,
+/// Those of the completer.
+pub fn write_again<C: Completer>(
+    completer: &mut C,
     files: &[ChangedFile],
-    code: &CodeNames,
-    config: &CommitsConfig,
+    names: ProjectNames<'_>,
+    max_lines: usize,
     step: &mut dyn FnMut(usize, usize),
-) -> Result<CommitsResult, AssistError> {
-    let lines = chosen(files, config.max_lines);
+) -> Result<CommitsResult, C::Error> {
+    let lines = chosen(files, max_lines);
     let mut result = CommitsResult {
-        metadata: assistant.memory().metadata().is_some() && assistant.candidate_gates().is_some(),
         files: files.len(),
         lines: lines.len(),
         ..CommitsResult::default()
@@ -128,76 +129,85 @@ pub fn write_again(
     // For the sums by threshold: what each completion would save, by line.
     let mut written: Vec<Vec<Chance>> = Vec::with_capacity(lines.len());
     for (idx, line) in lines.iter().enumerate() {
-        let tokens = tokens_of(line);
-        result.chars += line.file.text[line.span.clone()].chars().count();
+        let text = &line.file.text;
+        result.chars += text[line.span.clone()].chars().count();
         let mut chances = Vec::new();
-        for at in stops(line, &tokens) {
-            let completion = complete(assistant, config, line, at)?;
-            let rest = &line.file.text[at..line.span.end];
-            let said = completion.insert.trim_end();
+        for at in stops(line, &tokens_of(line)) {
+            result.asked += 1;
+            let cursor = Cursor {
+                path: &line.file.path,
+                before: &text[..at],
+                after: &text[line.span.end..],
+            };
+            let Some(completion) = completer.complete(cursor)? else {
+                result.failed += 1;
+                continue;
+            };
+            let rest = &text[at..line.span.end];
+            let said = completion.text.trim_end();
             let is_right = !said.is_empty() && is_whole_token(rest, said);
             n_whole += usize::from(at == line.span.start && said == rest);
-            for name in names_behind_dots(&line.file.text[..at], said) {
+            for name in names_behind_dots(&text[..at], said) {
                 result.names_shown += 1;
-                let known = assistant.memory().metadata();
-                let is_known = known.is_some_and(|known| known.names().find(name).is_some());
-                let is_new = !is_known && !code.has(name);
-                n_invented += usize::from(is_new && !CodeNames::of(&line.file.text).has(name));
+                let is_new = !names.has(name) && !CodeNames::of(text).has(name);
+                n_invented += usize::from(is_new);
             }
-            let before = &line.file.text[line.span.start..at];
-            result.log.push(Asked {
-                features: ShowFeatures::new(&completion, before),
-                is_right,
-            });
+            let features = completion.features;
             chances.push(Chance {
                 at,
                 len: said.len(),
+                says_something: features
+                    .as_ref()
+                    .map_or(!completion.text.is_empty(), |features| features.pieces > 0),
                 confidence: completion.confidence,
                 is_right,
             });
+            let logged = features.map(|features| Asked { features, is_right });
+            result.log.extend(logged);
         }
         written.push(chances);
-        list(assistant, line, &tokens, &mut result);
         step(idx + 1, lines.len());
     }
-    let chars = result.chars.max(1) as f64;
     let ratio = |part: usize, of: usize| (of > 0).then(|| part as f64 / of as f64);
     result.whole_line_exact = ratio(n_whole, result.lines).unwrap_or(0.0);
     result.invented = ratio(n_invented, result.names_shown);
-    result.list_saved /= chars;
-    result.asked = result.log.len();
-    let by_confidence = order(&result.log, |asked| asked.features.confidence);
-    result.precision = precision(&by_confidence, 1.0, result.asked);
-    result.precision_at_30 = precision(&by_confidence, 0.3, result.asked);
-    let last = by_confidence[..by_confidence.len().min(n_shown(0.3, result.asked))].last();
-    result.threshold_at_30 = last.map_or(0.0, |asked| asked.features.confidence);
+    let shown: Vec<&Chance> = said_something(&written).collect();
+    let n_right = shown.iter().filter(|chance| chance.is_right).count();
+    result.precision = ratio(n_right, shown.len());
+    let saved = |threshold: Option<f32>| saved_share(&lines, &written, threshold, result.chars);
+    result.keystrokes_saved = saved(None);
+    let Some(order) = order(&shown) else {
+        return Ok(result);
+    };
+    result.precision_at_30 = precision(&order, 0.3, result.asked);
+    let last = order[..order.len().min(n_shown(0.3, result.asked))].last();
+    result.threshold_at_30 = last.map(|(confidence, _)| *confidence);
+    result.keystrokes_saved_at_30 = Some(saved(result.threshold_at_30));
     let curve = (1..=10).map(|tenth| {
         let shown = f64::from(tenth) / 10.0;
         CurvePoint {
             shown,
-            by_confidence: precision(&by_confidence, shown, result.asked),
+            by_confidence: precision(&order, shown, result.asked),
         }
     });
     result.curve = curve.collect();
-    let saved = |threshold: f32| {
-        let of_lines = lines.iter().zip(&written);
-        of_lines
-            .map(|(line, chances)| saved_keys(line, chances, threshold))
-            .sum::<usize>()
-    };
-    result.keystrokes_saved = saved(0.0) as f64 / chars;
-    result.keystrokes_saved_at_30 = saved(result.threshold_at_30) as f64 / chars;
     Ok(result)
 }
 
-/// The completions that say something, the best first.
-fn order(log: &[Asked], worth: impl Fn(&Asked) -> f32) -> Vec<&Asked> {
-    let mut order: Vec<&Asked> = log
-        .iter()
-        .filter(|asked| asked.features.pieces > 0)
-        .collect();
-    order.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
-    order
+fn said_something(written: &[Vec<Chance>]) -> impl Iterator<Item = &Chance> {
+    let all = written.iter().flatten();
+    all.filter(|chance| chance.says_something)
+}
+
+/// The confidence of each completion and whether it is right, the surest first; nothing where one has no confidence.
+fn order(shown: &[&Chance]) -> Option<Vec<(f32, bool)>> {
+    let known = shown.iter().map(|chance| {
+        let confidence = chance.confidence?;
+        Some((confidence, chance.is_right))
+    });
+    let mut order: Vec<(f32, bool)> = known.collect::<Option<_>>()?;
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
+    Some(order)
 }
 
 fn n_shown(share: f64, n_places: usize) -> usize {
@@ -205,9 +215,9 @@ fn n_shown(share: f64, n_places: usize) -> usize {
 }
 
 /// The share of the first of `order` that is right, when something is shown at a share of the places; fewer may have something to show.
-fn precision(order: &[&Asked], share: f64, n_places: usize) -> Option<f64> {
+fn precision(order: &[(f32, bool)], share: f64, n_places: usize) -> Option<f64> {
     let shown = &order[..order.len().min(n_shown(share, n_places))];
-    let n_right = shown.iter().filter(|asked| asked.is_right).count();
+    let n_right = shown.iter().filter(|(_, is_right)| *is_right).count();
     (!shown.is_empty()).then(|| n_right as f64 / shown.len() as f64)
 }
 
@@ -215,15 +225,29 @@ fn precision(order: &[&Asked], share: f64, n_places: usize) -> Option<f64> {
 struct Chance {
     at: usize,
     len: usize,
-    confidence: f32,
+    says_something: bool,
+    confidence: Option<f32>,
     is_right: bool,
 }
 
-/// Keys saved when the line is typed from left to right and every right completion of this confidence is taken.
-fn saved_keys(line: &Line<'_>, chances: &[Chance], threshold: f32) -> usize {
+/// Keys saved in all lines, as a share of their characters.
+fn saved_share(
+    lines: &[Line<'_>],
+    written: &[Vec<Chance>],
+    threshold: Option<f32>,
+    chars: usize,
+) -> f64 {
+    let of_lines = lines.iter().zip(written);
+    let saved = of_lines.map(|(line, chances)| saved_keys(line, chances, threshold));
+    saved.sum::<usize>() as f64 / chars.max(1) as f64
+}
+
+/// Keys saved when the line is typed from left to right and every right completion is taken, or those of this confidence alone.
+fn saved_keys(line: &Line<'_>, chances: &[Chance], threshold: Option<f32>) -> usize {
     let (mut at, mut saved) = (line.span.start, 0);
     for chance in chances {
-        if chance.at >= at && chance.is_right && chance.confidence >= threshold {
+        let is_sure = threshold.is_none_or(|least| chance.confidence >= Some(least));
+        if chance.at >= at && chance.is_right && is_sure {
             let text = &line.file.text[chance.at..chance.at + chance.len];
             saved += text.chars().count() - 1;
             at = chance.at + chance.len;
@@ -284,20 +308,6 @@ fn stops(line: &Line<'_>, tokens: &[CodeToken]) -> Vec<usize> {
     stops
 }
 
-fn complete(
-    assistant: &Assistant,
-    config: &CommitsConfig,
-    line: &Line<'_>,
-    at: usize,
-) -> Result<Completion, AssistError> {
-    let text = &line.file.text;
-    let shown = format!("{}{}", &text[..at], &text[line.span.end..]);
-    assistant.complete(&CompleteRequest {
-        speed: config.speed,
-        ..CompleteRequest::new(line.file.path.clone(), shown, ByteOffset(at))
-    })
-}
-
 /// Whether `rest` begins with `said`, which does not end within a name.
 fn is_whole_token(rest: &str, said: &str) -> bool {
     let Some(after) = rest.strip_prefix(said) else {
@@ -329,34 +339,6 @@ fn names_behind_dots<'a>(before: &str, said: &'a str) -> Vec<&'a str> {
         }
     }
     names
-}
-
-/// What the plain list would save in a line: a name is taken with one key once it is the first of those that begin as it does.
-fn list(assistant: &Assistant, line: &Line<'_>, tokens: &[CodeToken], result: &mut CommitsResult) {
-    let text = &line.file.text;
-    for token in tokens {
-        let name = &text[token.span.clone()];
-        let start = token.span.start;
-        if token.class != TokenClass::Identifier || !text[..start].ends_with('.') {
-            continue;
-        }
-        result.list_names += 1;
-        let suffix = &text[line.span.end..];
-        let members = assistant.members(assistant.memory().metadata(), &line.file.path, suffix);
-        let Some(member) = members.and_then(|mut members| members.member(text, start, "")) else {
-            continue;
-        };
-        result.list_known += 1;
-        let wanted = fold(name);
-        let mut typed = String::new();
-        for (idx, letter) in wanted.chars().enumerate() {
-            if member.first_in_list(&typed) == Some(wanted.as_str()) {
-                result.list_saved += (wanted.chars().count() - idx).saturating_sub(1) as f64;
-                break;
-            }
-            typed.push(letter);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -399,7 +381,8 @@ mod tests {
         let chance = |at: usize, len: usize, confidence: f32| Chance {
             at,
             len,
-            confidence,
+            says_something: true,
+            confidence: Some(confidence),
             is_right: true,
         };
         // All of the line, then a part of it that is already written.
@@ -407,8 +390,26 @@ mod tests {
             chance(stops[0], file.text.len() - 1, 0.5),
             chance(stops[1], 6, 0.9),
         ];
-        assert_eq!(saved_keys(line, &chances, 0.0), 9);
-        assert_eq!(saved_keys(line, &chances, 0.8), 2);
-        assert_eq!(saved_keys(line, &chances, 0.95), 0);
+        assert_eq!(saved_keys(line, &chances, None), 9);
+        assert_eq!(saved_keys(line, &chances, Some(0.8)), 2);
+        assert_eq!(saved_keys(line, &chances, Some(0.95)), 0);
+    }
+
+    #[test]
+    fn the_surest_are_ordered_only_where_all_tell_how_sure_they_are() {
+        let chance = |confidence: Option<f32>, is_right: bool| Chance {
+            at: 0,
+            len: 1,
+            says_something: true,
+            confidence,
+            is_right,
+        };
+        let chances = [chance(Some(0.2), false), chance(Some(0.9), true)];
+        let sorted = order(&chances.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(sorted, [(0.9, true), (0.2, false)]);
+        assert_eq!(precision(&sorted, 0.3, 2), Some(1.0));
+        assert_eq!(precision(&sorted, 1.0, 2), Some(0.5));
+        let unknown = chance(None, true);
+        assert_eq!(order(&[&chances[0], &unknown]), None);
     }
 }

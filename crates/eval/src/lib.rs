@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod beam;
 pub mod bootstrap;
 pub mod commits;
+pub mod completer;
 pub mod counts;
 pub mod decode;
 mod error;

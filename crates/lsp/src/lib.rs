@@ -16,7 +16,7 @@ mod worker;
 
 pub use action::WRITE_BODY;
 pub use error::LspError;
-pub use remote::RemoteOptions;
+pub use remote::{RemoteOptions, is_loopback, reason_of};
 pub use server::{Engine, LEARN, Options, serve};
 pub use suggest::ACCEPTED;
 

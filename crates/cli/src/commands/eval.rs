@@ -3,6 +3,7 @@
 //! The protocols and figures are `nestor-eval`'s; here sources are read, the baseline is taught and tables are printed.
 
 mod commits;
+mod peer;
 
 use super::complete::{self, PrecisionTyped};
 use crate::accuracy;
@@ -33,7 +34,7 @@ pub struct Typed {
     protocol: ProtocolTyped,
     #[arg(long, value_name = "LEVELS", value_parser = levels)]
     levels: Option<LevelsTyped>,
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "ngram|openai:URL:MODEL", value_parser = baseline_typed)]
     baseline: Option<BaselineTyped>,
     #[arg(long, value_name = "CORPUS", requires = "baseline")]
     baseline_corpus: Option<PathBuf>,
@@ -80,9 +81,22 @@ enum CodeTyped {
     Own,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// Who is measured beside Nestor.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum BaselineTyped {
+    /// Counts of lexer tokens.
     Ngram,
+    /// A model behind OpenAI's interface.
+    OpenAi(peer::Address),
+}
+
+fn baseline_typed(text: &str) -> Result<BaselineTyped, String> {
+    let peer = text.strip_prefix("openai:").and_then(peer::Address::parse);
+    match (text, peer) {
+        ("ngram", _) => Ok(BaselineTyped::Ngram),
+        (_, Some(address)) => Ok(BaselineTyped::OpenAi(address)),
+        _ => Err("ngram, openai:http://HOST:PORT:MODEL, openai:https://HOST/v1:MODEL".to_owned()),
+    }
 }
 
 /// Whether the names that the metadata of a codebase offers are mixed in.
@@ -170,6 +184,9 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let messages = &terminal.messages;
     if matches!(typed.protocol, ProtocolTyped::Commits) {
         return commits::run(&typed, terminal);
+    }
+    if let Some(BaselineTyped::OpenAi(_)) = typed.baseline {
+        return Err(Failure::usage(messages, "eval-peer-writes-lines", &[]));
     }
     let config = resolve(&typed);
     let assistant = complete::open_as(&typed.model, typed.precision, messages)?;

@@ -1,7 +1,9 @@
 //! What the tests of the binary share: running it, a small corpus, a hardly trained model.
 
 pub mod lsp_client;
+pub mod repository;
 pub mod served;
+pub mod stub;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -20,8 +20,8 @@ use tokio::runtime::Runtime;
 
 use crate::worker::{Answer, Backend, Cancel, Event, Failed, Taken, Told};
 use saving::Saving;
-pub use way::RemoteOptions;
 use way::Server;
+pub use way::{RemoteOptions, is_loopback, reason_of};
 
 /// Time for a completion; that of a body, which is many times as long.
 const COMPLETE_MS: u64 = 2_000;

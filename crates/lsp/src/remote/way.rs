@@ -72,7 +72,7 @@ impl Server {
             .tcp_nodelay(true)
             // A server that sends elsewhere is none of ours; the key stays here.
             .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(&url) {
+        if url.host_str().is_some_and(is_loopback) {
             client = client.no_proxy();
         }
         if let Some(path) = &options.ca {
@@ -90,7 +90,7 @@ impl Server {
         Ok(Self {
             client: client
                 .build()
-                .map_err(|error| wrong("TLS", &reason(&error)))?,
+                .map_err(|error| wrong("TLS", &reason_of(&error)))?,
             url,
             key: options.key.clone(),
         })
@@ -130,7 +130,7 @@ impl Server {
             Ok::<_, reqwest::Error>((status, response.bytes().await?))
         };
         let answered = answered.await;
-        let (status, bytes) = answered.map_err(|error| refused(None, &reason(&error)))?;
+        let (status, bytes) = answered.map_err(|error| refused(None, &reason_of(&error)))?;
         let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if status.is_success() {
             return Ok(value);
@@ -141,16 +141,17 @@ impl Server {
     }
 }
 
-/// Whether an address is this machine.
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
+/// Whether a host, as it stands in an address, is this machine.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let is_local = |ip: IpAddr| ip.is_loopback();
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_local)
 }
 
-/// An error with what caused it: the first sentence of a client's error says little.
-fn reason(error: &dyn std::error::Error) -> String {
+/// An error with what caused it: the first sentence of an HTTP client's error says little.
+#[must_use]
+pub fn reason_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
@@ -186,7 +187,8 @@ mod tests {
             ("http://10.0.0.1", false),
             ("https://code.corp", false),
         ] {
-            assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
+            let url = Url::parse(url).unwrap();
+            assert_eq!(is_loopback(url.host_str().unwrap()), expected, "{url}");
         }
     }
 

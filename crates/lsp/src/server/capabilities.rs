@@ -7,6 +7,8 @@ use lsp_types::{
     TextDocumentSyncSaveOptions,
 };
 
+use nestor_assist::signs::SIGNS;
+
 use crate::action::{Takes, WRITE_BODY};
 use crate::server::LEARN;
 use crate::suggest::ACCEPTED;
@@ -43,7 +45,7 @@ pub(super) fn capabilities() -> ServerCapabilities {
         )),
         inline_completion_provider: Some(OneOf::Left(true)),
         completion_provider: Some(CompletionOptions {
-            trigger_characters: Some([".", "(", "=", " "].map(str::to_owned).into()),
+            trigger_characters: Some(SIGNS.map(str::to_owned).into()),
             ..CompletionOptions::default()
         }),
         code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {

@@ -5,6 +5,7 @@ use lsp_types::{
     CompletionParams, CompletionTriggerKind, InlineCompletionParams, InlineCompletionTriggerKind,
     Uri,
 };
+use nestor_assist::signs::asks_behind;
 use nestor_assist::{ByteOffset, CompleteRequest};
 use serde_json::{Value, json};
 
@@ -74,9 +75,18 @@ impl Server<'_> {
             return Ok(());
         };
         let offset = document.offset(position);
+        let before = &document.text[..offset];
+        let sign = params.context.as_ref().and_then(|context| {
+            let sign = context.trigger_character.as_deref();
+            sign.filter(|_| context.trigger_kind == CompletionTriggerKind::TRIGGER_CHARACTER)
+        });
+        if sign.is_some_and(|sign| self.settings.manual || !asks_behind(before, sign)) {
+            self.send(Response::new_ok(id, Value::Null));
+            return Ok(());
+        }
         let place = Place {
             position,
-            word: last_word(&document.text[..offset]).to_owned(),
+            word: last_word(before).to_owned(),
             selected: None,
         };
         let text = document.text.clone();

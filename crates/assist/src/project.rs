@@ -96,7 +96,7 @@ impl Assistant {
         let corpus = self.corpus().cloned();
         let counts = store.load_counts(corpus, &module_folder, threads, progress)?;
         let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
-        let metadata = MetadataIndex::open(store)?;
+        let metadata = MetadataIndex::open_current(store, self.tokenizer())?;
         let mut memory = ProjectMemory::from(counts);
         memory.set_levels(levels.map(|levels| levels.memories));
         let vendor = store.files().filter(|(_, file)| file.vendor);

@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => return Err(format!("no such option: {argument}").into()),
         }
     }
-    let tokenizer = Arc::new(Tokenizer::from_file(&model.join("tokenizer.json"))?);
+    let tokenizer = Arc::new(Tokenizer::from_file(model.join("tokenizer.json"))?);
     let ends = ends_of_names(&tokenizer);
     let (metadata, _) = metadata().link();
     let module = module((megabytes * f64::from(1 << 20)) as usize);

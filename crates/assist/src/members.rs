@@ -86,7 +86,8 @@ pub(crate) type MemberPlace = (Member, Option<CandidatePlace>);
 /// document is brought up to date where the text differs.
 #[derive(Clone, Debug)]
 pub struct MemberReader {
-    metadata: Arc<Metadata>,
+    /// None while the reader rests.
+    metadata: Option<Arc<Metadata>>,
     tokenizer: Arc<Tokenizer>,
     ends: Arc<[f32]>,
     /// What stood before the last place, then the suffix of that time.
@@ -115,7 +116,7 @@ impl MemberReader {
     ) -> Option<Self> {
         let _: View<'_> = metadata.view_of_path(path)?;
         Some(Self {
-            metadata,
+            metadata: Some(metadata),
             tokenizer,
             ends,
             document: Document::new(path, String::new()),
@@ -138,13 +139,19 @@ impl MemberReader {
     #[must_use]
     pub fn begin_again(mut self, metadata: &Arc<Metadata>, suffix: &str) -> Option<Self> {
         let _: View<'_> = metadata.view_of_path(self.document.path())?;
-        self.metadata = Arc::clone(metadata);
+        self.metadata = Some(Arc::clone(metadata));
         if self.suffix != suffix {
             suffix.clone_into(&mut self.suffix);
         }
         self.is_new = true;
         self.last = None;
         Some(self)
+    }
+
+    /// Lets go of the metadata, which may be changed before the reader begins again; until then it finds nothing.
+    pub fn rest(&mut self) {
+        self.metadata = None;
+        self.last = None;
     }
 
     /// Resident bytes, about.
@@ -229,7 +236,8 @@ impl MemberReader {
     }
 
     fn find(&self, start: usize, is_alias: bool, typed: &str) -> Option<Member> {
-        let resolver = Resolver::new(&self.metadata, &self.document)?;
+        let metadata = self.metadata.as_ref()?;
+        let resolver = Resolver::new(metadata, &self.document)?;
         let before = &self.document.text()[..start];
         let (candidates, kind, is_open) = if is_alias {
             (links::columns(&self.document, start)?, LINK_KIND, true)
@@ -237,7 +245,7 @@ impl MemberReader {
             let found = resolver.at(start)?;
             (found.candidates, kind_of(&found.receiver), found.is_open)
         } else {
-            let (names, is_open) = links::names(&self.metadata, &resolver, &self.document, start)?;
+            let (names, is_open) = links::names(metadata, &resolver, &self.document, start)?;
             (names, LINK_KIND, is_open)
         };
         if candidates.len() > MOST_NAMES {

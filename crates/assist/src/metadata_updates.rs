@@ -224,10 +224,12 @@ impl Shared {
         while let Some((project, is_last)) = self.next() {
             let started = Instant::now();
             let updated = self.update(&project);
-            if let Err(error) = &updated {
-                eprintln!(
+            match &updated {
+                // A project that was removed needs none.
+                Ok(_) | Err(AssistError::Memory(MemoryError::Missing { .. })) => {}
+                Err(error) => eprintln!(
                     "nestor: the metadata of project {project} is not brought up to date: {error}"
-                );
+                ),
             }
             let mut state = self.state();
             let gives_up = updated.is_err() || is_last;
@@ -286,12 +288,9 @@ impl Shared {
             let built = Built::new(&self.projects, project, &tokenizer, &files)?;
             let bytes = built.index.to_bytes();
             linked = Some(built.index.link().0);
-            match self.write(project, &built, &bytes)? {
-                Some(done) => {
-                    updated = done;
-                    break;
-                }
-                None => {}
+            if let Some(done) = self.write(project, &built, &bytes)? {
+                updated = done;
+                break;
             }
         }
         let is_taken = linked.is_none_or(|linked| (self.take_over)(project, &linked));

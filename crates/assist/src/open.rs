@@ -100,7 +100,10 @@ impl OpenDocument {
     }
 
     /// Keeps what finds names.
-    pub(crate) fn keep_names(&mut self, names: Option<MemberReader>) {
+    pub(crate) fn keep_names(&mut self, mut names: Option<MemberReader>) {
+        if let Some(names) = &mut names {
+            names.rest();
+        }
         self.names = names;
     }
 

@@ -670,6 +670,9 @@ fn text(report: &Report, messages: &Messages) -> String {
     ];
     text.push_str(&format!("{}\n", messages.with("learn-read", &values)));
     text.push_str(&format!("{}\n", report.metadata.sentence(messages)));
+    for line in report.metadata.new_problems(messages) {
+        text.push_str(&format!("  {line}\n"));
+    }
     let values = [
         ("size", messages.bytes(report.bytes as u64).into()),
         ("pieces", messages.count(report.pieces as u64).into()),

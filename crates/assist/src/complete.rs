@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nestor_bsl::LineEnd;
-use nestor_bsl::pieces::{EOF, EOM, FILE, PAD, PRE, SUF};
+use nestor_bsl::pieces::{EOF, EOM, FILE, PAD, PRE, SUF, Tokenizer};
 use nestor_bsl::position::ByteOffset;
 use nestor_cache::CandidatePlace;
 use nestor_engine::Names;
@@ -20,7 +20,7 @@ use crate::assistant::Assistant;
 use crate::error::AssistError;
 use crate::handlers::skeleton;
 use crate::healing::{allowed, unfinished_word};
-use crate::members::name_start;
+use crate::members::{MemberReader, name_start};
 use crate::open::OpenDocument;
 use crate::stop::{StopRule, Verdict, inside_prose, judge, statement_context};
 
@@ -251,8 +251,10 @@ impl Assistant {
         }
         let healed = unfinished_word(prefix);
         let read = &prefix[..prefix.len() - healed.len()];
+        let names = open.take_names();
         let Some((predictor, reused)) = open.prepare(self, request, read, suffix, cancelled)?
         else {
+            open.keep_names(names);
             let timings = Timings {
                 prepare: started.elapsed(),
                 ..Timings::default()
@@ -260,7 +262,7 @@ impl Assistant {
             return Ok(Completion::nothing(StopReason::Cancelled, timings));
         };
         let read_by_network = predictor.take_profile().blocks;
-        let members = self.open_members(request, prefix, read, suffix);
+        let names = self.open_names(names, request, prefix, read, suffix);
         let mut timings = Timings {
             prepare: started.elapsed().saturating_sub(read_by_network),
             prefill: read_by_network,
@@ -273,13 +275,14 @@ impl Assistant {
             before,
             rule: request.stop,
         };
+        let names_after = names.as_ref().map(|names| |ids: &[u32]| names.after(ids));
         let asked = GenerateRequest {
             max_tokens: request.max_tokens,
             sampling: request.sampling,
             banned: &NEVER,
             guesses: request.guesses,
             allowed: Some(&|ids| allowed(tokenizer, healed.as_bytes(), ids)),
-            names: members.as_ref().map(|find| find as Names<'_>),
+            names: names_after.as_ref().map(|find| find as Names<'_>),
             alternatives: request.alternatives,
             stop: &|ids, steps| {
                 if write.verdict(ids).is_some() {
@@ -299,6 +302,7 @@ impl Assistant {
         };
         let generated = predictor.generate_timed(&asked, &mut timings.stages)?;
         timings.decode = started.elapsed();
+        open.keep_names(names.map(OpenNames::into_reader));
         open.rest()?;
         let mut completion = write.completion(&generated.steps, generated.finish);
         if document.crlf {
@@ -365,53 +369,81 @@ impl Assistant {
         })
     }
 
-    /// What finds the names that metadata offers after generated pieces, for a document whose network reads `read` of `prefix`.
-    fn open_members(
-        &self,
+    /// What finds the names that metadata offers after generated pieces, for a document whose network reads `read` of `prefix`. `kept` is what
+    /// found them for the request before.
+    fn open_names<'a>(
+        &'a self,
+        kept: Option<MemberReader>,
         request: &CompleteRequest,
-        prefix: &str,
+        prefix: &'a str,
         read: &str,
         suffix: &str,
-    ) -> Option<impl Fn(&[u32]) -> Option<CandidatePlace>> {
+    ) -> Option<OpenNames<'a>> {
+        let metadata = self.memory().metadata()?;
         let shown = if request.use_suffix { suffix } else { "" };
-        let members = self.members(self.memory().metadata(), &request.path, shown)?;
-        let tokenizer = self.tokenizer().clone();
+        let reader = match kept.filter(|kept| kept.is_for(&request.path, self.tokenizer())) {
+            Some(kept) => kept.begin_again(metadata, shown)?,
+            None => self.members(Some(metadata), &request.path, shown)?,
+        };
         let typed_start = name_start(prefix, prefix.len());
-        let typed = prefix[typed_start..].to_owned();
-        let n_read = read.len();
-        let state = RefCell::new((members, read.to_owned()));
-        Some(move |ids: &[u32]| {
-            let (members, text) = &mut *state.borrow_mut();
-            text.truncate(n_read);
-            let bytes = tokenizer.decode(ids);
-            // Half a character ends no name that could be followed.
-            text.push_str(std::str::from_utf8(&bytes).ok()?);
-            let start = name_start(text, text.len());
-            let typed = if start == typed_start {
-                typed.as_str()
-            } else {
-                ""
-            };
-            let member = members.member(text, text.len(), typed)?;
-            let start = member.start;
-            let mut pieces = Vec::new();
-            let mut at = n_read;
-            if start < n_read {
-                pieces = tokenizer.encode(&text[start..n_read]);
-            }
-            for &id in ids {
-                if at >= start {
-                    pieces.push(id);
-                }
-                at += tokenizer.piece(id).len();
-            }
-            CandidatePlace::new(&member.names, &pieces)
+        Some(OpenNames {
+            tokenizer: self.tokenizer(),
+            typed_start,
+            typed: &prefix[typed_start..],
+            n_read: read.len(),
+            state: RefCell::new((reader, read.to_owned())),
         })
     }
 
     /// What the project has taught the exits, for a file.
     pub(crate) fn levels_for(&self, path: &str) -> Option<Arc<LevelMemories>> {
         self.memory().levels_for(path)
+    }
+}
+
+/// The names that metadata offers after generated pieces.
+struct OpenNames<'a> {
+    tokenizer: &'a Tokenizer,
+    /// Where the name that is half typed begins, and it.
+    typed_start: usize,
+    typed: &'a str,
+    /// Bytes that the network reads.
+    n_read: usize,
+    /// What finds names, and the text that was read with the pieces behind it.
+    state: RefCell<(MemberReader, String)>,
+}
+
+impl OpenNames<'_> {
+    fn after(&self, ids: &[u32]) -> Option<CandidatePlace> {
+        let (reader, text) = &mut *self.state.borrow_mut();
+        text.truncate(self.n_read);
+        let bytes = self.tokenizer.decode(ids);
+        // Half a character ends no name that could be followed.
+        text.push_str(std::str::from_utf8(&bytes).ok()?);
+        let start = name_start(text, text.len());
+        let typed = if start == self.typed_start {
+            self.typed
+        } else {
+            ""
+        };
+        let member = reader.member(text, text.len(), typed)?;
+        let start = member.start;
+        let mut pieces = Vec::new();
+        let mut at = self.n_read;
+        if start < self.n_read {
+            pieces = self.tokenizer.encode(&text[start..self.n_read]);
+        }
+        for &id in ids {
+            if at >= start {
+                pieces.push(id);
+            }
+            at += self.tokenizer.piece(id).len();
+        }
+        CandidatePlace::new(&member.names, &pieces)
+    }
+
+    fn into_reader(self) -> MemberReader {
+        self.state.into_inner().0
     }
 }
 

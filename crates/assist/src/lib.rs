@@ -20,6 +20,7 @@ pub mod lookahead;
 pub mod members;
 pub mod memory;
 pub mod metadata;
+pub mod metadata_updates;
 pub mod mixture;
 pub mod open;
 pub mod open_documents;
@@ -45,7 +46,8 @@ pub use error::AssistError;
 pub use filter::{Reason, Teaches, Verdict};
 pub use memory::ProjectMemory;
 // What the servers need to name positions and projects; they use no crate below this one.
-pub use metadata::{GrowingMetadata, MetadataFile, MetadataIndex};
+pub use metadata::{GrowingMetadata, MetadataFile, MetadataIndex, is_description};
+pub use metadata_updates::MetadataUpdates;
 pub use nestor_bsl::position::{ByteOffset, Line, LineIndex, Utf16Col};
 pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
 pub use nestor_engine::{
@@ -56,6 +58,7 @@ pub use nestor_memory::{
     Header, LearnedFile, MemoryError, ProjectName, ProjectStore, ProjectWriter, Projects, Role,
     Root, SOURCES_FILE, WhenBusy, fitting_name,
 };
+pub use nestor_metadata::Metadata;
 pub use open::OpenDocument;
 pub use open_documents::{GivenUp, OpenDocuments};
 pub use probe::ExitLosses;

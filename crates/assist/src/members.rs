@@ -30,6 +30,12 @@ const MOST_NAMES: usize = 20_000;
 /// How much a name of the other language counts; fitted with the weights of `marks`.
 const OTHER_LANGUAGE: f32 = 0.0567;
 
+/// Bytes that two texts are compared in.
+const STRETCH: usize = 4096;
+
+/// What a method of a document takes in memory, about.
+const BYTES_OF_METHOD: usize = 512;
+
 /// What a link inside a method is as a kind of names.
 const LINK_KIND: u8 = 5;
 
@@ -76,15 +82,23 @@ impl Member {
 /// The names around a place, and the place in them; none where no name begins as the text does.
 pub(crate) type MemberPlace = (Member, Option<CandidatePlace>);
 
-/// Finds the names at places of one document, best in rising order.
+/// Finds the names at places of one document, best in rising order. Kept over edits it finds what a fresh one would: what was read of the
+/// document is brought up to date where the text differs.
 #[derive(Clone, Debug)]
 pub struct MemberReader {
-    metadata: Arc<Metadata>,
+    /// None while the reader rests.
+    metadata: Option<Arc<Metadata>>,
     tokenizer: Arc<Tokenizer>,
     ends: Arc<[f32]>,
-    /// What stands before the last place, then `suffix`.
+    /// What stood before the last place, then the suffix of that time.
     document: Document,
+    /// Bytes of that suffix.
     n_suffix: usize,
+    /// What stands behind all places.
+    suffix: String,
+    /// The text may be another than the document's.
+    is_new: bool,
+    /// Those of what stood before the last place.
     uses: Uses,
     last: Option<(usize, Option<Member>)>,
 }
@@ -102,18 +116,53 @@ impl MemberReader {
     ) -> Option<Self> {
         let _: View<'_> = metadata.view_of_path(path)?;
         Some(Self {
-            metadata,
+            metadata: Some(metadata),
             tokenizer,
             ends,
-            document: Document::new(path, suffix.to_owned()),
-            n_suffix: suffix.len(),
+            document: Document::new(path, String::new()),
+            n_suffix: 0,
+            suffix: suffix.to_owned(),
+            is_new: true,
             uses: Uses::default(),
             last: None,
         })
     }
 
-    /// The names that can stand at the byte `at` of `text`, which begins as the text of the last call did; only what stands before `at` is
-    /// read. `typed` begins a name that was typed in any case.
+    /// Whether it reads this document, into these pieces.
+    #[must_use]
+    pub fn is_for(&self, path: &str, tokenizer: &Arc<Tokenizer>) -> bool {
+        self.document.path() == path && Arc::ptr_eq(&self.tokenizer, tokenizer)
+    }
+
+    /// Begins anew with the document as it is now, which the next call shows, and what the metadata says now. `None` as in
+    /// [`MemberReader::new`].
+    #[must_use]
+    pub fn begin_again(mut self, metadata: &Arc<Metadata>, suffix: &str) -> Option<Self> {
+        let _: View<'_> = metadata.view_of_path(self.document.path())?;
+        self.metadata = Some(Arc::clone(metadata));
+        if self.suffix != suffix {
+            suffix.clone_into(&mut self.suffix);
+        }
+        self.is_new = true;
+        self.last = None;
+        Some(self)
+    }
+
+    /// Lets go of the metadata, which may be changed before the reader begins again; until then it finds nothing.
+    pub fn rest(&mut self) {
+        self.metadata = None;
+        self.last = None;
+    }
+
+    /// Resident bytes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let text = self.document.text().len() + self.suffix.len();
+        text + BYTES_OF_METHOD * self.document.methods().len() + self.uses.bytes()
+    }
+
+    /// The names that can stand at the byte `at` of `text`, which begins as the text of the last call did since the reader began; only what
+    /// stands before `at` is read. `typed` begins a name that was typed in any case.
     pub fn member(&mut self, text: &str, at: usize, typed: &str) -> Option<Member> {
         let alias = links::alias_start(text, at);
         let start = alias.unwrap_or_else(|| name_start(text, at));
@@ -140,19 +189,55 @@ impl MemberReader {
     /// Makes the document end, before its suffix, as `before` does.
     fn read_to(&mut self, before: &str) {
         let known = self.document.text().len() - self.n_suffix;
-        if before.len() < known || !before.is_char_boundary(known) {
-            // The caller went back: everything is read anew.
-            self.document.edit(0..known, before);
-            self.uses = Uses::default();
-            self.uses.read(before, 0);
+        if self.is_new || before.len() < known || !before.is_char_boundary(known) {
+            self.compare(before);
+            self.is_new = false;
         } else if before.len() > known {
             self.document.edit(known..known, &before[known..]);
             self.uses.read(before, known);
         }
     }
 
+    /// Changes the document where it is not `before` and the suffix.
+    fn compare(&mut self, before: &str) {
+        let old = self.document.text();
+        let suffix = self.suffix.as_str();
+        let (old_len, new_len) = (old.len(), before.len() + suffix.len());
+        let known = old_len - self.n_suffix;
+        let n_before = common_start(old, before);
+        let mut start = n_before;
+        if start == before.len() {
+            start += common_start(&old.as_bytes()[start..], suffix);
+        }
+        // In both texts the byte behind decides, and those before it are the same.
+        while !old.is_char_boundary(start) {
+            start -= 1;
+        }
+        let old_rest = &old.as_bytes()[start..];
+        let suffix_rest = &suffix.as_bytes()[start.saturating_sub(before.len())..];
+        let mut end = common_end(old_rest, suffix_rest);
+        if end == suffix.len() {
+            let before_rest = &before.as_bytes()[start.min(before.len())..];
+            end += common_end(&old_rest[..old_rest.len() - end], before_rest);
+        }
+        while !old.is_char_boundary(old_len - end) {
+            end -= 1;
+        }
+        let new_end = new_len - end;
+        let mut middle = before[start.min(before.len())..new_end.min(before.len())].to_owned();
+        if new_end > before.len() {
+            middle.push_str(&suffix[start.saturating_sub(before.len())..new_end - before.len()]);
+        }
+        if start < old_len - end || !middle.is_empty() {
+            self.document.edit(start..old_len - end, &middle);
+        }
+        self.n_suffix = suffix.len();
+        self.uses.change_to(before, n_before.min(known));
+    }
+
     fn find(&self, start: usize, is_alias: bool, typed: &str) -> Option<Member> {
-        let resolver = Resolver::new(&self.metadata, &self.document)?;
+        let metadata = self.metadata.as_ref()?;
+        let resolver = Resolver::new(metadata, &self.document)?;
         let before = &self.document.text()[..start];
         let (candidates, kind, is_open) = if is_alias {
             (links::columns(&self.document, start)?, LINK_KIND, true)
@@ -160,7 +245,7 @@ impl MemberReader {
             let found = resolver.at(start)?;
             (found.candidates, kind_of(&found.receiver), found.is_open)
         } else {
-            let (names, is_open) = links::names(&self.metadata, &resolver, &self.document, start)?;
+            let (names, is_open) = links::names(metadata, &resolver, &self.document, start)?;
             (names, LINK_KIND, is_open)
         };
         if candidates.len() > MOST_NAMES {
@@ -238,6 +323,27 @@ impl MemberReader {
         }
         names
     }
+}
+
+/// Bytes at the start of two texts that are the same; a character may be cut.
+fn common_start(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> usize {
+    let (one, other) = (one.as_ref(), other.as_ref());
+    // Whole stretches first, which are compared at the speed of the memory.
+    let stretches = one.chunks(STRETCH).zip(other.chunks(STRETCH));
+    let same = stretches.take_while(|(one, other)| one == other);
+    let same: usize = same.map(|(one, _)| one.len()).sum();
+    let rest = one[same..].iter().zip(&other[same..]);
+    same + rest.take_while(|(one, other)| one == other).count()
+}
+
+/// Bytes at the end of two texts that are the same; a character may be cut.
+fn common_end(one: &[u8], other: &[u8]) -> usize {
+    let stretches = one.rchunks(STRETCH).zip(other.rchunks(STRETCH));
+    let same = stretches.take_while(|(one, other)| one == other);
+    let same: usize = same.map(|(one, _)| one.len()).sum();
+    let rest = one[..one.len() - same].iter().rev();
+    let rest = rest.zip(other[..other.len() - same].iter().rev());
+    same + rest.take_while(|(one, other)| one == other).count()
 }
 
 /// Whether the text ends behind a comma in the list of keys of a structure.

@@ -3,14 +3,17 @@
 //! The caller hands over paths and bytes; files are read in parallel and only where their bytes have changed. `memory` keeps
 //! the index without knowing what it is. Where the files come from is the caller's to know.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use nestor_bsl::pieces::Tokenizer;
 use nestor_memory::{METADATA_FILE, ProjectStore, ProjectWriter};
-use nestor_metadata::{FileHash, Index, Metadata, Problem, read_file};
+use nestor_metadata::{FileHash, Index, Metadata, Problem, is_metadata_path, read_file};
 use rayon::prelude::*;
 
 use crate::error::AssistError;
+use crate::teach::opening_and_text;
 
 /// A file that may say something about metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,11 @@ impl MetadataIndex {
     /// # Errors
     /// [`AssistError::Metadata`] for a damaged one or one of another format, [`AssistError::MetadataFile`] when it cannot be read.
     pub fn open(store: &ProjectStore) -> Result<Option<Self>, AssistError> {
+        Ok(Self::open_marked(store)?.map(|(index, _)| index))
+    }
+
+    /// [`MetadataIndex::open`], with what tells this state of the file from others.
+    pub(crate) fn open_marked(store: &ProjectStore) -> Result<Option<(Self, Mark)>, AssistError> {
         let path = index_path(store);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -46,9 +54,33 @@ impl MetadataIndex {
             Err(source) => return Err(AssistError::MetadataFile { path, source }),
         };
         match Index::load(&bytes) {
-            Ok(index) => Ok(Some(Self { index })),
+            Ok(index) => Ok(Some((Self { index }, Mark::of(&bytes)))),
             Err(source) => Err(AssistError::Metadata { path, source }),
         }
+    }
+
+    /// [`MetadataIndex::open`] with the facts of the learned files whose text the index in the folder does not know yet
+    /// ([`ProjectStore::stale_metadata`]).
+    ///
+    /// # Errors
+    /// Those of [`MetadataIndex::open`], and when the text of such a file is damaged.
+    pub fn open_current(
+        store: &ProjectStore,
+        tokenizer: &Tokenizer,
+    ) -> Result<Option<Self>, AssistError> {
+        let index = Self::open(store)?;
+        let stale = stale_files(store, tokenizer)?;
+        if stale.is_empty() {
+            return Ok(index);
+        }
+        let mut index = index.unwrap_or_default();
+        index.read(&stale);
+        Ok(Some(index))
+    }
+
+    /// The index as it lies on disk.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        self.index.save()
     }
 
     /// Writes the index into a project's folder, with what the caller wants to know about its files the next time.
@@ -108,6 +140,59 @@ impl MetadataIndex {
         let (metadata, problems) = self.index.link();
         (Arc::new(metadata), problems)
     }
+}
+
+/// Whether the file at `path` describes an object or a form in XML: it is read for metadata and teaches no code.
+#[must_use]
+pub fn is_description(path: &str) -> bool {
+    let file_type = path.rsplit_once('.').map(|(_, file_type)| file_type);
+    file_type.is_some_and(|file_type| {
+        let known = ["xml", "mdo", "form"];
+        known
+            .iter()
+            .any(|known| file_type.eq_ignore_ascii_case(known))
+    }) && is_metadata_path(path)
+}
+
+/// Tells one state of an index file from others: its magic, version and hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark(Vec<u8>);
+
+impl Mark {
+    const LEN: usize = 64;
+
+    fn of(bytes: &[u8]) -> Self {
+        Self(bytes[..bytes.len().min(Self::LEN)].to_vec())
+    }
+
+    /// The mark of the file that lies in a project's folder now; that of no file where there is none.
+    pub(crate) fn now(store: &ProjectStore) -> Self {
+        let mut head = Vec::with_capacity(Self::LEN);
+        if let Ok(file) = std::fs::File::open(index_path(store)) {
+            // What cannot be read is another state than any that was.
+            let _ = file.take(Self::LEN as u64).read_to_end(&mut head);
+        }
+        Self(head)
+    }
+}
+
+/// The learned files whose facts in the index may be older than the log, as the log has them. Files without pieces, which teach nothing,
+/// are left out.
+pub(crate) fn stale_files(
+    store: &ProjectStore,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<MetadataFile>, AssistError> {
+    if store.header().tokenizer_sha256 != tokenizer.sha256() {
+        return Ok(Vec::new());
+    }
+    let stale = store.stale_metadata().into_iter();
+    let has_text = |path: &String| store.file(path).is_some_and(|file| file.pieces > 0);
+    let files = stale.filter(has_text).map(|path| {
+        let pieces = store.pieces(&path)?;
+        let bytes = tokenizer.decode(opening_and_text(&pieces).1);
+        Ok(MetadataFile { path, bytes })
+    });
+    files.collect()
 }
 
 /// The metadata of a project whose code is learned file by file, as evaluation and fitting read one: what the XML says is known from the

@@ -16,6 +16,7 @@ use crate::assistant::Assistant;
 use crate::complete::CompleteRequest;
 use crate::document::{Borders, MAX_SUFFIX, file_pieces, opening_pieces};
 use crate::error::AssistError;
+use crate::members::MemberReader;
 
 /// Pieces between the densest snapshots; each further step back doubles it.
 const DENSEST: usize = 16;
@@ -35,6 +36,8 @@ pub struct OpenDocument {
     text: PreparedText,
     suffix: String,
     read: Option<Read>,
+    /// What found the names that the metadata offered last.
+    names: Option<MemberReader>,
 }
 
 /// What was read of a document, and for what.
@@ -94,7 +97,21 @@ impl OpenDocument {
             let own = read.states.as_ref().map_or(0, |states| states.bytes());
             states + read.reader.bytes() + file + 4 * read.learned.len() + own
         });
-        read + self.text.bytes() + self.suffix.len()
+        let names = self.names.as_ref().map_or(0, MemberReader::bytes);
+        read + self.text.bytes() + self.suffix.len() + names
+    }
+
+    /// Takes out what found the names last; to be given back for the next request.
+    pub(crate) fn take_names(&mut self) -> Option<MemberReader> {
+        self.names.take()
+    }
+
+    /// Keeps what finds names.
+    pub(crate) fn keep_names(&mut self, mut names: Option<MemberReader>) {
+        if let Some(names) = &mut names {
+            names.rest();
+        }
+        self.names = names;
     }
 
     /// Makes the predictor ready for what follows `read`, the text before the cursor without the word that is healed. `None` when

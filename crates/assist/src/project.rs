@@ -97,7 +97,7 @@ impl Assistant {
         let corpus = self.corpus().cloned();
         let counts = store.load_counts(corpus, &module_folder, threads, progress)?;
         let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
-        let metadata = MetadataIndex::open(store)?;
+        let metadata = MetadataIndex::open_current(store, self.tokenizer())?;
         let mut memory = ProjectMemory::from(counts);
         let taught = levels
             .as_ref()

@@ -15,6 +15,7 @@ use nestor_bsl::position::ByteOffset;
 use nestor_cache::{CANDIDATE_COMPONENTS, GATE_SETS, Gate, check_candidate_gate};
 use nestor_engine::{Mixture, Predictor};
 use nestor_metadata::Metadata;
+use proptest::prelude::*;
 
 const PATH: &str = "cf/Catalogs/Товары/Ext/ObjectModule.bsl";
 
@@ -501,4 +502,52 @@ fn columns_of_a_query_come_from_what_its_result_is_asked_for() {
     assert!(at(" КАКОЙ").is_none() && at(" ИЗ ").is_none());
     // Outside of a literal it is a word like others.
     assert!(at("\"); Б = КАК ").is_none());
+}
+
+/// What a reader finds at a place, as it stands in the mixture.
+fn found(reader: &mut MemberReader, text: &str, at: usize) -> Option<(usize, String)> {
+    let member = reader.member(text, at, "")?;
+    Some((member.start, format!("{:?}", member.names)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_reader_that_is_kept_over_edits_finds_what_a_fresh_one_finds(
+        repeats in 1usize..90,
+        edits in prop::collection::vec((
+            0.0f64..1.0,
+            0usize..60,
+            "(\\tТовар\\.|Товар\\.Остаток = Товар\\.|Процедура Н\\(\\)\n|КонецПроцедуры\n|Б = Параметры\\.|Параметры\\.Вставить\\(\"|\"|// 🙂 \n|\n|)",
+            0.0f64..1.0,
+            any::<bool>(),
+        ), 1..8),
+    ) {
+        let metadata = metadata();
+        let mut text = CODE.repeat(repeats);
+        let mut kept: Option<MemberReader> = None;
+        for (at, len, with, cursor, use_suffix) in edits {
+            let start = text.floor_char_boundary((at * text.len() as f64) as usize);
+            let end = text.ceil_char_boundary((start + len).min(text.len()));
+            text.replace_range(start..end, &with);
+            // Behind the edit, or behind some dot of the text.
+            let near = text.floor_char_boundary((cursor * text.len() as f64) as usize);
+            let dot = text[..near].rfind('.').map(|dot| dot + 1);
+            let cursor = dot.filter(|_| use_suffix).unwrap_or(start + with.len());
+            let (prefix, suffix) = text.split_at(cursor);
+            let suffix = if use_suffix { suffix } else { "" };
+            let new = || MemberReader::new(Arc::clone(&metadata), TOKENIZER.clone(), ends_of_names(&TOKENIZER), PATH, suffix).unwrap();
+            let again = kept.take().map(|kept| kept.begin_again(&metadata, suffix).unwrap());
+            let mut again = again.unwrap_or_else(new);
+            let mut fresh = new();
+            // At the cursor, and behind what is written there.
+            let written = format!("{prefix}Остаток = Товар.Код; Б = Товар.");
+            for at in [prefix.len(), prefix.len() + "Остаток = Товар.".len(), written.len()] {
+                let text = &written[..at];
+                prop_assert_eq!(found(&mut again, text, at), found(&mut fresh, text, at));
+            }
+            kept = Some(again);
+        }
+    }
 }

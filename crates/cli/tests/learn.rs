@@ -396,3 +396,156 @@ fn metadata_is_kept_beside_the_code_and_only_what_changed_is_read_again() {
     assert!(ran.stderr.contains("metadata.bin"), "{}", ran.stderr);
     assert_eq!(metadata(&place.learn(&[])), [2, 2, 2, 0, 1]);
 }
+
+#[test]
+fn a_new_dump_tells_which_descriptions_are_the_same() {
+    const GOODS: &str = "Catalogs/Товары.xml";
+    const SHELVES: &str = "Catalogs/Полки.xml";
+    const INFO: &str = "ConfigDumpInfo.xml";
+    let info = |goods: &str, shelves: &str| {
+        let of = |name: &str, version: &str| {
+            format!("<Metadata name=\"Catalog.{name}\" id=\"1\" configVersion=\"{version}\"/>")
+        };
+        (
+            INFO,
+            format!(
+                "<ConfigVersions>{}{}</ConfigVersions>",
+                of("Товары", goods),
+                of("Полки", shelves)
+            ),
+        )
+    };
+    let configuration = (
+        "Configuration.xml",
+        "<MetaDataObject xmlns=\"http://v8.1c.ru/8.3/MDClasses\" version=\"2.17\"><Configuration><Properties><Name>К</Name></Properties>\
+         </Configuration></MetaDataObject>".to_owned(),
+    );
+    let place = Place::new(&[
+        configuration,
+        catalog(GOODS, "Товары", "Цвет"),
+        catalog(SHELVES, "Полки", "Ряд"),
+        module("Catalogs/Товары/Ext/ObjectModule.bsl"),
+        info("1", "1"),
+    ]);
+    let dump = |files: &[TestFile], age: i64| {
+        place.write(files);
+        for path in [GOODS, SHELVES, "Catalogs/Товары/Ext/ObjectModule.bsl", INFO] {
+            place.set_age(path, age);
+        }
+    };
+    assert_eq!(metadata(&place.learn(&[])), [4, 4, 4, 0, 2]);
+    // All of it has new times, and one object a new version.
+    dump(&[catalog(SHELVES, "Полки", "Бок"), info("1", "2")], 80);
+    assert_eq!(metadata(&place.learn(&[])), [4, 1, 1, 0, 2]);
+    // Another size than the version promises: read.
+    dump(&[catalog(GOODS, "Товары", "Размер"), info("1", "2")], 70);
+    assert_eq!(metadata(&place.learn(&[])), [4, 1, 1, 0, 2]);
+    // A file that was changed behind its dump is read, also when the version is the same.
+    place.write(&[catalog(GOODS, "Товары", "Ширина")]);
+    place.set_age(GOODS, 50);
+    assert_eq!(metadata(&place.learn(&[])), [4, 1, 1, 0, 2]);
+    // The dump says nothing of it until it has read it once.
+    dump(&[info("1", "2")], 40);
+    assert_eq!(metadata(&place.learn(&[])), [4, 1, 0, 0, 2]);
+    dump(&[info("1", "2")], 35);
+    assert_eq!(metadata(&place.learn(&[])), [4, 0, 0, 0, 2]);
+    // What is gone may be named otherwise in files whose versions are the same.
+    std::fs::remove_file(place.source().join(SHELVES)).unwrap();
+    place.write(&[info("1", "3")]);
+    for path in [GOODS, "Catalogs/Товары/Ext/ObjectModule.bsl", INFO] {
+        place.set_age(path, 30);
+    }
+    assert_eq!(metadata(&place.learn(&[])), [3, 2, 0, 1, 1]);
+}
+
+#[test]
+fn problems_of_metadata_are_named_once() {
+    let cut = |path: &'static str, name: &str| {
+        let (path, text) = catalog(path, name, "Цвет");
+        (path, text[..text.len() - 40].to_owned())
+    };
+    let place = Place::new(&[
+        cut("Catalogs/Товары.xml", "Товары"),
+        catalog("Catalogs/Полки.xml", "Полки", "Ряд"),
+        module("CommonModules/МОбщий/Ext/Module.bsl"),
+    ]);
+    let learned = || {
+        let source = place.source();
+        let source = source.to_str().unwrap();
+        let ran = place.run(&[
+            "--lang=en",
+            "learn",
+            source,
+            "--project",
+            "erp",
+            "--teach",
+            "0",
+        ]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stdout
+    };
+    let named = |text: &str, path: &str| text.matches(&format!("src/{path}: ")).count();
+    let first = learned();
+    assert_eq!(named(&first, "Catalogs/Товары.xml"), 1, "{first}");
+    assert!(first.contains("the XML ends in the middle"), "{first}");
+    // Told already; a new one is told alone.
+    assert_eq!(named(&learned(), "Catalogs/Товары.xml"), 0);
+    place.write(&[cut("Catalogs/Полки.xml", "Полки")]);
+    let second = learned();
+    assert_eq!(
+        ["Catalogs/Товары.xml", "Catalogs/Полки.xml"].map(|path| named(&second, path)),
+        [0, 1],
+        "{second}"
+    );
+    // One that has changed is told again.
+    place.write(&[cut("Catalogs/Товары.xml", "ТоварыИУслуги")]);
+    assert_eq!(named(&learned(), "Catalogs/Товары.xml"), 1);
+    let report = place.learn(&[]);
+    let known = &report["metadata"];
+    assert_eq!(
+        (&known["n_problems"], &known["n_new_problems"]),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(known["problems"].as_array().unwrap().len(), 2);
+    // One that is gone and comes back is new.
+    place.write(&[catalog("Catalogs/Полки.xml", "Полки", "Ряд")]);
+    learned();
+    place.write(&[cut("Catalogs/Полки.xml", "Полки")]);
+    assert_eq!(named(&learned(), "Catalogs/Полки.xml"), 1);
+}
+
+#[test]
+fn of_many_problems_the_first_are_named() {
+    let paths: Vec<String> = (0..25).map(|at| format!("Catalogs/К{at}.xml")).collect();
+    let place = Place::new(&[module("CommonModules/МОбщий/Ext/Module.bsl")]);
+    for path in &paths {
+        let path = place.source().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(
+            path,
+            "<MetaDataObject xmlns=\"http://v8.1c.ru/8.3/MDClasses\"><Catalog>",
+        )
+        .unwrap();
+    }
+    let source = place.source();
+    let ran = place.run(&[
+        "--lang=en",
+        "learn",
+        source.to_str().unwrap(),
+        "--project",
+        "erp",
+        "--teach",
+        "0",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let lines = ran.stdout.lines();
+    let named: Vec<&str> = lines
+        .filter(|line| line.starts_with("  src/Catalogs/К"))
+        .collect();
+    assert_eq!(named.len(), 20, "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(" more (--json names them)"),
+        "{}",
+        ran.stdout
+    );
+}

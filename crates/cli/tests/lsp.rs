@@ -396,6 +396,77 @@ fn what_is_saved_is_learned_for_other_modules() {
 }
 
 #[test]
+fn an_export_that_is_saved_is_offered_and_one_that_is_gone_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("src");
+    let xml = "<MetaDataObject xmlns=\"http://v8.1c.ru/8.3/MDClasses\" version=\"2.17\"><CommonModule><Properties>\
+        <Name>КурсыБанка</Name></Properties></CommonModule></MetaDataObject>";
+    let exporting =
+        |method: &str| format!("Функция {method}() Экспорт\n\tВозврат 1;\nКонецФункции\n");
+    let other = source.join("CommonModules/КурсыБанка/Ext/Module.bsl");
+    let own = source.join("CommonModules/Свой/Ext/Module.bsl");
+    for (path, text) in [
+        (&source.join("CommonModules/КурсыБанка.xml"), xml),
+        (&other, &exporting("СтарыйКурсЗолота")),
+        (&own, "Процедура В()\nКонецПроцедуры\n"),
+    ] {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let memory = dir.path().join("projects");
+    let mut learn = support::command();
+    learn.arg("learn").arg(&source).arg("--memory").arg(&memory);
+    let learned = support::run(learn.args(["--project", "erp", "--teach", "0"]));
+    assert_eq!(learned.code, 0, "{}", learned.stderr);
+
+    let mut client = Client::start(&memory, &["--project", "erp"]);
+    client.hello(with_ghost(), json!({"showThreshold": 0}));
+    let uri = |path: &std::path::Path| {
+        let path = path.to_str().unwrap().bytes().map(|byte| match byte {
+            b'/' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        });
+        format!("file://{}", path.collect::<String>())
+    };
+    let open = |client: &mut Client, path: &std::path::Path, text: &str| {
+        let document = json!({"uri": uri(path), "languageId": "bsl", "version": 1, "text": text});
+        client.notify("textDocument/didOpen", json!({"textDocument": document}));
+    };
+    open(
+        &mut client,
+        &own,
+        "Процедура Б()\n\tКурс = КурсыБанка.\nКонецПроцедуры\n",
+    );
+    let offered = |client: &mut Client| {
+        let mut at = Client::inline(1, 19);
+        at["textDocument"]["uri"] = uri(&own).into();
+        let answer = client.ask("textDocument/inlineCompletion", at);
+        answer["result"]["items"][0]["insertText"].to_string()
+    };
+    assert!(offered(&mut client).contains("СтарыйКурс"));
+    open(&mut client, &other, &exporting("СвежийКурсПлатины"));
+    client.notify(
+        "textDocument/didSave",
+        json!({"textDocument": {"uri": uri(&other)}}),
+    );
+    until(
+        "the new export is offered in the place of the old one",
+        || offered(&mut client).contains("СвежийКурс"),
+    );
+    client.bye();
+    // What the next start knows.
+    let mut client = Client::start(&memory, &["--project", "erp"]);
+    client.hello(with_ghost(), json!({"showThreshold": 0}));
+    open(
+        &mut client,
+        &own,
+        "Процедура Б()\n\tКурс = КурсыБанка.\nКонецПроцедуры\n",
+    );
+    assert!(offered(&mut client).contains("СвежийКурс"));
+    client.bye();
+}
+
+#[test]
 fn nonsense_is_answered_and_ends_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut client = Client::start(dir.path(), &[]);

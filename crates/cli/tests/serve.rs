@@ -69,6 +69,50 @@ fn a_source_is_learned_by_a_job_and_counts_in_completions() {
 }
 
 #[test]
+fn an_export_that_is_posted_is_offered_and_one_that_is_gone_is_not() {
+    let served = serve(|_| "[scheduler]\ndeadline_ms = 60000\n".to_owned());
+    let module = "CommonModules/КурсыБанка/Ext/Module.bsl";
+    let exporting =
+        |method: &str| format!("Функция {method}() Экспорт\n\tВозврат 1;\nКонецФункции\n");
+    let xml = "<MetaDataObject xmlns=\"http://v8.1c.ru/8.3/MDClasses\" version=\"2.17\"><CommonModule><Properties>\
+        <Name>КурсыБанка</Name></Properties></CommonModule></MetaDataObject>";
+    let learn = "/v1/projects/erp/learn";
+    let body = json!({"root": "cf", "files": [
+        {"path": "CommonModules/КурсыБанка.xml", "text": xml},
+        {"path": module, "text": exporting("СтарыйКурсЗолота")},
+    ]});
+    let learned = served.json("POST", learn, Some(&body));
+    assert_eq!(
+        (
+            &learned["new"],
+            &learned["descriptions"],
+            &learned["skipped"]
+        ),
+        (&json!(1), &json!(1), &json!([])),
+        "{learned}"
+    );
+    let offered = || {
+        let text = "Процедура Б()\n\tКурс = КурсыБанка.\nКонецПроцедуры\n";
+        let offset = text.find("Банка.").unwrap() + "Банка.".len();
+        let body = json!({"path": "cf/CommonModules/Свой/Ext/Module.bsl", "text": text, "offset": offset, "offset_unit": "bytes", "project": "erp"});
+        served.json("POST", "/v1/complete", Some(&body))["text"].to_string()
+    };
+    until("the export is offered", || offered().contains("СтарыйКурс"));
+    let saved =
+        json!({"saved": true, "files": [{"path": module, "text": exporting("СвежийКурсПлатины")}]});
+    served.json("POST", learn, Some(&saved));
+    until(
+        "the new export is offered in the place of the old one",
+        || offered().contains("СвежийКурс"),
+    );
+    let gone = json!({"saved": true, "files": [{"path": "CommonModules/КурсыБанка.xml", "text": xml.replace("КурсыБанка", "Иное")}]});
+    assert_eq!(served.json("POST", learn, Some(&gone))["descriptions"], 1);
+    until("a module without its description is none", || {
+        !offered().contains("СвежийКурс")
+    });
+}
+
+#[test]
 fn a_training_run_is_watched_by_events_and_cancelled() {
     let made = support::made("serve");
     let corpus = made.corpus.clone();

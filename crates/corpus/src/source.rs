@@ -263,6 +263,17 @@ struct Tree<F> {
     bytes: u64,
     files: F,
     facts: OnceLock<Vec<Option<origin::Facts>>>,
+    /// By root.
+    dumps: OnceLock<Vec<Option<Dump>>>,
+}
+
+/// A dump of Designer that says what it holds.
+struct Dump {
+    /// What the paths of its files begin with.
+    folder: String,
+    info: dump_info::DumpInfo,
+    /// When it was made, in nanoseconds since 1970.
+    dumped_ns: i64,
 }
 
 /// What a file's name promises.
@@ -320,6 +331,7 @@ impl<F: Files> Tree<F> {
             bytes,
             files,
             facts: OnceLock::new(),
+            dumps: OnceLock::new(),
         })
     }
 
@@ -335,37 +347,45 @@ impl<F: Files> Tree<F> {
         Some(self.files.history()?.last_changes(wanted))
     }
 
-    /// What the dumps of Designer say of each module.
-    fn dumped(&self, paths: &[&str]) -> Vec<Option<Dumped>> {
-        let loader = self.files.loader();
-        let of_root = |root: &Root| {
-            let folder = folder_prefix(&root.path);
-            let file = paths
-                .binary_search(&format!("{folder}ConfigDumpInfo.xml").as_str())
-                .ok()?;
-            let Stamp::Disk { modified_ns, .. } = self.files.stamp(file) else {
-                return None;
+    /// The dumps of Designer by root.
+    fn dumps(&self) -> &[Option<Dump>] {
+        self.dumps.get_or_init(|| {
+            let paths: Vec<&str> = self.files.paths().collect();
+            let loader = self.files.loader();
+            let of_root = |root: &Root| {
+                let folder = folder_prefix(&root.path);
+                let file = paths
+                    .binary_search(&format!("{folder}ConfigDumpInfo.xml").as_str())
+                    .ok()?;
+                let Stamp::Disk { modified_ns, .. } = self.files.stamp(file) else {
+                    return None;
+                };
+                let text = self.files.load(&loader, file).ok()?;
+                Some(Dump {
+                    info: dump_info::DumpInfo::read(&String::from_utf8_lossy(&text)),
+                    dumped_ns: modified_ns?,
+                    folder,
+                })
             };
-            let text = self.files.load(&loader, file).ok()?;
-            let info = dump_info::DumpInfo::read(&String::from_utf8_lossy(&text));
-            Some((folder, info, modified_ns?))
+            self.roots.iter().map(of_root).collect()
+        })
+    }
+
+    /// What the dump of a root says of the object that a file belongs to.
+    fn dumped(&self, file: usize, root: Option<usize>) -> Option<Dumped> {
+        let dump = self.dumps().get(root?)?.as_ref()?;
+        let Stamp::Disk { modified_ns, .. } = self.files.stamp(file) else {
+            return None;
         };
-        let infos: Vec<_> = self.roots.iter().map(of_root).collect();
-        let of_module = |&(file, _, root): &(usize, Candidate, Option<usize>)| {
-            let (folder, info, dumped_ns) = infos.get(root?)?.as_ref()?;
-            let Stamp::Disk { modified_ns, .. } = self.files.stamp(file) else {
-                return None;
-            };
-            // A file that was changed after the dump is not what the dump tells of.
-            modified_ns.filter(|modified| modified <= dumped_ns)?;
-            let inside = self.files.path(file).strip_prefix(folder.as_str())?;
-            let object = inside.split('/').nth(1)?;
-            Some(Dumped {
-                version: info.version(object)?,
-                dumped_ns: *dumped_ns,
-            })
-        };
-        self.modules.iter().map(of_module).collect()
+        // A file that was changed after the dump is not what the dump tells of.
+        modified_ns.filter(|modified| *modified <= dump.dumped_ns)?;
+        let inside = self.files.path(file).strip_prefix(dump.folder.as_str())?;
+        let object = inside.split('/').nth(1)?;
+        let object = object.strip_suffix(".xml").unwrap_or(object);
+        Some(Dumped {
+            version: dump.info.version(object)?,
+            dumped_ns: dump.dumped_ns,
+        })
     }
 
     fn decode(&self, bytes: Vec<u8>, candidate: Candidate) -> Result<(String, FileKind), String> {
@@ -411,16 +431,14 @@ impl<F: Files> Source for Tree<F> {
 
     fn modules(&self) -> Vec<Module<'_>> {
         let paths: Vec<&str> = self.files.paths().collect();
-        let dumped = self.dumped(&paths);
         self.modules
             .iter()
-            .zip(dumped)
-            .map(|(&(file, _, root), dumped)| Module {
+            .map(|&(file, _, root)| Module {
                 path: paths[file],
                 root,
                 bytes: self.files.size(file),
                 stamp: self.files.stamp(file),
-                dumped,
+                dumped: self.dumped(file, root),
             })
             .collect()
     }
@@ -475,7 +493,8 @@ impl<F: Files> Source for Tree<F> {
     }
 
     fn metadata_files(&self) -> Vec<MetadataFile<'_>> {
-        metadata::list(&self.files)
+        let dumped = |file| self.dumped(file, roots::innermost(&self.roots, self.files.path(file)));
+        metadata::list(&self.files, &dumped)
     }
 
     fn read_metadata(

@@ -1,12 +1,12 @@
 //! The model in this process: completes, learns saved files, loads projects.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nestor_assist::{
-    AssistError, Assistant, CompleteRequest, Counts, GivenUp, LearnFile, OpenDocuments,
-    ProjectName, Projects, WhenBusy,
+    AssistError, Assistant, CompleteRequest, Counts, GivenUp, LearnFile, Metadata, MetadataFile,
+    MetadataUpdates, OpenDocuments, ProjectName, Projects, WhenBusy, is_description,
 };
 
 use crate::worker::{Answer, Backend, Cancel, Event, Failed, Taken, Told};
@@ -33,7 +33,14 @@ pub struct Local {
     documents: OpenDocuments,
     /// Names of the project's roots and where they lie.
     roots: Vec<(String, String)>,
+    /// Brings what the configurations say up to date beside completions.
+    metadata: MetadataUpdates,
+    /// What they say since the last update, until a completion changes to it.
+    linked: Arc<Mutex<Option<Linked>>>,
 }
+
+/// What the configurations of a project say.
+type Linked = (ProjectName, Arc<Metadata>);
 
 impl Local {
     /// Opens the model; the project follows with [`Backend::load`].
@@ -41,12 +48,31 @@ impl Local {
     /// # Errors
     /// Those of the model folder.
     pub fn open(opens: Opens) -> Result<Self, AssistError> {
+        let linked: Arc<Mutex<Option<Linked>>> = Arc::default();
+        let into = Arc::clone(&linked);
+        let take_over = move |name: &ProjectName, metadata: &Arc<Metadata>| {
+            let newest = (name.clone(), Arc::clone(metadata));
+            *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
+            true
+        };
         Ok(Self {
             assistant: Assistant::open(&opens.model)?,
             documents: OpenDocuments::new(DOCUMENT_BYTES),
+            metadata: MetadataUpdates::new(opens.projects.clone(), Box::new(take_over)),
             opens,
             roots: Vec::new(),
+            linked,
         })
+    }
+
+    /// Changes to what the configurations say since the last update.
+    fn take_over_metadata(&mut self) {
+        let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((name, metadata)) = linked.take()
+            && self.opens.project.as_ref() == Some(&name)
+        {
+            self.assistant.set_metadata(Some(metadata));
+        }
     }
 
     /// The request under the path that the project knows the document by.
@@ -71,8 +97,22 @@ impl Local {
         file: LearnFile,
     ) -> Result<(), AssistError> {
         let projects = self.opens.projects.clone();
+        let path = format!("{root}/{}", file.path);
+        let metadata = MetadataFile {
+            path: path.clone(),
+            bytes: file.text.clone().into_bytes(),
+        };
+        let tokenizer = Arc::clone(self.assistant.tokenizer());
+        if is_description(&path) {
+            let seq = projects.open(name)?.history().len() as u64;
+            self.metadata.saved(name, &tokenizer, [metadata], seq);
+            return Ok(());
+        }
         // `nestor learn` may hold the project for minutes; it reads the file itself then.
+        let turn = self.metadata.turn();
         let mut writer = projects.open_to_write(name, WhenBusy::Fail, now())?;
+        drop(turn);
+        self.metadata.will_learn(&mut writer, [path.as_str()])?;
         let own = format!("{root}/");
         let known: Vec<String> = writer
             .files()
@@ -86,6 +126,9 @@ impl Local {
         }
         learning.learn(&[file])?;
         learning.finish()?;
+        let seq = writer.history().len() as u64;
+        drop(writer);
+        self.metadata.saved(name, &tokenizer, [metadata], seq);
         Ok(())
     }
 }
@@ -129,6 +172,7 @@ impl Backend for Local {
     }
 
     fn complete(&mut self, request: CompleteRequest, cancel: &Cancel) -> Result<Answer, Failed> {
+        self.take_over_metadata();
         let request = self.in_project(request);
         let cancel = cancel.clone();
         let given_up: GivenUp = Arc::new(move || cancel.is_cancelled());
@@ -140,6 +184,7 @@ impl Backend for Local {
     }
 
     fn read_ahead(&mut self, request: CompleteRequest, stop: &GivenUp) {
+        self.take_over_metadata();
         let request = self.in_project(request);
         // What is wrong with the document is told to the request that follows.
         let _ = self
@@ -155,6 +200,8 @@ impl Backend for Local {
             (Some(name), Some((root, rest))) => {
                 self.save_into(&name, &root, LearnFile { path: rest, text })
             }
+            // No code, and of no project.
+            _ if is_description(&path) => return Ok(Taken::Later),
             _ => {
                 let file = LearnFile { path, text };
                 self.assistant.learn_files([file], &mut |_| {}).map(drop)

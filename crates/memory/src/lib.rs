@@ -41,6 +41,6 @@ pub use replay::{LearnedFile, strand_of};
 pub use segments::{MAX_PIECES, Place};
 pub use store::{Cut, LoadProgress, ProjectStore};
 pub use writer::{
-    Change, FileToLearn, Forgotten, METADATA_FILE, METADATA_STATE_FILE, ProjectWriter, RolledBack,
-    SOURCES_FILE,
+    Change, FileToLearn, Forgotten, METADATA_FILE, METADATA_STALE_FILE, METADATA_STATE_FILE,
+    ProjectWriter, RolledBack, SOURCES_FILE,
 };

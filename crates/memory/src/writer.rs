@@ -4,7 +4,7 @@
 //! that name them, synced, then the line that says so. A crash loses the last batch at most and never leaves a record without
 //! its segment. Everything learned in the meantime stays unchanged in the folder, so learning again goes on from there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::Deref;
 use std::path::Path;
@@ -40,6 +40,9 @@ pub const METADATA_FILE: &str = "metadata.bin";
 
 /// In what state the files were read that the index was made of; a hint, like [`SOURCES_FILE`].
 pub const METADATA_STATE_FILE: &str = "metadata.json";
+
+/// Paths of learned files whose facts in the index are older than the log, as a JSON list; missing when there are none.
+pub const METADATA_STALE_FILE: &str = "metadata.stale.json";
 
 /// A project, opened to change; holds its lock.
 pub struct ProjectWriter {
@@ -115,6 +118,16 @@ impl ProjectStore {
             Some(file) if file.sha256 == sha256 => Change::Unchanged,
             Some(_) => Change::Changed,
         }
+    }
+}
+
+impl ProjectStore {
+    /// Paths of learned files whose facts in the metadata index may be older than the log.
+    #[must_use]
+    pub fn stale_metadata(&self) -> BTreeSet<String> {
+        // It is replaced as a whole; what is no list is none of ours.
+        let list = std::fs::read(self.dir.join(METADATA_STALE_FILE)).unwrap_or_default();
+        serde_json::from_slice(&list).unwrap_or_default()
     }
 }
 
@@ -339,9 +352,32 @@ impl ProjectWriter {
     /// # Errors
     /// [`MemoryError::Io`], for instance when the disk is full; the earlier files then stay.
     pub fn save_metadata(&mut self, index: &[u8], state: &[u8]) -> Result<(), MemoryError> {
-        self.check_usable()?;
-        files::replace(&self.store.dir.join(METADATA_FILE), index)?;
+        self.save_metadata_index(index)?;
         files::replace(&self.store.dir.join(METADATA_STATE_FILE), state)
+    }
+
+    /// Keeps the metadata index alone: what tells which files need not be read again stays.
+    ///
+    /// # Errors
+    /// As [`ProjectWriter::save_metadata`].
+    pub fn save_metadata_index(&mut self, index: &[u8]) -> Result<(), MemoryError> {
+        self.check_usable()?;
+        files::replace(&self.store.dir.join(METADATA_FILE), index)
+    }
+
+    /// Says which files will be learned, or are, without the metadata index knowing their text; durable when it returns, so that whoever
+    /// opens the project behind a crash knows it too.
+    ///
+    /// # Errors
+    /// [`MemoryError::Io`]; the earlier list then stays.
+    pub fn set_stale_metadata(&mut self, paths: &BTreeSet<String>) -> Result<(), MemoryError> {
+        self.check_usable()?;
+        let path = self.store.dir.join(METADATA_STALE_FILE);
+        if paths.is_empty() {
+            return files::remove(&path).map_err(MemoryError::io(&path));
+        }
+        let list = serde_json::to_vec(paths).expect("paths are plain text");
+        files::replace(&path, &list)
     }
 
     /// Takes a file out of what counts because its source no longer has it; rolling back can bring it back. Nothing happens if
@@ -567,6 +603,7 @@ pub(crate) fn remove_leftovers(store: &ProjectStore) -> Result<(), MemoryError> 
         dir.join(SOURCES_FILE),
         dir.join(METADATA_FILE),
         dir.join(METADATA_STATE_FILE),
+        dir.join(METADATA_STALE_FILE),
         dir.join(QUARANTINE_FILE),
     ];
     for entry in std::fs::read_dir(dir).map_err(MemoryError::io(dir))? {

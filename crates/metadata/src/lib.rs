@@ -32,6 +32,6 @@ pub use model::{
 pub use names::{NameId, NameKey, Names};
 pub use platform::{PlatformMember, PlatformResult, PlatformType};
 pub use problem::{Problem, ProblemKind};
-pub use read::{dump_info, is_metadata_path, read_file};
+pub use read::{is_metadata_path, read_file};
 pub use types::{TypeRef, TypeSetId, TypeSets};
 pub use view::{ObjectView, View};

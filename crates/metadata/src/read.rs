@@ -5,7 +5,6 @@
 //! read becomes a [`Trouble`](crate::facts::Trouble) beside what could.
 
 mod designer_form;
-pub mod dump_info;
 mod edt_form;
 mod module;
 mod object;

@@ -8,9 +8,7 @@
 mod support;
 
 use nestor_metadata::facts::Trouble;
-use nestor_metadata::{
-    FileHash, Index, IndexError, Metadata, ObjectKind, ProblemKind, dump_info, fields,
-};
+use nestor_metadata::{FileHash, Index, IndexError, Metadata, ObjectKind, ProblemKind, fields};
 use proptest::prelude::*;
 use support::{Project, designer, designer_form, goods_designer, part, view};
 
@@ -322,61 +320,6 @@ fn a_kept_index_is_the_same_or_refused() {
         Index::load(&saved[..20]),
         Err(IndexError::Damaged { .. })
     ));
-}
-
-#[test]
-fn dump_infos_tell_what_changed() {
-    let info = |entries: &[(&str, &str)]| {
-        let entries: String = entries
-            .iter()
-            .map(|(name, version)| format!("<Metadata name=\"{name}\" id=\"1\" configVersion=\"{version}\"><Metadata name=\"{name}.Attribute.А\" id=\"2\"/></Metadata>"))
-            .collect();
-        let xml = format!(
-            "\u{feff}<ConfigDumpInfo xmlns=\"d\"><ConfigVersions>{entries}</ConfigVersions></ConfigDumpInfo>"
-        );
-        dump_info::DumpInfo::read(xml.as_bytes()).unwrap()
-    };
-    let before = info(&[
-        ("Catalog.А", "1"),
-        ("Catalog.Б", "1"),
-        ("Catalog.В.Form.Ф.Form", "1"),
-    ]);
-    let after = info(&[("Catalog.А", "1"), ("Catalog.Б", "2"), ("Catalog.Г", "1")]);
-    assert_eq!(after.changed_since(&before), ["Catalog.Б", "Catalog.Г"]);
-    assert_eq!(after.removed_since(&before), ["Catalog.В.Form.Ф.Form"]);
-    assert!(dump_info::DumpInfo::read(b"<ConfigDumpInfo><Metadata ").is_err());
-    let check = |name: &str, paths: &[&str]| assert_eq!(dump_info::paths_of(name), paths, "{name}");
-    check("Catalog.Товары", &["Catalogs/Товары.xml"]);
-    check(
-        "Catalog.Товары.ObjectModule",
-        &["Catalogs/Товары/Ext/ObjectModule.bsl"],
-    );
-    check(
-        "Catalog.Товары.Predefined",
-        &["Catalogs/Товары/Ext/Predefined.xml"],
-    );
-    check(
-        "Catalog.Товары.Form.Ф.Form",
-        &[
-            "Catalogs/Товары/Forms/Ф/Ext/Form.xml",
-            "Catalogs/Товары/Forms/Ф/Ext/Form/Module.bsl",
-        ],
-    );
-    check(
-        "CommonForm.Ф.Form",
-        &[
-            "CommonForms/Ф/Ext/Form.xml",
-            "CommonForms/Ф/Ext/Form/Module.bsl",
-        ],
-    );
-    check("CommonModule.М.Module", &["CommonModules/М/Ext/Module.bsl"]);
-    check(
-        "Subsystem.А.Subsystem.Б",
-        &["Subsystems/А/Subsystems/Б.xml"],
-    );
-    check("Configuration.К.SessionModule", &["Ext/SessionModule.bsl"]);
-    check("Catalog.Товары.Attribute.А", &[]);
-    check("Товары", &[]);
 }
 
 proptest! {

@@ -701,6 +701,9 @@ fn text(report: &Report, messages: &Messages) -> String {
     text.push_str(&format!("{}\n", messages.with("learn-read", &values)));
     if let Some(metadata) = &report.metadata {
         text.push_str(&format!("{}\n", metadata.sentence(messages)));
+        for line in metadata.new_problems(messages) {
+            text.push_str(&format!("  {line}\n"));
+        }
     }
     let values = [
         ("size", messages.bytes(report.bytes as u64).into()),

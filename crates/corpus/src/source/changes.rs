@@ -47,6 +47,15 @@ impl Stamp {
         };
         is_old && self == now
     }
+
+    /// Whether both are files on disk of one size.
+    #[must_use]
+    pub fn has_size_of(&self, other: &Stamp) -> bool {
+        match (self, other) {
+            (Stamp::Disk { size, .. }, Stamp::Disk { size: other, .. }) => size == other,
+            _ => false,
+        }
+    }
 }
 
 /// What Designer's dump says of a file's object.
@@ -56,6 +65,15 @@ pub struct Dumped {
     pub version: u64,
     /// When the dump was made, in nanoseconds since 1970.
     pub dumped_ns: i64,
+}
+
+impl Dumped {
+    /// Whether the file that was dumped so is the same in the dump of `now`, given that it has the size it had. Only a new dump says
+    /// something new: without one, another time of change means an edit.
+    #[must_use]
+    pub fn vouches_for(&self, now: &Dumped) -> bool {
+        self.version == now.version && self.dumped_ns != now.dumped_ns
+    }
 }
 
 /// What reading a file gave.
@@ -124,10 +142,8 @@ impl SourceState {
                 let is_old = modified_ns.is_some_and(|modified| {
                     modified.saturating_add(COARSE_CLOCK_NS) < self.read_ns
                 });
-                // Only a new dump says something new: without one, another time of change means an edit.
-                let is_dumped_anew = file.dumped.zip(module.dumped).is_some_and(|(before, now)| {
-                    before.version == now.version && before.dumped_ns != now.dumped_ns
-                });
+                let dumps = file.dumped.zip(module.dumped);
+                let is_dumped_anew = dumps.is_some_and(|(before, now)| before.vouches_for(&now));
                 size == size_now && (modified_ns == modified_now && is_old || is_dumped_anew)
             }
             _ => false,

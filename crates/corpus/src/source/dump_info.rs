@@ -1,7 +1,7 @@
 //! `ConfigDumpInfo.xml`: the versions of a configuration's objects as Designer dumped them.
 //!
 //! A dump into an emptied folder gives every file a new time. The versions tell which objects are still the same, so that
-//! their modules need not be read. They say nothing of a file that was edited after the dump.
+//! their files need not be read. They say nothing of a file that was edited after the dump.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

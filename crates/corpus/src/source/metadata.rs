@@ -5,7 +5,7 @@
 use nestor_metadata::is_metadata_path;
 use rayon::prelude::*;
 
-use super::{BATCH_FILES, Files, LoadError, MAX_FILE_BYTES, Skipped, Stamp, is_module};
+use super::{BATCH_FILES, Dumped, Files, LoadError, MAX_FILE_BYTES, Skipped, Stamp, is_module};
 use crate::CorpusError;
 
 /// A file that may say something about metadata, as a source lists it without reading it.
@@ -15,6 +15,8 @@ pub struct MetadataFile<'a> {
     pub path: &'a str,
     /// What tells its version.
     pub stamp: Stamp,
+    /// What Designer's dump says of its object, if the file was not changed behind the dump.
+    pub dumped: Option<Dumped>,
     /// It holds code, which the source also hands out as a module.
     pub is_module: bool,
 }
@@ -39,12 +41,16 @@ fn listed<F: Files>(files: &F) -> Vec<usize> {
     listed
 }
 
-pub(super) fn list<F: Files>(files: &F) -> Vec<MetadataFile<'_>> {
+pub(super) fn list<'f, F: Files>(
+    files: &'f F,
+    dumped: &dyn Fn(usize) -> Option<Dumped>,
+) -> Vec<MetadataFile<'f>> {
     listed(files)
         .into_iter()
         .map(|file| MetadataFile {
             path: files.path(file),
             stamp: files.stamp(file),
+            dumped: dumped(file),
             is_module: is_module(files.path(file)),
         })
         .collect()

@@ -194,6 +194,7 @@ impl App {
         self.jobs.cancel_all();
         let grace = self.config().scheduler.shutdown_ms;
         self.scheduler.stop(Duration::from_millis(grace));
+        self.serving.metadata().end();
     }
 
     /// Reads configuration and keys again, and the model if it has changed; true if it was. What can only be set at the start, such as

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nestor_assist::{
-    Counts, LearnFile, ProjectName, ProjectReport, ProjectWriter, Projects, Root, WhenBusy,
+    Counts, LearnFile, MetadataFile, MetadataIndex, ProjectName, ProjectReport, ProjectWriter,
+    Projects, Root, WhenBusy, is_description,
 };
 
 use crate::api::{ApiError, ApiJson, ApiPath, App, Who, blocking, now};
@@ -86,7 +88,9 @@ pub async fn delete(
     let name = parse_name(&name, &who, &app)?;
     blocking(move || {
         app.free_project(&name);
+        let turn = app.serving.metadata().turn();
         app.serving.projects().remove(&name, WhenBusy::Fail)?;
+        drop(turn);
         app.serving.unload(&name);
         Ok(StatusCode::NO_CONTENT)
     })
@@ -145,6 +149,9 @@ enum Place {
     WhereKnown,
 }
 
+/// Time that descriptions wait for another process which changes the project.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Files by the root that learns them.
 type ByRoot = BTreeMap<String, Vec<LearnFile>>;
 
@@ -158,7 +165,9 @@ fn learn_files(
     let identity = assistant.identity();
     let projects = app.serving.projects();
     app.free_project(name);
+    let turn = app.serving.metadata().turn();
     let mut writer = projects.open_or_create(name, &identity, WhenBusy::Fail, now())?;
+    drop(turn);
     let files = files.into_iter().map(|file| LearnFile {
         path: file.path.replace('\\', "/"),
         text: file.text,
@@ -169,6 +178,7 @@ fn learn_files(
         changed: 0,
         unchanged: 0,
         pieces: 0,
+        descriptions: 0,
         skipped: Vec::new(),
     };
     let by_root = match place {
@@ -176,8 +186,18 @@ fn learn_files(
             check_root(&writer, root)?;
             ByRoot::from([(root.clone(), files.collect())])
         }
-        Place::WhereKnown => where_known(&writer, files, &mut shown.skipped),
+        Place::WhereKnown => where_known(&writer, files.collect(), &mut shown.skipped)?,
     };
+    let code = |(root, files): (&String, &Vec<LearnFile>)| {
+        let code = files.iter().filter(|file| !is_description(&file.path));
+        code.map(|file| format!("{root}/{}", file.path))
+            .collect::<Vec<_>>()
+    };
+    let code: Vec<String> = by_root.iter().flat_map(code).collect();
+    app.serving
+        .metadata()
+        .will_learn(&mut writer, code.iter().map(String::as_str))?;
+    let mut metadata = Vec::new();
     for (root, files) in by_root {
         if writer.root(&root).is_none() {
             writer.set_root(&Root {
@@ -187,6 +207,14 @@ fn learn_files(
             })?;
         }
         let own = format!("{root}/");
+        metadata.extend(files.iter().map(|file| MetadataFile {
+            path: format!("{own}{}", file.path),
+            bytes: file.text.clone().into_bytes(),
+        }));
+        let (descriptions, files): (Vec<_>, Vec<_>) = files
+            .into_iter()
+            .partition(|file| is_description(&file.path));
+        shown.descriptions += descriptions.len();
         let known: Vec<String> = writer
             .files()
             .filter_map(|(path, _)| path.strip_prefix(&own).map(str::to_owned))
@@ -200,7 +228,14 @@ fn learn_files(
         }
         tell(&mut shown, learning.finish()?);
     }
+    let seq = writer.history().len() as u64;
     drop(writer);
+    let updates = app.serving.metadata();
+    updates.saved(name, assistant.tokenizer(), metadata, seq);
+    if shown.descriptions > 0 {
+        // No log names them, so they are on disk before the answer comes.
+        updates.finish(name, PATIENCE)?;
+    }
     app.serving.look_again(name);
     Ok(shown)
 }
@@ -222,10 +257,15 @@ fn check_root(writer: &ProjectWriter, root: &str) -> Result<(), ApiError> {
 /// Sorts saved files by the roots that hold them.
 fn where_known(
     writer: &ProjectWriter,
-    files: impl Iterator<Item = LearnFile>,
+    files: Vec<LearnFile>,
     skipped: &mut Vec<SkippedShown>,
-) -> ByRoot {
+) -> Result<ByRoot, ApiError> {
     let held: HashSet<&str> = writer.files().map(|(path, _)| path).collect();
+    // Descriptions are in no log.
+    let described = match files.iter().any(|file| is_description(&file.path)) {
+        true => MetadataIndex::open(writer)?.unwrap_or_default(),
+        false => MetadataIndex::new(),
+    };
     let roots: Vec<(String, String)> = writer
         .roots()
         .map(|root| (root.name.clone(), root.location.clone()))
@@ -233,7 +273,9 @@ fn where_known(
     let has_source = roots.iter().any(|(_, location)| !location.is_empty());
     let mut by_root = ByRoot::new();
     for file in files {
-        let known = known_as(&file.path, &roots, &|path| held.contains(path));
+        let known = known_as(&file.path, &roots, &|path| {
+            held.contains(path) || described.holds(path)
+        });
         let found = known.as_deref().and_then(|known| known.split_once('/'));
         let (root, path) = match found {
             Some((root, path)) => (root.to_owned(), path.to_owned()),
@@ -252,7 +294,7 @@ fn where_known(
             .or_default()
             .push(LearnFile { path, text });
     }
-    by_root
+    Ok(by_root)
 }
 
 /// Adds what a root has learned.

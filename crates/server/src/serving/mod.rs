@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Instant, SystemTime};
 
-use nestor_assist::{AssistError, Assistant, OpenDocuments, ProjectName, Projects};
+use nestor_assist::{
+    AssistError, Assistant, MetadataUpdates, OpenDocuments, ProjectName, Projects,
+};
 
 pub use making::{Asked, Ended, Made};
 pub use pieces::{Grown, Piece};
@@ -22,7 +24,7 @@ pub use projects::{ProjectLoaded, ProjectProblem, known_as};
 
 use crate::error::ServerError;
 use crate::metrics::SharedMetrics;
-use projects::Slot;
+use projects::{Slots, take_over};
 
 /// Bytes that all open documents may hold for the next requests.
 const DOCUMENT_BYTES: usize = 512 << 20;
@@ -89,7 +91,7 @@ impl Loaded {
 pub struct Serving {
     loaded: RwLock<Arc<Loaded>>,
     projects: Projects,
-    slots: Mutex<HashMap<ProjectName, Slot>>,
+    slots: Arc<Slots>,
     /// When each was asked for last.
     used: Mutex<HashMap<ProjectName, Instant>>,
     /// Projects at work at once.
@@ -100,6 +102,8 @@ pub struct Serving {
     auto_confidence: AtomicU32,
     /// What earlier requests have read of their documents.
     documents: OpenDocuments,
+    /// Brings what the projects' configurations say up to date.
+    metadata: MetadataUpdates,
 }
 
 impl Serving {
@@ -126,10 +130,14 @@ impl Serving {
     }
 
     fn with(loaded: Loaded, projects: Projects, metrics: SharedMetrics) -> Self {
+        let slots: Arc<Slots> = Arc::default();
+        let into = Arc::clone(&slots);
+        let take_over = Box::new(move |name: &_, metadata: &_| take_over(&into, name, metadata));
         Self {
             loaded: RwLock::new(Arc::new(loaded)),
+            metadata: MetadataUpdates::new(projects.clone(), take_over),
             projects,
-            slots: Mutex::default(),
+            slots,
             used: Mutex::default(),
             max_projects: AtomicUsize::new(usize::MAX),
             metrics,
@@ -149,6 +157,12 @@ impl Serving {
     #[must_use]
     pub fn projects(&self) -> &Projects {
         &self.projects
+    }
+
+    /// What brings the projects' metadata up to date.
+    #[must_use]
+    pub fn metadata(&self) -> &MetadataUpdates {
+        &self.metadata
     }
 
     /// Changes how many projects are at work at once; those above it that were not asked for longest are unloaded.

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nestor_assist::{AssistError, Assistant, MemoryError, ProjectName, ProjectStore};
+use nestor_assist::{AssistError, Assistant, MemoryError, Metadata, ProjectName, ProjectStore};
 
 use crate::serving::{Serving, Stamp, stamp};
 
@@ -22,6 +22,8 @@ pub struct ProjectLoaded {
     roots: Arc<[(String, String)]>,
     stamp: Stamp,
     looked: Instant,
+    /// How often its metadata was brought up to date.
+    n_updates: u64,
 }
 
 impl ProjectLoaded {
@@ -90,6 +92,34 @@ pub(super) enum Slot {
     Ready(ProjectLoaded),
     /// Loaded before, and being loaded again.
     Reloading(ProjectLoaded),
+}
+
+/// The projects at work.
+pub(super) type Slots = Mutex<HashMap<ProjectName, Slot>>;
+
+/// Gives a project at work what its configurations say now; false while it is being loaded, perhaps without that.
+pub(super) fn take_over(slots: &Slots, name: &ProjectName, metadata: &Arc<Metadata>) -> bool {
+    loop {
+        let assistant = match lock(slots).get(name) {
+            None => return true,
+            Some(Slot::Loading) => return false,
+            Some(Slot::Ready(loaded) | Slot::Reloading(loaded)) => Arc::clone(&loaded.assistant),
+        };
+        // Copies names of files and folders, so requests are not kept waiting meanwhile.
+        let mut with = assistant.as_ref().clone();
+        with.set_metadata(Some(Arc::clone(metadata)));
+        if let Some(Slot::Ready(loaded) | Slot::Reloading(loaded)) = lock(slots).get_mut(name)
+            && Arc::ptr_eq(&loaded.assistant, &assistant)
+        {
+            loaded.assistant = Arc::new(with);
+            loaded.n_updates += 1;
+            return true;
+        }
+    }
+}
+
+fn lock(slots: &Slots) -> MutexGuard<'_, HashMap<ProjectName, Slot>> {
+    slots.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Serving {
@@ -228,7 +258,7 @@ impl Serving {
     }
 
     pub(super) fn slots(&self) -> MutexGuard<'_, HashMap<ProjectName, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slots)
     }
 
     fn used(&self) -> MutexGuard<'_, HashMap<ProjectName, Instant>> {
@@ -297,6 +327,10 @@ impl Serving {
     fn load(&self, name: &ProjectName) {
         let model = self.model();
         let stamp = self.project_stamp(name);
+        let n_updates = match self.slots().get(name) {
+            Some(Slot::Reloading(old)) => old.n_updates,
+            _ => 0,
+        };
         let before = match self.slots().get(name) {
             Some(Slot::Reloading(old)) if only_levels_differ(&old.stamp, &stamp) => {
                 Some(Arc::clone(&old.assistant))
@@ -326,7 +360,16 @@ impl Serving {
         let is_wanted = Arc::ptr_eq(&model, &self.model()) && slots.contains_key(name);
         self.metrics.reloaded("project", loaded.is_ok());
         match loaded {
-            Ok((assistant, roots)) if is_wanted => {
+            Ok((mut assistant, roots)) if is_wanted => {
+                let old = match slots.get(name) {
+                    Some(Slot::Reloading(old)) => Some(old),
+                    _ => None,
+                };
+                // Brought up to date while this was read.
+                if let Some(old) = old.filter(|old| old.n_updates != n_updates) {
+                    assistant.set_metadata(old.assistant.memory().metadata().cloned());
+                }
+                let n_updates = old.map_or(0, |old| old.n_updates);
                 let memory = assistant.memory();
                 self.metrics
                     .project(name.as_str(), memory.n_files(), memory.n_pieces());
@@ -335,6 +378,7 @@ impl Serving {
                     roots,
                     stamp,
                     looked: Instant::now(),
+                    n_updates,
                 };
                 slots.insert(name.clone(), Slot::Ready(loaded));
             }

@@ -44,7 +44,7 @@ pub struct LearnRequest {
     pub source: Option<String>,
 }
 
-/// A file to learn.
+/// A file to learn: code, or what describes an object or a form.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LearnFileIn {
@@ -67,6 +67,8 @@ pub struct LearnShown {
     pub unchanged: usize,
     /// Pieces in the new and changed files.
     pub pieces: usize,
+    /// Files that describe objects and forms (`.xml`, `.mdo`, `.form`): they are read into the metadata and counted nowhere else.
+    pub descriptions: usize,
     /// Files that cannot be learned, with the reason.
     pub skipped: Vec<SkippedShown>,
 }

@@ -1,7 +1,7 @@
 //! What the sources' configurations say, brought up to date in the project's folder before any code is learned.
 //!
-//! A file is read when nothing vouches that it is the one that was read before. What was forgotten is not in the index and so is
-//! read again.
+//! A file is read when nothing vouches that it is the one that was read before: neither its blob or time nor a new dump of Designer. What
+//! was forgotten is not in the index and so is read again. Problems are named once, and again when they have changed.
 
 use super::Given;
 use crate::explain;
@@ -10,14 +10,14 @@ use crate::learning::Skipped;
 use crate::messages::Messages;
 use crate::terminal::Terminal;
 use nestor_assist::{AssistError, MetadataFile, MetadataIndex};
-use nestor_corpus::source::Stamp;
+use nestor_corpus::source::{Dumped, MetadataFile as Listed, Stamp};
 use nestor_memory::{METADATA_STATE_FILE, ProjectWriter};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
-/// Problems that are named; a configuration that cannot be read has one a file.
-const MAX_NAMED: usize = 200;
+/// New problems that the report names; a configuration that cannot be read has one a file.
+const MAX_NAMED: usize = 20;
 
 /// What the metadata holds after a call.
 #[derive(Serialize)]
@@ -32,7 +32,9 @@ pub(super) struct MetadataLearned {
     forms: usize,
     methods: usize,
     n_problems: usize,
-    /// The first of them.
+    /// Those that no earlier call has printed so.
+    n_new_problems: usize,
+    /// All of them, the new ones first.
     problems: Vec<Skipped>,
     seconds: f64,
 }
@@ -47,8 +49,22 @@ impl MetadataLearned {
             ("read", messages.count(self.read as u64).into()),
             ("time", messages.duration(self.seconds).into()),
             ("problems", messages.count(self.n_problems as u64).into()),
+            ("new", messages.count(self.n_new_problems as u64).into()),
         ];
         messages.with("learn-metadata", &values)
+    }
+
+    /// A line for each new problem, up to some, and one for the others.
+    pub(super) fn new_problems(&self, messages: &Messages) -> Vec<String> {
+        let new = &self.problems[..self.n_new_problems];
+        let named = new.iter().take(MAX_NAMED);
+        let named = named.map(|problem| format!("{}: {}", problem.path, problem.reason));
+        let mut lines: Vec<String> = named.collect();
+        if new.len() > MAX_NAMED {
+            let more = messages.count((new.len() - MAX_NAMED) as u64);
+            lines.push(messages.with("learn-metadata-more", &[("count", more.into())]));
+        }
+        lines
     }
 }
 
@@ -58,6 +74,8 @@ impl MetadataLearned {
 struct State {
     nestor: String,
     sources: BTreeMap<String, SourceRead>,
+    /// Problems that were printed, by path.
+    told: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -65,7 +83,34 @@ struct State {
 struct SourceRead {
     location: String,
     read_ns: i64,
-    files: BTreeMap<String, Stamp>,
+    files: BTreeMap<String, FileRead>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRead {
+    stamp: Stamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dumped: Option<Dumped>,
+}
+
+impl SourceRead {
+    /// Whether nothing that was read is gone. An object that was renamed changes the files of others without changing their versions in
+    /// the dump.
+    fn is_all_there(&self, listed: &[Listed<'_>]) -> bool {
+        let paths: HashSet<&str> = listed.iter().map(|file| file.path).collect();
+        self.files.keys().all(|path| paths.contains(path.as_str()))
+    }
+
+    /// Whether a file is the one that was read.
+    fn vouches_for(&self, file: &Listed<'_>, by_dump: bool) -> bool {
+        self.files.get(file.path).is_some_and(|read| {
+            let dumps = read.dumped.zip(file.dumped).filter(|_| by_dump);
+            read.stamp.vouches_for(&file.stamp, self.read_ns)
+                || dumps.is_some_and(|(before, now)| before.vouches_for(&now))
+                    && read.stamp.has_size_of(&file.stamp)
+        })
+    }
 }
 
 const NESTOR: &str = env!("CARGO_PKG_VERSION");
@@ -105,10 +150,9 @@ pub(super) fn learn(
         let before = state.sources.remove(&root.name).unwrap_or_default();
         let is_same_place = before.location == root.location && !full;
         let path_of = |path: &str| format!("{}/{path}", root.name);
-        let is_read = |file: &nestor_corpus::source::MetadataFile<'_>| {
-            let stamp = before.files.get(file.path).filter(|_| is_same_place);
-            stamp.is_some_and(|stamp| stamp.vouches_for(&file.stamp, before.read_ns))
-                && index.holds(&path_of(file.path))
+        let by_dump = before.is_all_there(&listed);
+        let is_read = |file: &Listed<'_>| {
+            is_same_place && before.vouches_for(file, by_dump) && index.holds(&path_of(file.path))
         };
         let wanted: Vec<usize> = (0..listed.len())
             .filter(|&file| !is_read(&listed[file]))
@@ -133,7 +177,11 @@ pub(super) fn learn(
         let of_root = format!("{}/", root.name);
         n_removed += index.retain(|path| !path.starts_with(&of_root) || paths.contains(path));
         let files = listed.iter().filter(|file| !unread.contains(file.path));
-        let files = files.map(|file| (file.path.to_owned(), file.stamp.clone()));
+        let read = |file: &Listed<'_>| FileRead {
+            stamp: file.stamp.clone(),
+            dumped: file.dumped,
+        };
+        let files = files.map(|file| (file.path.to_owned(), read(file)));
         let read = SourceRead {
             location: root.location.clone(),
             read_ns,
@@ -151,7 +199,20 @@ pub(super) fn learn(
         path: problem.path,
     }));
     let n_problems = problems.len();
-    problems.truncate(MAX_NAMED);
+    let is_told = |problem: &Skipped| {
+        let told = state.told.get(&problem.path);
+        told.is_some_and(|reasons| reasons.contains(&problem.reason))
+    };
+    problems.sort_by_cached_key(is_told);
+    let n_new_problems = problems.partition_point(|problem| !is_told(problem));
+    // A document may be read by a program alone, as that of a job.
+    if !terminal.is_json() {
+        state.told.clear();
+        for problem in &problems {
+            let reasons = state.told.entry(problem.path.clone()).or_default();
+            reasons.insert(problem.reason.clone());
+        }
+    }
     let state = serde_json::to_vec(&state).expect("a state is plain data");
     index.save(writer, &state).map_err(told)?;
     Ok(MetadataLearned {
@@ -167,6 +228,7 @@ pub(super) fn learn(
             .map(|module| metadata.methods(module).len())
             .sum(),
         n_problems,
+        n_new_problems,
         problems,
         seconds: started.elapsed().as_secs_f64(),
     })

@@ -294,6 +294,7 @@ fn a_dump_vouches_for_files_that_were_not_changed_behind_it() {
             ("Catalogs/А/Ext/ObjectModule.bsl", MODULE),
             ("Catalogs/Б/Ext/ObjectModule.bsl", MODULE),
             ("Catalogs/В/Ext/ObjectModule.bsl", MODULE),
+            ("Catalogs/А.xml", b"<x/>"),
             ("ConfigDumpInfo.xml", info.as_bytes()),
         ],
     );
@@ -305,6 +306,8 @@ fn a_dump_vouches_for_files_that_were_not_changed_behind_it() {
         file.unwrap().set_modified(time).unwrap();
     };
     set("Catalogs/А/Ext/ObjectModule.bsl", 1000);
+    set("Catalogs/А.xml", 1500);
+    set("Configuration.xml", 1500);
     set("Catalogs/Б/Ext/ObjectModule.bsl", 3000);
     set("Catalogs/В/Ext/ObjectModule.bsl", 1000);
     set("ConfigDumpInfo.xml", 2000);
@@ -313,6 +316,14 @@ fn a_dump_vouches_for_files_that_were_not_changed_behind_it() {
     let dumped: Vec<_> = modules.iter().map(|module| module.dumped).collect();
     assert_eq!(dumped[0].unwrap().dumped_ns, 2_000_000_000_000);
     assert_eq!(dumped[1..], [None, None], "edited since, and not dumped");
+    let described = source.metadata_files();
+    let described = described.iter().filter(|file| file.dumped.is_some());
+    let described: Vec<_> = described.map(|file| (file.path, file.dumped)).collect();
+    let first = ("Catalogs/А.xml", dumped[0]);
+    assert_eq!(
+        described,
+        [first, ("Catalogs/А/Ext/ObjectModule.bsl", dumped[0])]
+    );
     let stamp = Stamp::Disk {
         size: MODULE.len() as u64,
         modified_ns: Some(1_000_000_000_000),

@@ -318,6 +318,8 @@ proptest! {
 #[test]
 fn states_of_a_document_are_found_as_if_they_were_remembered_and_hidden_ones_are_not() {
     let (width, k, temperature) = (8, 5, 0.1);
+    let one = std::slice::from_ref::<Range<usize>>;
+    let hidden = std::slice::from_ref::<Range<u64>>;
     let row = |seed: usize| -> Vec<f32> {
         (0..width)
             .map(|at| ((at * 5 + seed * 17) % 13) as f32 - 6.0)
@@ -345,7 +347,7 @@ fn states_of_a_document_are_found_as_if_they_were_remembered_and_hidden_ones_are
     document.truncate(12);
     document.push(&rows(52..60), &tokens(52..60)).unwrap();
     assert_eq!((document.len(), document.bytes()), (20, 20 * (width + 8)));
-    let remembered = memory(&[0..40]);
+    let remembered = memory(one(&(0..40)));
     let beside = |hidden: &[Range<u64>], document: &DocumentStates| {
         remembered
             .query_beside(&asked, k, temperature, hidden, document)
@@ -357,13 +359,13 @@ fn states_of_a_document_are_found_as_if_they_were_remembered_and_hidden_ones_are
     let alone = alone.unwrap();
     assert_eq!(
         alone,
-        memory(&[40..60])
+        memory(one(&(40..60)))
             .query_batch(&asked, k, temperature)
             .unwrap()
     );
-    assert_eq!(beside(&[0..40], &document), alone);
+    assert_eq!(beside(hidden(&(0..40)), &document), alone);
     let hiding = both.query_batch_hiding(&asked, k, temperature, &[0..10, 40..60]);
-    let left = memory(&[10..40]).query_batch(&asked, k, temperature);
+    let left = memory(one(&(10..40))).query_batch(&asked, k, temperature);
     assert_eq!(hiding.unwrap(), left.unwrap());
 
     // A row without a direction keeps its place and is never found.

@@ -231,3 +231,80 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// A file that may not grow beyond so many blocks stands for a full disk.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_named_and_leaves_a_project_that_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let (memory, sources) = (dir.path().join("projects"), dir.path().join("cf"));
+    let trade = source().parent().unwrap().to_owned();
+    for name in ["CommonModules", "Catalogs"] {
+        copy(&trade.join(name), &sources.join(name));
+    }
+    let whole = run(command()
+        .arg("learn")
+        .arg(&sources)
+        .args(["--project", "erp", "--teach", "0"])
+        .env("NESTOR_MEMORY", &memory));
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+    for entry in std::fs::read_dir(sources.join("Catalogs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "xml") {
+            let xml = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, format!("{xml}<!-- -->")).unwrap();
+        }
+    }
+    let mut named = std::collections::BTreeSet::new();
+    // Of 512 bytes: the index of the metadata does not fit, then the segments, then what the levels have learned.
+    for blocks in ["4", "60", "120", "400"] {
+        let learn = command();
+        let program = learn.get_program();
+        let mut limited = std::process::Command::new("sh");
+        for (name, value) in learn.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        limited
+            .current_dir(learn.get_current_dir().unwrap())
+            .arg("-c")
+            .arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""))
+            .arg("sh")
+            .arg(program)
+            .args(["--lang=en", "learn"])
+            .arg(&sources)
+            .args(["--project", "erp", "--teach", "5000"])
+            .env("NESTOR_MEMORY", &memory);
+        let ran = run(&mut limited);
+        assert!(
+            matches!(ran.code, 3 | 4),
+            "{blocks}: {} {}",
+            ran.code,
+            ran.stderr
+        );
+        let file = ran.stderr.split("projects/erp/").nth(1).map(|rest| {
+            let end = rest.find(':').unwrap_or(rest.len());
+            rest[..end].to_owned()
+        });
+        named.insert(file.unwrap_or_else(|| panic!("{blocks}: no file is named: {}", ran.stderr)));
+        let module = sources
+            .join("CommonModules")
+            .join("ПроведениеСервер/Ext/Module.bsl");
+        let ran = run(command()
+            .arg("complete")
+            .arg(format!("{}:5:1", module.display()))
+            .args(["--project", "erp", "--json"])
+            .env("NESTOR_MEMORY", &memory));
+        assert_eq!(ran.code, 0, "{blocks}: {}", ran.stderr);
+    }
+    assert!(named.len() > 1, "{named:?}");
+    let last = run(command()
+        .arg("learn")
+        .arg(&sources)
+        .args(["--project", "erp", "--teach", "all", "--json"])
+        .env("NESTOR_MEMORY", &memory));
+    assert_eq!(last.code, 0, "{}", last.stderr);
+    assert_eq!(last.json()["taught"]["pieces_left"], 0);
+}

@@ -122,20 +122,24 @@ fn changed_method(metadata: &Metadata, path: &str, above: &str, text: &str) -> O
         return None;
     }
     let params = metadata.params(base);
-    let named = |with_value: bool| -> String {
-        let names = params.iter().map(|param| {
-            let name = metadata.name(param.name);
-            if with_value && param.by_value {
-                format!("{} {name}", spelling.keyword(Keyword::Val))
-            } else {
-                name.to_owned()
+    let named: Vec<&str> = params.iter().map(|p| metadata.name(p.name)).collect();
+    // Whoever calls the method may leave out what it has a value for.
+    let declared: Vec<String> = params
+        .iter()
+        .map(|param| {
+            let mut declared = metadata.name(param.name).to_owned();
+            if param.by_value {
+                declared = format!("{} {declared}", spelling.keyword(Keyword::Val));
             }
-        });
-        names.collect::<Vec<_>>().join(", ")
-    };
+            match metadata.name(param.default) {
+                "" => declared,
+                value => format!("{declared} = {value}"),
+            }
+        })
+        .collect();
     let call = if is_around {
         let proceed = spelling.pick("ПродолжитьВызов", "ProceedWithCall");
-        let call = format!("{proceed}({});", named(false));
+        let call = format!("{proceed}({});", named.join(", "));
         if base.is_function {
             format!("{} {call}", spelling.keyword(Keyword::Return))
         } else {
@@ -144,7 +148,7 @@ fn changed_method(metadata: &Metadata, path: &str, above: &str, text: &str) -> O
     } else {
         String::new()
     };
-    let header = format!("{own}({})", named(true));
+    let header = format!("{own}({})", declared.join(", "));
     Some(method(base.is_function, &header, &call, &spelling))
 }
 

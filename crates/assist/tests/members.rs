@@ -438,8 +438,7 @@ fn a_method_that_changes_another_is_written_with_its_parameters() {
         is_skeleton.then_some(found.insert)
     };
     let insert = |prefix: &str, suffix: &str| insert_into(CHANGED, prefix, suffix);
-    let price =
-        "Функция Дт_Цена(Знач Товар, Дата)\n\tВозврат ПродолжитьВызов(Товар, Дата);\nКонецФункции";
+    let price = "Функция Дт_Цена(Знач Товар, Дата = Неопределено)\n\tВозврат ПродолжитьВызов(Товар, Дата);\nКонецФункции";
     assert_eq!(insert("&Вместо(\"Цена\")\n", "\n").as_deref(), Some(price));
     assert_eq!(
         insert("&Вместо(\"цена\")\nФункция Дт", "\n").as_deref(),
@@ -460,7 +459,7 @@ fn a_method_that_changes_another_is_written_with_its_parameters() {
     assert_eq!(
         insert_into(&lower, "&Вместо(\"Цена\")\n", "\n").as_deref(),
         Some(
-            "функция Дт_Цена(знач Товар, Дата)\n  возврат ПродолжитьВызов(Товар, Дата);\nконецфункции"
+            "функция Дт_Цена(знач Товар, Дата = Неопределено)\n  возврат ПродолжитьВызов(Товар, Дата);\nконецфункции"
         )
     );
     assert_eq!(insert("&Вместо(\"Нет\")\n", ""), None);

@@ -351,8 +351,8 @@ pub struct ParamFacts<S = String> {
     pub name: S,
     /// `Знач`.
     pub by_value: bool,
-    /// Whether it has a default value.
-    pub is_optional: bool,
+    /// Its default value as it is written; empty without.
+    pub default: S,
 }
 
 /// What an extension does to a method.

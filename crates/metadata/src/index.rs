@@ -18,7 +18,7 @@ use crate::problem::Problem;
 use crate::read::read_file;
 
 const MAGIC: &[u8; 8] = b"NestorMD";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const HEADER_LEN: usize = 8 + 4 + 32;
 /// It is written after every change; level 6 makes it a sixth smaller and takes half as long again.
 const ZSTD_LEVEL: i32 = 3;

@@ -363,7 +363,7 @@ impl<'a> Linker<'a> {
             .map(|param| ParamEntry {
                 name: self.name(param.name),
                 by_value: param.by_value,
-                is_optional: param.is_optional,
+                default: self.name(param.default),
             })
             .collect();
         MethodEntry {

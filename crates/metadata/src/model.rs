@@ -268,8 +268,8 @@ pub struct ParamEntry {
     pub name: NameId,
     /// `Знач`.
     pub by_value: bool,
-    /// Whether it has a default value.
-    pub is_optional: bool,
+    /// Its default value as it is written; empty without.
+    pub default: NameId,
 }
 
 /// All that is known of a project's configurations. See the module's documentation.

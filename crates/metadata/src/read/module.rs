@@ -44,7 +44,10 @@ fn method_facts(text: &str, method: &Method) -> MethodFacts {
             .map(|param| ParamFacts {
                 name: param.name.clone(),
                 by_value: param.by_value,
-                is_optional: param.default.is_some(),
+                default: param
+                    .default
+                    .clone()
+                    .map_or_else(String::new, |default| text[default].to_owned()),
             })
             .collect(),
         doc: doc.map_or_else(String::new, |doc| without_marks(&text[doc])),

@@ -375,7 +375,7 @@ pub fn describe(metadata: &Metadata, view: View<'_>) -> Vec<String> {
                         "{} {} {}",
                         metadata.name(param.name),
                         param.by_value,
-                        param.is_optional
+                        metadata.name(param.default)
                     )
                 })
                 .collect();

@@ -139,9 +139,11 @@ impl ProjectMemory {
         (self.roots, self.vendor) = (roots, vendor);
     }
 
-    /// Puts the memories of levels 2 and 3 to work, or takes them away.
+    /// Puts the memories of levels 2 and 3 to work, or takes them away. What was read of an open document stays good for other memories.
     pub fn set_levels(&mut self, levels: Option<LevelMemories>) {
-        self.revision = next_revision();
+        if self.levels.is_some() != levels.is_some() {
+            self.revision = next_revision();
+        }
         self.levels = levels.map(Arc::new);
         self.taught = None;
     }

@@ -153,6 +153,11 @@ impl MetadataUpdates {
         self.start();
     }
 
+    /// Lets go of what waits for a project that is removed; to be called in its [`MetadataUpdates::turn`].
+    pub fn forget(&self, project: &ProjectName) {
+        self.shared.state().waiting.remove(project);
+    }
+
     /// Waits until what was saved in a project is on disk, at most so long for other processes.
     ///
     /// # Errors
@@ -369,9 +374,12 @@ impl Built {
         let stale = store.stale_metadata().into_iter();
         let learned = stale.filter_map(|path| Some((store.file(&path)?.seq, path)));
         let learned = learned.map(|(seq, path)| (path, seq)).collect();
-        let kept = files
-            .iter()
-            .filter(|(path, saved)| !is_forgotten(&store, path, saved.seq));
+        // Another process may have learned a newer text meanwhile.
+        let is_old = |path: &str, saved: &Saved| {
+            is_forgotten(&store, path, saved.seq)
+                || store.file(path).is_some_and(|file| file.seq > saved.seq)
+        };
+        let kept = files.iter().filter(|(path, saved)| !is_old(path, saved));
         let files: BTreeMap<String, u64> = kept
             .clone()
             .map(|(path, saved)| (path.clone(), saved.seq))

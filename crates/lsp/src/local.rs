@@ -1,12 +1,12 @@
 //! The model in this process: completes, learns saved files, loads projects.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nestor_assist::{
-    AssistError, Assistant, CompleteRequest, Counts, GivenUp, LearnFile, Metadata, MetadataFile,
-    MetadataUpdates, OpenDocuments, ProjectName, Projects, WhenBusy, is_description,
+    AssistError, Assistant, CompleteRequest, Counts, GivenUp, LearnFile, MemoryError, Metadata,
+    MetadataFile, MetadataUpdates, OpenDocuments, ProjectName, Projects, WhenBusy, is_description,
 };
 
 use crate::worker::{Answer, Backend, Cancel, Event, Failed, Taken, Told};
@@ -37,6 +37,22 @@ pub struct Local {
     metadata: MetadataUpdates,
     /// What they say since the last update, until a completion changes to it.
     linked: Arc<Mutex<Option<Linked>>>,
+    /// Saved files whose projects other processes had, to be tried again.
+    late: Vec<Late>,
+}
+
+/// A saved file whose project another process had.
+struct Late {
+    project: ProjectName,
+    root: String,
+    file: LearnFile,
+}
+
+impl Late {
+    fn is_of(&self, other: &Self) -> bool {
+        (&self.project, &self.root, &self.file.path)
+            == (&other.project, &other.root, &other.file.path)
+    }
 }
 
 /// What the configurations of a project say.
@@ -52,7 +68,7 @@ impl Local {
         let into = Arc::clone(&linked);
         let take_over = move |name: &ProjectName, metadata: &Arc<Metadata>| {
             let newest = (name.clone(), Arc::clone(metadata));
-            *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
+            *lock(&into) = Some(newest);
             true
         };
         Ok(Self {
@@ -62,12 +78,13 @@ impl Local {
             opens,
             roots: Vec::new(),
             linked,
+            late: Vec::new(),
         })
     }
 
     /// Changes to what the configurations say since the last update.
     fn take_over_metadata(&mut self) {
-        let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut linked = lock(&self.linked);
         if let Some((name, metadata)) = linked.take()
             && self.opens.project.as_ref() == Some(&name)
         {
@@ -90,6 +107,18 @@ impl Local {
         nestor_assist::paths::in_root(roots, path)
     }
 
+    /// Learns a saved file into its project, or keeps it while another process has the project.
+    fn save_late(&mut self, late: Late) -> Result<Taken, Failed> {
+        match self.save_into(&late.project, &late.root, late.file.clone()) {
+            Ok(()) => Ok(Taken::Learned),
+            Err(AssistError::Memory(MemoryError::Busy { .. })) => {
+                self.late.push(late);
+                Ok(Taken::Later)
+            }
+            Err(error) => Err(Failed(error.to_string())),
+        }
+    }
+
     fn save_into(
         &mut self,
         name: &ProjectName,
@@ -108,7 +137,6 @@ impl Local {
             self.metadata.saved(name, &tokenizer, [metadata], seq);
             return Ok(());
         }
-        // `nestor learn` may hold the project for minutes; it reads the file itself then.
         let turn = self.metadata.turn();
         let mut writer = projects.open_to_write(name, WhenBusy::Fail, now())?;
         drop(turn);
@@ -137,6 +165,8 @@ impl Backend for Local {
     fn load(&mut self, project: Option<ProjectName>) -> Told {
         self.opens.project = project;
         self.roots.clear();
+        // What is on disk is newer than what was linked before.
+        drop(lock(&self.linked).take());
         let loaded = match &self.opens.project {
             None => Ok(()),
             Some(name) => self
@@ -198,7 +228,14 @@ impl Backend for Local {
         let found = found.map(|(root, rest)| (root.to_owned(), rest));
         let learned = match (self.opens.project.clone(), found) {
             (Some(name), Some((root, rest))) => {
-                self.save_into(&name, &root, LearnFile { path: rest, text })
+                let late = Late {
+                    project: name,
+                    root,
+                    file: LearnFile { path: rest, text },
+                };
+                // Of each path the newest text only.
+                self.late.retain(|older| !older.is_of(&late));
+                return self.save_late(late);
             }
             // No code, and of no project.
             _ if is_description(&path) => return Ok(Taken::Later),
@@ -213,8 +250,24 @@ impl Backend for Local {
         }
     }
 
+    fn try_again(&mut self) -> Option<Result<Taken, Failed>> {
+        (!self.late.is_empty()).then(|| {
+            let late = self.late.remove(0);
+            self.save_late(late)
+        })
+    }
+
+    fn is_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
     /// Only a server counts what becomes of completions.
     fn happened(&mut self, _: Event) {}
+}
+
+/// Whatever a panic elsewhere left behind is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Seconds since 1970.

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use nestor_assist::{CompleteRequest, Completion, GivenUp, ProjectName, StopReason};
 
 /// Says to work under way that nobody waits for it any more.
@@ -151,6 +152,17 @@ pub trait Backend {
     /// # Errors
     /// Why it was not learned, where that is known at once.
     fn saved(&mut self, path: String, text: String) -> Result<Taken, Failed>;
+    /// Whether saved files wait for their project.
+    fn is_late(&self) -> bool {
+        false
+    }
+    /// Learns one of them, if there is one.
+    ///
+    /// # Errors
+    /// As [`Backend::saved`].
+    fn try_again(&mut self) -> Option<Result<Taken, Failed>> {
+        None
+    }
     /// Is told what became of a completion.
     fn happened(&mut self, event: Event);
 }
@@ -179,6 +191,17 @@ pub enum Told {
     NotLearned(String),
 }
 
+/// How often it is looked whether another process has let a project go.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+fn told_of(saved: Result<Taken, Failed>) -> Option<Told> {
+    match saved {
+        Ok(Taken::Learned) => Some(Told::Learned),
+        Ok(Taken::Later) => None,
+        Err(Failed(reason)) => Some(Told::NotLearned(reason)),
+    }
+}
+
 /// Works until the sender of work is gone. `open` finds the model, which takes its time.
 pub fn work(
     open: impl FnOnce() -> Result<Box<dyn Backend>, Failed>,
@@ -195,7 +218,27 @@ pub fn work(
         }
     };
     let _ = tell.send(backend.load(project));
-    for work in receive {
+    loop {
+        let work = match backend.is_late() {
+            false => receive.recv().ok(),
+            true => match receive.recv_timeout(TRY_AGAIN) {
+                Ok(work) => Some(work),
+                Err(RecvTimeoutError::Disconnected) => None,
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(told) = backend.try_again().and_then(told_of)
+                        && tell.send(told).is_err()
+                    {
+                        return;
+                    }
+                    continue;
+                }
+            },
+        };
+        let Some(work) = work else {
+            // The last chance of what waits.
+            while let Some(Ok(Taken::Learned)) = backend.try_again() {}
+            return;
+        };
         let told = match work {
             Work::Complete {
                 ticket,
@@ -214,11 +257,7 @@ pub fn work(
                 }
                 None
             }
-            Work::Saved { path, text } => match backend.saved(path, text) {
-                Ok(Taken::Learned) => Some(Told::Learned),
-                Ok(Taken::Later) => None,
-                Err(Failed(reason)) => Some(Told::NotLearned(reason)),
-            },
+            Work::Saved { path, text } => told_of(backend.saved(path, text)),
             Work::Load(project) => Some(backend.load(project)),
             Work::LoadLevels => match backend.load_levels() {
                 Ok(()) => None,

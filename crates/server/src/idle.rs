@@ -48,7 +48,8 @@ impl Work {
 pub(crate) async fn teach(app: Arc<App>) {
     // Projects that have nothing left to teach, or cannot be taught, as they were then.
     let mut rests: HashMap<ProjectName, Stamp> = HashMap::new();
-    let mut taught: Option<(ProjectName, String)> = None;
+    // The last job, and what its project had learned when it began: what came meanwhile is taught by the next one.
+    let mut taught: Option<(ProjectName, String, Stamp)> = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let pause = Duration::from_secs(app.config().jobs.teach_after_idle_s);
@@ -58,11 +59,10 @@ pub(crate) async fn teach(app: Arc<App>) {
         if app.jobs.n_running() > 0 {
             continue;
         }
-        if let Some((name, id)) = taught.take()
+        if let Some((name, id, learned)) = taught.take()
             && !app.jobs.get(&id).is_some_and(|job| left_something(&job))
         {
-            let stamp = app.serving.project_stamp(&name);
-            rests.insert(name, stamp);
+            rests.insert(name, learned);
         }
         let works = app.scheduler.n_running() > 0 || app.work.rests_since() < pause;
         if pause.is_zero() || works {
@@ -71,15 +71,13 @@ pub(crate) async fn teach(app: Arc<App>) {
         let next = app.serving.at_work().into_iter().find(|name| {
             rests
                 .get(name)
-                .is_none_or(|stamp| *stamp != app.serving.project_stamp(name))
+                .is_none_or(|learned| *learned != app.serving.learned_stamp(name))
         });
         let Some(name) = next else { continue };
+        let learned = app.serving.learned_stamp(&name);
         match app.jobs.start(job(&app, &name)) {
-            Ok(job) => taught = Some((name, job.id)),
-            Err(_) => {
-                let stamp = app.serving.project_stamp(&name);
-                rests.insert(name, stamp);
-            }
+            Ok(job) => taught = Some((name, job.id, learned)),
+            Err(_) => drop(rests.insert(name, learned)),
         }
     }
 }

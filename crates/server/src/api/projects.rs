@@ -90,6 +90,7 @@ pub async fn delete(
         app.free_project(&name);
         let turn = app.serving.metadata().turn();
         app.serving.projects().remove(&name, WhenBusy::Fail)?;
+        app.serving.metadata().forget(&name);
         drop(turn);
         app.serving.unload(&name);
         Ok(StatusCode::NO_CONTENT)

@@ -296,7 +296,7 @@ impl Serving {
     }
 
     /// The files of a project that change when it learns.
-    pub(crate) fn project_stamp(&self, name: &ProjectName) -> Stamp {
+    fn project_stamp(&self, name: &ProjectName) -> Stamp {
         let dir = self.projects.dir().join(name.as_str());
         let mut files = vec![dir.join("levels.bin"), dir.join("memory.json")];
         let mut logs: Vec<PathBuf> = std::fs::read_dir(&dir)
@@ -312,6 +312,11 @@ impl Serving {
         logs.sort();
         files.extend(logs);
         stamp(&files)
+    }
+
+    /// The files of a project that change when it learns something, but for what its levels are taught.
+    pub(crate) fn learned_stamp(&self, name: &ProjectName) -> Stamp {
+        self.project_stamp(name).split_off(1)
     }
 
     fn begin_to_load(self: &Arc<Self>, name: ProjectName) {

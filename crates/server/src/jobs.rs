@@ -38,6 +38,9 @@ pub enum JobKind {
 }
 
 impl JobKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Learn, Self::Teach, Self::Train];
+
     /// The word on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -286,7 +289,7 @@ fn lock(list: &Mutex<VecDeque<Job>>) -> MutexGuard<'_, VecDeque<Job>> {
 }
 
 fn count(list: &VecDeque<Job>, metrics: &SharedMetrics) {
-    for kind in [JobKind::Learn, JobKind::Teach, JobKind::Train] {
+    for kind in JobKind::ALL {
         for state in State::ALL {
             let n = list
                 .iter()

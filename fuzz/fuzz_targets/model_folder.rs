@@ -43,6 +43,8 @@ struct Input {
     contexts: Option<Vec<u8>>,
     gate: Option<Vec<u8>>,
     methods: Option<Vec<u8>>,
+    memories: Option<Vec<u8>>,
+    start: Option<Vec<u8>>,
 }
 
 /// Magic bytes and version of `ngram.bin` and `contexts.bin`.
@@ -175,6 +177,8 @@ fuzz_target!(|input: Input| {
     put(dir, "contexts.bin", contexts.as_deref());
     put(dir, "gate.json", input.gate.as_deref());
     put(dir, "methods.bin", input.methods.as_deref());
+    put(dir, "memories.json", input.memories.as_deref());
+    put(dir, "memories.safetensors", input.start.as_deref());
     for precision in [None, Some(Precision::F32), Some(Precision::Int8)] {
         let Ok(folder) = ModelFolder::open_as(dir, precision) else {
             // What the folder's error says is checked by the tests; here nothing may panic.

@@ -31,6 +31,7 @@ pub struct Assistant {
     train_methods: Arc<[u64]>,
     slots: Arc<SlotTable>,
     ends_of_names: Arc<[f32]>,
+    level_config: LevelMemoriesConfig,
     memory: ProjectMemory,
     threads: Option<usize>,
 }
@@ -130,6 +131,7 @@ impl Assistant {
             train_methods: folder.method_hashes,
         })?;
         assistant.set_candidate_gates(folder.candidate_gates)?;
+        assistant.level_config = folder.memories;
         Ok(assistant)
     }
 
@@ -154,6 +156,7 @@ impl Assistant {
             gates: parts.gates,
             corpus: parts.corpus,
             train_methods: parts.train_methods,
+            level_config: LevelMemoriesConfig::default(),
             memory,
             threads: None,
         })
@@ -221,12 +224,24 @@ impl Assistant {
         ProjectMemory::new(self.model.config().vocab, self.corpus.clone())
     }
 
+    /// How the memories of levels 2 and 3 learn under this model.
+    #[must_use]
+    pub fn level_config(&self) -> LevelMemoriesConfig {
+        self.level_config
+    }
+
     /// Memories of levels 2 and 3 that have learned nothing.
     ///
     /// # Errors
     /// When the configuration makes no sense.
     pub fn empty_levels(&self, config: LevelMemoriesConfig) -> Result<LevelMemories, AssistError> {
         Ok(LevelMemories::new(config, &self.model)?)
+    }
+
+    /// Takes the memory of level 1 away ([`Model::silence_state`]); returns whether it could, which it can before anything was asked.
+    #[must_use]
+    pub fn silence_level1(&mut self) -> bool {
+        Model::silence_state(&mut self.model)
     }
 
     /// Completions use so many threads each, instead of all of the pool that they run in. One is best where requests come together.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use nestor_engine::{
-    Document, DocumentReader, EngineError, LevelMemories, LevelMemoriesConfig, Model,
+    Document, DocumentReader, EngineError, LevelMemories, LevelMemoriesConfig, MemoryParts, Model,
 };
 use nestor_memory::Harm;
 
@@ -116,7 +116,17 @@ impl Canary {
     pub fn new(assistant: &Assistant, config: CanaryConfig) -> Result<Self, AssistError> {
         let model = Arc::clone(assistant.model());
         let threads = rayon::current_num_threads();
-        let silent = LevelMemories::new(LevelMemoriesConfig::default(), &model)?;
+        // Without memories, however they start.
+        let parts = MemoryParts {
+            level2: false,
+            level3: false,
+            episodic: false,
+        };
+        let silent = LevelMemoriesConfig {
+            parts,
+            ..LevelMemoriesConfig::default()
+        };
+        let silent = LevelMemories::new(silent, &model)?;
         let mut fixed = Probe::default();
         for (path, text) in FIXED_TEXTS {
             let stream = FileStream::new(assistant.tokenizer(), path, text.to_owned());

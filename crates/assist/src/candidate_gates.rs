@@ -108,6 +108,7 @@ pub fn fit_candidate_gates(
             }
             let (fitted, loss) = Gate::fit(&names, examples, &options.fit)?;
             let report = GateReport {
+                refined: None,
                 gate,
                 n_examples: examples.len(),
                 loss,

@@ -10,8 +10,8 @@
 
 use nestor_bsl::methods::{method_hash, methods};
 use nestor_cache::{
-    FitOptions, FitReport, GATE_SETS, Gate, GateExample, GateSet, MEMORY_GATE_SETS, NESTS,
-    component_names, gate_features, memory_component_names,
+    FitOptions, FitReport, GATE_SETS, Gate, GateExample, GateSet, LikelyTokens, MEMORY_GATE_SETS,
+    NESTS, RefineReport, component_names, gate_features, memory_component_names,
 };
 use nestor_engine::LevelMemoriesConfig;
 use rayon::prelude::*;
@@ -74,10 +74,15 @@ pub struct GateReport {
     pub n_examples: usize,
     /// Its loss in nats a piece, on the examples.
     pub loss: FitReport,
+    /// The losses without and with its exponents, on those that it was fitted on for that.
+    pub refined: Option<RefineReport>,
 }
 
 /// Places that are visited in a row.
 const RUN: usize = 128;
+
+/// Exponents, which are few, are fitted to one run in so many.
+const REFINED_RUNS: usize = 8;
 
 /// Fits every gate that the model has a use for.
 ///
@@ -127,7 +132,7 @@ pub fn fit_gates(
 }
 
 /// Fits one gate for each set of exits.
-fn fit_all(
+pub(crate) fn fit_all(
     wanted: &[(&'static str, Vec<usize>)],
     examples: &[Vec<GateExample>],
     names: &(impl Fn(&[usize]) -> Vec<String> + Sync),
@@ -143,11 +148,13 @@ fn fit_all(
                     reason: "the withheld projects have no code that is new to the model".into(),
                 });
             }
-            let (gate, loss) = Gate::fit(&names(exits), examples, options)?;
+            let (mut gate, loss) = Gate::fit(&names(exits), examples, options)?;
+            let refined = gate.fit_exponents(examples)?;
             let report = GateReport {
                 gate: name,
                 n_examples: examples.len(),
                 loss,
+                refined,
             };
             Ok((gate, report))
         })
@@ -229,7 +236,7 @@ fn collect(
 }
 
 /// Examples for each of the gates of memories: counts and memories of the project so far.
-fn collect_taught(
+pub(crate) fn collect_taught(
     assistant: &Assistant,
     projects: &[WithheldProject],
     options: &GateFitOptions,
@@ -327,7 +334,11 @@ fn gather(
         views,
         places,
         &[],
-        |moment| Ok(examples_at(moment, stream.truth(moment.place), wanted)),
+        |moment| {
+            let refines = (moment.place / RUN).is_multiple_of(REFINED_RUNS);
+            let truth = stream.truth(moment.place);
+            Ok(examples_at(moment, truth, wanted, refines))
+        },
         |_, _| Ok(()),
     )?;
     for of_gates in walked.answers.into_iter().flatten() {
@@ -342,6 +353,7 @@ fn examples_at(
     moment: &Moment<'_>,
     truth: Option<u32>,
     wanted: &[(&'static str, Vec<usize>)],
+    refines: bool,
 ) -> Vec<GateExample> {
     let truth = truth.unwrap_or_default() as usize;
     wanted
@@ -351,10 +363,10 @@ fn examples_at(
             let mut features = Vec::new();
             gate_features(moment.nests, &exits, moment.slot, &mut features);
             let nests = NESTS.iter().map(|nest| moment.nests.probabilities(*nest));
-            let probabilities = exits
+            let exits = exits.iter().map(|exit| exit.probabilities);
+            let components: Vec<&[f32]> = exits.chain(nests).collect();
+            let probabilities = components
                 .iter()
-                .map(|exit| exit.probabilities)
-                .chain(nests)
                 .map(|probs| {
                     probs
                         .get(truth)
@@ -364,6 +376,7 @@ fn examples_at(
                 })
                 .collect();
             GateExample {
+                likely: refines.then(|| LikelyTokens::of(&components, truth)),
                 features,
                 probabilities,
             }

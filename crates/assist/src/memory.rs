@@ -94,6 +94,10 @@ impl ProjectMemory {
         Ok(self.counts.cache_for(path, &module_folder(path))?)
     }
 
+    pub(crate) fn counts(&self) -> &ProjectCounts {
+        &self.counts
+    }
+
     /// The shipped counts alone.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use nestor_bsl::pieces::{Tokenizer, WhiteSpaceClass};
 use nestor_cache::{
     CacheError, CandidateMixer, CandidatePlace, ExitDistribution, GATE_SETS, Gate, GateSet,
     MEMORY_GATE_SETS, NESTS, Nest, NestPrediction, check_candidate_gate, component_names,
-    feature_count, gate_features, memory_component_names, mix,
+    feature_count, gate_features, memory_component_names, mix, refine,
 };
 use serde::{Deserialize, Serialize};
 
@@ -202,7 +202,8 @@ impl Mixer {
         let exits = scene.components(&row.exits, memory_gate.is_some());
         self.weights.clear();
         self.weights.resize(exits.len() + NESTS.len(), 0.0);
-        match memory_gate.or(row.gate.as_ref()) {
+        let gate = memory_gate.or(row.gate.as_ref());
+        match gate {
             Some(gate) => {
                 gate_features(scene.nests, &exits, scene.slot, &mut self.features);
                 gate.weights(&self.features, &mut self.weights)?;
@@ -221,6 +222,9 @@ impl Mixer {
             .chain(NESTS.iter().map(|nest| scene.nests.probabilities(*nest)))
             .collect();
         mix(&components, &self.weights, out);
+        if let Some(gate) = gate {
+            refine(&components, &gate.exponents, out);
+        }
         if let (Some(place), Some(gate)) = (scene.candidates, &row.candidate_gate) {
             self.candidates.read(place, out);
             self.candidates.blend(gate, out)?;

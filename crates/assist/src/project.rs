@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use nestor_bsl::pieces::Tokenizer;
 use nestor_bsl::similarity::Signature;
-use nestor_engine::LevelMemoriesConfig;
 use nestor_memory::{
     Change, FileToLearn, Filtered, LearnedFile, LoadProgress, MemoryError, ModelIdentity,
-    Operation, ProjectStore, ProjectWriter, TaughtLevels,
+    Operation, ProjectCounts, ProjectStore, ProjectWriter, TaughtLevels,
 };
 use rayon::prelude::*;
 
@@ -96,7 +95,31 @@ impl Assistant {
         store.check_model(&self.identity())?;
         let corpus = self.corpus().cloned();
         let counts = store.load_counts(corpus, &module_folder, threads, progress)?;
-        let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
+        self.take_over(store, counts)
+    }
+
+    /// [`Assistant::load_project`] for an assistant that holds the project as it was before: only files that have changed since are counted. False
+    /// when those are too many for that; the assistant then stays as it was.
+    ///
+    /// # Errors
+    /// As [`Assistant::load_project`].
+    pub fn load_changes(&mut self, store: &ProjectStore) -> Result<bool, AssistError> {
+        store.check_model(&self.identity())?;
+        let mut counts = self.memory().counts().clone();
+        let updated = store.update_counts(&mut counts, &module_folder)?;
+        if updated {
+            self.take_over(store, counts)?;
+        }
+        Ok(updated)
+    }
+
+    /// Replaces what was learned before by counts of a project and all else that it has taught.
+    fn take_over(
+        &mut self,
+        store: &ProjectStore,
+        counts: ProjectCounts,
+    ) -> Result<(), AssistError> {
+        let levels = store.load_levels(self.level_config(), self.model())?;
         let metadata = MetadataIndex::open_current(store, self.tokenizer())?;
         let mut memory = ProjectMemory::from(counts);
         let taught = levels
@@ -120,7 +143,7 @@ impl Assistant {
     /// As [`Assistant::load_project`]; the assistant then stays as it was.
     pub fn load_levels(&mut self, store: &ProjectStore) -> Result<(), AssistError> {
         store.check_model(&self.identity())?;
-        let levels = store.load_levels(LevelMemoriesConfig::default(), self.model())?;
+        let levels = store.load_levels(self.level_config(), self.model())?;
         let taught = levels
             .as_ref()
             .and_then(|levels| self.taught_states(store, levels));

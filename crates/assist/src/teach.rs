@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use nestor_bsl::pieces::{EOF, PRE};
-use nestor_engine::{Document, LevelMemories, LevelMemoriesConfig, LevelsOutline};
+use nestor_engine::{Document, LevelMemories, LevelsOutline};
 use nestor_memory::{KeptLevels, ProjectStore, ProjectWriter, Quarantined, TaughtLevels, Untaught};
 
 use crate::assistant::Assistant;
@@ -146,7 +146,7 @@ impl Assistant {
         store: &ProjectStore,
         report: &mut TeachReport,
     ) -> Result<(TaughtLevels, bool), AssistError> {
-        let config = LevelMemoriesConfig::default();
+        let config = self.level_config();
         match store.newest_levels(config, self.model())? {
             Some(KeptLevels::Whole(levels)) => Ok((levels, true)),
             Some(KeptLevels::Outline(outline, seen)) => {

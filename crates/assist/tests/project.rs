@@ -111,6 +111,56 @@ fn a_project_opened_again_completes_as_it_did_in_memory() {
 }
 
 #[test]
+fn changes_of_a_loaded_project_are_counted_without_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut assistant = assistant(2, None);
+    let mut writer = writer(&assistant, &dir);
+    let mut files = vec![
+        file(&module(1), MODULE),
+        file(&module(2), &code(2)),
+        file(&module(4), &code(4)),
+    ];
+    learn(&mut assistant, &mut writer, &files, Counts::Stay);
+    let mut loaded = assistant.clone();
+    loaded.load_project(&writer, 1, &mut |_| {}).unwrap();
+
+    // One changed, one gone, one new; then one that comes back as it was.
+    files[1].text.push_str("// ещё\n");
+    files.remove(0);
+    files.push(file(&module(5), &code(5)));
+    learn(&mut assistant, &mut writer, &files, Counts::Stay);
+    let open = || projects(&dir).open(&"erp".parse().unwrap()).unwrap();
+    assert!(loaded.load_changes(&open()).unwrap());
+    files.push(file(&module(1), MODULE));
+    learn(&mut assistant, &mut writer, &files, Counts::Stay);
+    let revision = loaded.memory().revision();
+    assert!(loaded.load_changes(&open()).unwrap());
+    assert_ne!(loaded.memory().revision(), revision);
+
+    let mut fresh = assistant.clone();
+    fresh.load_project(&open(), 1, &mut |_| {}).unwrap();
+    assert_eq!(loaded.memory().n_files(), fresh.memory().n_files());
+    assert_eq!(loaded.memory().n_pieces(), fresh.memory().n_pieces());
+    for ((text, a), (expected, b)) in completions(&loaded).into_iter().zip(completions(&fresh)) {
+        assert_eq!(text, expected);
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+
+    // Too much has changed: it is to be loaded anew, and nothing is touched.
+    let many: Vec<LearnFile> = (0..40)
+        .map(|idx| {
+            file(
+                &format!("CommonModules/Новый{idx}/Ext/Module.bsl"),
+                &code(idx),
+            )
+        })
+        .collect();
+    learn(&mut assistant, &mut writer, &many, Counts::Stay);
+    assert!(!loaded.load_changes(&open()).unwrap());
+    assert_eq!(loaded.memory().n_files(), fresh.memory().n_files());
+}
+
+#[test]
 fn a_branch_switched_there_and_back_is_not_learned_or_taught_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut assistant = assistant(3, None);

@@ -219,6 +219,7 @@ impl CandidateMixer {
         };
         let [own, fitting, both] = &self.parts;
         GateExample {
+            likely: None,
             features: self.features.clone(),
             probabilities: vec![of(base), of(own), of(fitting), of(both)],
         }

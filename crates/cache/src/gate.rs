@@ -79,6 +79,9 @@ pub struct Gate {
     pub(crate) direct: Vec<f32>,
     /// `[C]`.
     pub(crate) output_bias: Vec<f32>,
+    /// How far each component is heard by its logarithm, `[C]` or none; see [`crate::refine()`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exponents: Vec<f32>,
 }
 
 impl Gate {
@@ -97,6 +100,7 @@ impl Gate {
             output: Vec::new(),
             direct: vec![0.0; components.len() * features],
             output_bias: vec![0.0; components.len()],
+            exponents: Vec::new(),
         };
         gate.check("uniform")?;
         Ok(gate)
@@ -162,6 +166,7 @@ impl Gate {
                 ),
             ));
         }
+        self.check_exponents(name)?;
         let shapes = [
             ("temperatures", &self.temperatures, c),
             ("scales", &self.scales, f),

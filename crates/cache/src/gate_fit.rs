@@ -2,6 +2,7 @@
 
 use crate::error::CacheError;
 use crate::gate::{Gate, MAX_HIDDEN, dot, gate_error, softmax, standardise};
+use crate::refine::LikelyTokens;
 
 /// One scored position. `probabilities[i]` is what component `i` gave the token that came.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +11,8 @@ pub struct GateExample {
     pub features: Vec<f32>,
     /// `[C]`.
     pub probabilities: Vec<f32>,
+    /// What the components gave other tokens, where exponents are fitted to the example too.
+    pub likely: Option<LikelyTokens>,
 }
 
 /// How a gate is fitted.

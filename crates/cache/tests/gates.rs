@@ -20,6 +20,7 @@ fn examples(count: usize) -> Vec<GateExample> {
             let second = (features[1] > 0.0) != (features[2] > 0.0);
             let p = |right| if right { 0.9 } else { 0.05 };
             GateExample {
+                likely: None,
                 probabilities: vec![p(first), p(second && !first), p(!first && !second)],
                 features,
             }

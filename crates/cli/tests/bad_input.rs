@@ -220,6 +220,8 @@ fn a_damaged_model_is_refused_by_the_files_name() {
         "ngram.bin",
         "contexts.bin",
         "methods.bin",
+        "memories.json",
+        "memories.safetensors",
     ] {
         let dir = tempfile::tempdir().unwrap();
         copy_folder(&made.model, dir.path());
@@ -227,12 +229,22 @@ fn a_damaged_model_is_refused_by_the_files_name() {
         if file == "methods.bin" {
             // Any eight bytes are a hash; half a hash is not.
             fs::write(&target, b"half").unwrap();
+        } else if file.starts_with("memories") {
+            fs::write(&target, b"{}").unwrap();
         } else {
             damage(&target);
         }
         check(&["complete", &place, "--model", path(dir.path())], &[file]);
         fs::remove_file(&target).unwrap();
-        if !["gate.json", "ngram.bin", "contexts.bin", "methods.bin"].contains(&file) {
+        let optional = [
+            "gate.json",
+            "ngram.bin",
+            "contexts.bin",
+            "methods.bin",
+            "memories.json",
+            "memories.safetensors",
+        ];
+        if !optional.contains(&file) {
             check(&["complete", &place, "--model", path(dir.path())], &[file]);
         }
     }

@@ -1,6 +1,6 @@
 //! All of a model folder: the model, the gates, the corpus' counts and the methods it was trained on.
 
-use crate::{EngineError, Model, Precision};
+use crate::{EngineError, LevelMemoriesConfig, MemoryStart, Model, Precision};
 use nestor_cache::{CorpusNgram, GateSet, LongContexts, NestedCache, check_candidate_gate};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +8,14 @@ use std::sync::Arc;
 /// What a model folder holds. The optional files are `None` or empty where the folder lacks them.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
-    /// The network.
+    /// The network, with what its memories start from (`memories.safetensors`).
     pub model: Arc<Model>,
     /// `gate.json`
     pub gates: Option<Arc<GateSet>>,
     /// `candidates.json`: what weighs the names that metadata offers, by the names of the gates of `gate.json`
     pub candidate_gates: Option<Arc<GateSet>>,
+    /// `memories.json`: how its memories learn; as all do where it is missing
+    pub memories: LevelMemoriesConfig,
     /// `ngram.bin`, with `contexts.bin` over it
     pub corpus: Option<Arc<CorpusNgram>>,
     /// `methods.bin`: hashes of the methods of the training rows, rising.
@@ -34,7 +36,7 @@ impl ModelFolder {
     /// # Errors
     /// As [`ModelFolder::open`].
     pub fn open_as(dir: &Path, precision: Option<Precision>) -> Result<Self, EngineError> {
-        let model = Model::load_as(dir, precision)?;
+        let mut model = Model::load_as(dir, precision)?;
         let gates = present(dir, "gate.json", |path| Ok(GateSet::load(path)?))?;
         let candidate_gates = present(dir, "candidates.json", |path| {
             let gates = GateSet::load(path)?;
@@ -43,6 +45,13 @@ impl ModelFolder {
             }
             Ok(gates)
         })?;
+        let memories = present(dir, "memories.json", LevelMemoriesConfig::load)?;
+        let memories = memories.unwrap_or_default();
+        let start = present(dir, "memories.safetensors", |path| {
+            MemoryStart::load(path, model.config().width, memories.mlp.hidden)
+        })?;
+        let is_alone = Model::set_memory_start(&mut model, start);
+        debug_assert!(is_alone, "a model that was just loaded is not shared");
         let vocab = model.config().vocab;
         let corpus = present(dir, "ngram.bin", |path| Ok(CorpusNgram::load(path)?))?;
         let long = present(dir, "contexts.bin", |path| Ok(LongContexts::load(path)?))?;
@@ -66,6 +75,7 @@ impl ModelFolder {
             model,
             gates: gates.map(Arc::new),
             candidate_gates: candidate_gates.map(Arc::new),
+            memories,
             corpus: corpus.map(Arc::new),
             method_hashes: method_hashes.into(),
         })

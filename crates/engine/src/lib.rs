@@ -28,8 +28,8 @@ pub use generate::{Allowed, Finish, GenerateRequest, Generated, Names, Step};
 pub use learn::{
     Band, DeltaRow, Document, DocumentReader, DocumentStates, Episodic, EpisodicConfig, Evidence,
     ExitMlp, ExitMlpConfig, ExitMlpStep, Learned, LevelMemories, LevelMemoriesConfig,
-    LevelsOutline, MemoriesIdentity, MemoryParts, MlpBatch, MlpWeights, Optimiser, OutputDelta,
-    OutputDeltaConfig, Recalled,
+    LevelsOutline, MemoriesIdentity, MemoryParts, MemoryStart, MlpBatch, MlpWeights, Optimiser,
+    OutputDelta, OutputDeltaConfig, Recalled,
 };
 pub use mixture::{Component, Contribution, ExitSummary, Mixed, Mixture, Part, Speed};
 pub use model::{Model, sha256_hex};

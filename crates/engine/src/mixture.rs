@@ -263,7 +263,7 @@ pub struct Mixed {
 pub struct Contribution {
     /// Which part.
     pub component: Component,
-    /// Its weight times its probability, over the mixture's probability: shares sum to 1.
+    /// Its weight times its probability, over the sum of these: shares sum to 1.
     pub share: f32,
 }
 
@@ -279,15 +279,16 @@ impl Mixed {
         self.probs.get(token as usize).copied().unwrap_or(0.0)
     }
 
-    /// What each part added to the probability of a token.
+    /// What each part added to the probability of a token, before it was refined.
     pub fn contributions(&self, token: u32) -> Vec<Contribution> {
-        let total = self.prob(token).max(f32::MIN_POSITIVE);
-        let share = |part: &Part| {
+        let of = |part: &Part| {
             let prob = part.probs.get(token as usize).copied().unwrap_or(0.0);
-            Contribution {
-                component: part.component,
-                share: part.weight * prob / total,
-            }
+            part.weight * prob
+        };
+        let total: f32 = self.parts.iter().map(of).sum();
+        let share = |part: &Part| Contribution {
+            component: part.component,
+            share: of(part) / total.max(f32::MIN_POSITIVE),
         };
         self.parts.iter().map(share).collect()
     }

@@ -4,8 +4,9 @@
 //! field or tensor is wrong. The page docs/model-folder.md is the contract.
 
 use crate::config::Manifest;
+use crate::learn::MemoryStart;
 use crate::passes::Passes;
-use crate::weights::{Tensor, Weights, is_matrix, tensor_shapes};
+use crate::weights::{Mixer, Tensor, Weights, is_matrix, tensor_shapes};
 use crate::weights_file::read_weights_file;
 use crate::{EngineError, NetworkConfig, Precision, Quantisation};
 use rand::rngs::StdRng;
@@ -18,6 +19,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+/// The logarithm of a decay rate under which nothing is left after one token, and which no gate makes a number that is none.
+const AT_ONCE: f32 = 30.0;
+
 /// A network with its weights.
 #[derive(Debug)]
 pub struct Model {
@@ -25,6 +29,7 @@ pub struct Model {
     manifest: Option<Manifest>,
     pub(crate) weights: Weights,
     passes: OnceLock<Passes>,
+    memory_start: Option<MemoryStart>,
 }
 
 impl Model {
@@ -69,6 +74,7 @@ impl Model {
             manifest: Some(manifest),
             weights,
             passes: OnceLock::new(),
+            memory_start: None,
         }))
     }
 
@@ -100,6 +106,7 @@ impl Model {
             manifest: None,
             weights,
             passes: OnceLock::new(),
+            memory_start: None,
         }))
     }
 
@@ -130,6 +137,7 @@ impl Model {
             manifest: None,
             weights,
             passes: OnceLock::new(),
+            memory_start: None,
         }))
     }
 
@@ -138,6 +146,37 @@ impl Model {
     /// cores; changes no bit of a result. A second call changes nothing.
     pub fn share_passes(&self, places: usize) {
         self.passes.get_or_init(|| Passes::new(places));
+    }
+
+    /// Gives level 3's memories a learned start. Returns whether it could; a model that is shared already stays as it is.
+    #[must_use]
+    pub fn set_memory_start(model: &mut Arc<Self>, start: Option<MemoryStart>) -> bool {
+        let Some(model) = Arc::get_mut(model) else {
+            return false;
+        };
+        model.memory_start = start;
+        true
+    }
+
+    /// What level 3's memories start from, where that was learned.
+    pub fn memory_start(&self) -> Option<&MemoryStart> {
+        self.memory_start.as_ref()
+    }
+
+    /// Takes the memory of level 1 away, for measuring what it is worth: the delta rule's state decays to nothing before each token, so that
+    /// a token is all that it holds. Returns whether it could; a model that is shared already stays as it is.
+    #[must_use]
+    pub fn silence_state(model: &mut Arc<Self>) -> bool {
+        let Some(model) = Arc::get_mut(model) else {
+            return false;
+        };
+        let stages = model.weights.stages.iter_mut();
+        for block in stages.flat_map(|stage| &mut stage.blocks) {
+            if let Mixer::Delta(delta) = &mut block.mixer {
+                delta.a_log.fill(AT_ONCE);
+            }
+        }
+        true
     }
 
     pub(crate) fn passes(&self) -> Option<&Passes> {
@@ -284,6 +323,28 @@ fn find_tensor<'a>(
         return Err(tensor_error(path, name, reason));
     }
     Ok(tensor)
+}
+
+/// The values of exactly these tensors of a file, by name and shape.
+pub(crate) fn read_plain_tensors<const N: usize>(
+    path: &Path,
+    bytes: &[u8],
+    shapes: &[(&str, [usize; 2]); N],
+) -> Result<[Vec<f32>; N], EngineError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| EngineError::File {
+        path: path.to_path_buf(),
+        reason: format!("not a safetensors file: {e}"),
+    })?;
+    let is_known = |name: &&str| shapes.iter().any(|(known, _)| known == name);
+    if let Some(name) = file.names().into_iter().find(|name| !is_known(&&**name)) {
+        return Err(tensor_error(path, name, "is not expected".to_owned()));
+    }
+    let mut values = [const { Vec::new() }; N];
+    for (values, (name, shape)) in values.iter_mut().zip(shapes) {
+        let tensor = find_tensor(&file, path, name, shape)?;
+        *values = read_floats(path, name, &tensor)?;
+    }
+    Ok(values)
 }
 
 /// The codes of a matrix and the scales of its columns, of its rows where it is the embedding.

@@ -222,3 +222,24 @@ fn wrong_use_is_an_error_and_changes_nothing() {
     );
     assert_eq!(session.forward(&[]).unwrap().tokens(), 0);
 }
+
+#[test]
+fn without_its_memory_level_1_knows_the_taps_of_the_convolution_alone() {
+    let config = small_config(1);
+    let tensors = random_tensors(&config, 5);
+    let mut silent = model(&config, &tensors);
+    assert!(Model::silence_state(&mut silent));
+    let shared = Arc::clone(&silent);
+    assert!(!Model::silence_state(&mut silent));
+    let tokens = random_tokens(&config, 40, 5);
+    // The first block sees tokens as they are, so its state depends on as many of them as the convolution has taps.
+    let first_state = |model: &Arc<Model>, tokens: &[u32]| {
+        let mut session = Session::new(model.clone(), 1).unwrap();
+        session.forward(tokens).unwrap();
+        session.state_values().next().unwrap()
+    };
+    let last = &tokens[tokens.len() - config.conv..];
+    assert_eq!(first_state(&shared, &tokens), first_state(&shared, last));
+    let whole = model(&config, &tensors);
+    assert_ne!(first_state(&whole, &tokens), first_state(&whole, last));
+}

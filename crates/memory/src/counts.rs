@@ -25,6 +25,8 @@ pub struct ProjectCounts {
 struct Learned {
     folder: String,
     in_project: SegmentId,
+    /// Hash of its text, where the project's log has told it.
+    sha256: Option<String>,
 }
 
 /// A module folder. Its counts are made of the project's pieces when the first file of it is opened: a project has
@@ -117,6 +119,7 @@ impl ProjectCounts {
         let learned = Learned {
             folder: folder.to_owned(),
             in_project,
+            sha256: None,
         };
         self.files.insert(path.to_owned(), learned);
         let entry = self.folders.entry(folder.to_owned()).or_default();
@@ -212,6 +215,23 @@ impl ProjectCounts {
     #[must_use]
     pub fn n_pieces(&self) -> usize {
         self.project.len()
+    }
+
+    /// Paths of the files learned, in no order.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// Which text of a file is learned, where that was said.
+    pub(crate) fn text_of(&self, path: &str) -> Option<&str> {
+        self.files.get(path)?.sha256.as_deref()
+    }
+
+    /// Says which text of a file is learned.
+    pub(crate) fn set_text_of(&mut self, path: &str, sha256: &str) {
+        if let Some(learned) = self.files.get_mut(path) {
+            learned.sha256 = Some(sha256.to_owned());
+        }
     }
 
     /// Whether a file was learned under this path.

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use nestor_engine::{LevelMemories, LevelMemoriesConfig, LevelsOutline, Model};
+use nestor_engine::{LevelMemories, LevelMemoriesConfig, LevelsOutline, Model, sha256_hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -377,10 +377,15 @@ fn read_levels(
     Ok(KeptLevels::Outline(outline, seen))
 }
 
-/// SHA-256 of a model's weights; empty for a model that lies in no folder.
+/// What levels were taught under: SHA-256 of the model's weights, or over them and what its memories start from; empty for a model that lies in no
+/// folder.
 pub(crate) fn weights_of(model: &Model) -> String {
     let manifest = model.manifest();
-    manifest.map_or_else(String::new, |manifest| manifest.weights_sha256.clone())
+    let weights = manifest.map_or_else(String::new, |manifest| manifest.weights_sha256.clone());
+    match model.memory_start() {
+        None => weights,
+        Some(start) => sha256_hex(format!("{weights} {}", start.sha256).as_bytes()),
+    }
 }
 
 /// SHA-256 over what changes have learned; a change that has learned nothing leaves no such hash.

@@ -5,7 +5,7 @@
 //! is about to be.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,9 @@ const OPEN_TRIES: usize = 8;
 
 /// Pieces unpacked together while counts are loaded: bounds what is in memory twice.
 const LOAD_PIECES: usize = 4 << 20;
+
+/// Changed files that counts are brought up to date by in a project of any size; else one file in fifty.
+const MOST_UPDATED: usize = 32;
 
 /// A project, opened to read.
 #[derive(Debug)]
@@ -298,10 +301,45 @@ impl ProjectStore {
                 })
                 .collect::<Result<_, MemoryError>>()?;
             counts.learn_all(&unpacked, threads)?;
+            for (path, file) in batch {
+                counts.set_text_of(path, &file.sha256);
+            }
             done += unpacked.iter().map(|f| f.pieces.len() as u64).sum::<u64>();
             progress(LoadProgress { pieces: done, of });
         }
         Ok(counts)
+    }
+
+    /// Brings counts that hold the project as it was to what counts now, by the files that have changed since. False when that is more than a few, so
+    /// that counting anew is better; the counts then stay. A file that has changed is the newest of its contexts until the counts are loaded again.
+    ///
+    /// # Errors
+    /// [`MemoryError::Corrupt`] naming the damaged segment; the counts may then lack files.
+    pub fn update_counts(
+        &self,
+        counts: &mut ProjectCounts,
+        folder_of: &dyn Fn(&str) -> String,
+    ) -> Result<bool, MemoryError> {
+        let standing = self.in_counting_order();
+        let changed: Vec<_> = standing
+            .iter()
+            .filter(|(path, file)| counts.text_of(path) != Some(file.sha256.as_str()))
+            .collect();
+        let stand: HashSet<&str> = standing.iter().map(|(path, _)| *path).collect();
+        let gone = counts.paths().filter(|path| !stand.contains(path));
+        let gone: Vec<String> = gone.map(str::to_owned).collect();
+        if changed.len() + gone.len() > MOST_UPDATED.max(standing.len() / 50) {
+            return Ok(false);
+        }
+        for path in &gone {
+            counts.forget(path)?;
+        }
+        for (path, file) in changed {
+            let pieces = self.unpack(file.seq, file.pieces, &self.frame(file.place)?)?;
+            counts.learn(path, &folder_of(path), &pieces)?;
+            counts.set_text_of(path, &file.sha256);
+        }
+        Ok(true)
     }
 
     /// Reads every segment that a record names, also of files that no longer count.

@@ -4,6 +4,7 @@
 //! editor would make it, from the text to the answer.
 
 mod complete;
+mod garbage;
 mod learn;
 mod serve;
 mod typing;

@@ -106,23 +106,24 @@ enum MetadataTyped {
     Off,
 }
 
-/// Which memories of levels 2 and 3 learn with the project.
+/// Which memories learn with the project.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum MemoriesTyped {
     Off,
     All,
     Served,
+    WithoutLevel1,
     WithoutLevel2,
     WithoutLevel3,
     WithoutEpisodic,
 }
 
 impl MemoriesTyped {
-    fn config(self) -> Option<LevelMemoriesConfig> {
+    fn parts(self) -> Option<MemoryParts> {
         let all = MemoryParts::ALL;
-        let parts = match self {
+        Some(match self {
             Self::Off => return None,
-            Self::All | Self::Served => all,
+            Self::All | Self::Served | Self::WithoutLevel1 => all,
             Self::WithoutLevel2 => MemoryParts {
                 level2: false,
                 ..all
@@ -135,10 +136,6 @@ impl MemoriesTyped {
                 episodic: false,
                 ..all
             },
-        };
-        Some(LevelMemoriesConfig {
-            parts,
-            ..LevelMemoriesConfig::default()
         })
     }
 }
@@ -188,8 +185,15 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     if let Some(BaselineTyped::OpenAi(_)) = typed.baseline {
         return Err(Failure::usage(messages, "eval-peer-writes-lines", &[]));
     }
-    let config = resolve(&typed);
-    let assistant = complete::open_as(&typed.model, typed.precision, messages)?;
+    let mut config = resolve(&typed);
+    let mut assistant = complete::open_as(&typed.model, typed.precision, messages)?;
+    if matches!(typed.memories, MemoriesTyped::WithoutLevel1) && !assistant.silence_level1() {
+        return Err(Failure::internal("the model is shared"));
+    }
+    config.levels = typed.memories.parts().map(|parts| LevelMemoriesConfig {
+        parts,
+        ..assistant.level_config()
+    });
     let mut specs = typed.sources.resolve(Role::Dev, messages)?;
     // A table also lists what models are trained on.
     specs.retain(|spec| spec.role == Role::Dev);
@@ -236,7 +240,6 @@ fn resolve(typed: &Typed) -> EvalConfig {
     });
     config.max_positions = Some(typed.max_positions);
     config.seed = typed.seed;
-    config.levels = typed.memories.config();
     config.open_file_teaches = !matches!(typed.memories, MemoriesTyped::Served);
     config.folds = typed.folds;
     config.learned_share = typed.learned_share;

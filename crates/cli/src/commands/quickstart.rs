@@ -17,7 +17,7 @@ use crate::messages::Messages;
 use crate::table::{Emphasis, Table};
 use crate::terminal::Terminal;
 use clap::Args;
-use nestor_assist::{AssistError, Assistant, CompleteRequest, LevelMemoriesConfig, Speed};
+use nestor_assist::{AssistError, Assistant, CompleteRequest, Speed};
 use nestor_bsl::position::ByteOffset;
 use nestor_eval::{EvalConfig, Evaluation, Level, NgramBaseline, ProjectFile, Protocol, Source};
 use serde::Serialize;
@@ -160,7 +160,7 @@ fn teach_levels(
     let (lessons, held_out) = held_out::split(held_out::lessons(files.to_vec()));
     let bar = terminal.bar(TAUGHT_PIECES, &messages.text("learning-bar"));
     let measured = || -> Result<Memories, AssistError> {
-        let mut levels = assistant.empty_levels(LevelMemoriesConfig::default())?;
+        let mut levels = assistant.empty_levels(assistant.level_config())?;
         let before = held_out::losses(assistant, &levels, &held_out)?;
         let started = Instant::now();
         let mut after = |_: &_, pieces: usize| {

@@ -12,8 +12,8 @@ use super::frame::{Kind, Put};
 use super::reading::{Document, DocumentReader, read_ahead};
 use super::trust::Trust;
 use super::{
-    DocumentStates, Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, OutputDelta,
-    OutputDeltaConfig, check_option, check_size, check_tokens,
+    DocumentStates, Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, MlpWeights,
+    OutputDelta, OutputDeltaConfig, check_option, check_size, check_tokens,
 };
 use crate::session::head_logits;
 use crate::{EngineError, Model};
@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 mod answers;
 mod outline;
+mod settings;
 mod strand;
 
 use answers::softmax_rows;
@@ -124,18 +125,31 @@ impl LevelMemories {
     /// Tokens that are learned together, and so the delay of level 2.
     pub const CHUNK: usize = 64;
 
-    /// Silent memories for a model.
+    /// Memories for a model that have learned nothing: silent ones, but for an MLP with a learned start.
     ///
     /// # Errors
     /// [`EngineError::Setting`] naming the field that makes no sense.
     pub fn new(config: LevelMemoriesConfig, model: &Model) -> Result<Self, EngineError> {
+        let start = model.memory_start().map(|start| &*start.weights);
+        Self::starting_at(config, model, start)
+    }
+
+    /// [`LevelMemories::new`] with an MLP that starts at, and decays to, weights that were learned elsewhere.
+    ///
+    /// # Errors
+    /// As [`LevelMemories::new`]; [`EngineError::Length`] for weights of other shapes.
+    pub fn starting_at(
+        config: LevelMemoriesConfig,
+        model: &Model,
+        start: Option<&MlpWeights>,
+    ) -> Result<Self, EngineError> {
         let network = model.config();
         check_size("period", config.period)?;
         check_size("neighbours", config.neighbours)?;
         check_option("temperature", config.temperature, config.temperature > 0.0)?;
         Ok(Self {
             config,
-            strand: Strand::new(&config, network)?,
+            strand: Strand::new(&config, network, start)?,
             name: Arc::from(""),
             resting: Arc::default(),
             episodic: Arc::new(Episodic::new(

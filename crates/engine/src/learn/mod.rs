@@ -21,6 +21,7 @@ mod levels;
 mod muon;
 mod output_delta;
 mod reading;
+mod start;
 mod trust;
 
 pub use episodic::{DocumentStates, Episodic, EpisodicConfig, Recalled};
@@ -30,6 +31,7 @@ pub use levels::{
 };
 pub use output_delta::{DeltaRow, OutputDelta, OutputDeltaConfig};
 pub use reading::{Document, DocumentReader};
+pub use start::MemoryStart;
 
 use crate::EngineError;
 use crate::session::check_length;

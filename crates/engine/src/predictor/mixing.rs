@@ -6,7 +6,7 @@ use crate::EngineError;
 use crate::mixture::{Component, ExitSummary, Mixed, Part};
 use nestor_cache::{
     CandidateMixer, CandidatePlace, ExitDistribution, Gate, NESTS, Nest, NestPrediction, Summary,
-    gate_features, summarise,
+    gate_features, refine, summarise,
 };
 use nestor_kernels::{add_scaled, softmax_in_place};
 
@@ -94,14 +94,18 @@ impl Predictor {
             });
         }
         clock.lap(&mut profile.gate);
-        let weights = match &self.cache {
+        let (weights, gate) = match &self.cache {
             Some(_) => self.add_nests(nests, &mut mixed)?,
             // A gate weighs exits against nests; alone the exits have nothing to be weighed by.
-            None => deepest_alone(mixed.exits.len(), mixed.parts.len()),
+            None => (deepest_alone(mixed.exits.len(), mixed.parts.len()), None),
         };
         for (part, weight) in mixed.parts.iter_mut().zip(weights) {
             part.weight = weight;
             add_scaled(&mut mixed.probs, weight, &part.probs);
+        }
+        if let Some(gate) = gate.filter(|gate| !gate.exponents.is_empty()) {
+            let parts: Vec<&[f32]> = mixed.parts.iter().map(|part| &*part.probs).collect();
+            refine(&parts, &gate.exponents, &mut mixed.probs);
         }
         clock.lap(&mut profile.gate);
         if let (Some(place), Some(gate)) = (&self.candidates, self.mixture.candidate_gate()) {
@@ -124,12 +128,12 @@ impl Predictor {
         }
     }
 
-    /// Adds the cache's distributions to the parts and returns the weights of all.
+    /// Adds the cache's distributions to the parts and returns the weights of all, and the gate that weighed them.
     fn add_nests(
         &self,
         nests: &NestPrediction,
         mixed: &mut Mixed,
-    ) -> Result<Vec<f32>, EngineError> {
+    ) -> Result<(Vec<f32>, Option<&Gate>), EngineError> {
         let exits = mixed.parts.len();
         let gate = match mixed.parts.last() {
             Some(part) if part.component == Component::Nearest => self.mixture.memory_gate(),
@@ -165,7 +169,7 @@ impl Predictor {
                 probs,
             });
         }
-        Ok(weights)
+        Ok((weights, gate))
     }
 
     fn gate_weights(

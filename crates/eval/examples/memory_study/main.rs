@@ -693,6 +693,7 @@ impl Moment<'_> {
             let Some(gates) = gates else {
                 let probabilities = components.iter().map(|p| p[self.truth].clamp(0.0, 1.0));
                 found.examples[slot].push(GateExample {
+                    likely: None,
                     features: features.clone(),
                     probabilities: probabilities.collect(),
                 });

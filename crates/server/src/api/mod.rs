@@ -309,6 +309,8 @@ impl App {
             "weights.safetensors",
             "weights.safetensors.zst",
             "gate.json",
+            "memories.json",
+            "memories.safetensors",
         ];
         files.extend(of_model.map(|name| folder.join(name)));
         files

@@ -59,6 +59,8 @@ fn model_stamp(folder: &Path) -> Stamp {
         "weights.safetensors.zst",
         "tokenizer.json",
         "gate.json",
+        "memories.json",
+        "memories.safetensors",
     ];
     stamp(&files.map(|name| folder.join(name)))
 }

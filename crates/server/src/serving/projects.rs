@@ -337,21 +337,30 @@ impl Serving {
             _ => 0,
         };
         let before = match self.slots().get(name) {
-            Some(Slot::Reloading(old)) if only_levels_differ(&old.stamp, &stamp) => {
-                Some(Arc::clone(&old.assistant))
+            Some(Slot::Reloading(old)) => {
+                let levels_alone = only_levels_differ(&old.stamp, &stamp);
+                Some((Arc::clone(&old.assistant), levels_alone))
             }
             _ => None,
         };
-        let before = before.filter(|old| Arc::ptr_eq(old.model(), model.assistant.model()));
+        let of_model = |old: &Assistant| Arc::ptr_eq(old.model(), model.assistant.model());
+        let before = before.filter(|(old, _)| of_model(old));
         let loaded = self.projects.open(name).map_err(AssistError::from);
         let loaded = loaded.and_then(|store| {
-            // Counting a project anew takes seconds; what levels 2 and 3 were taught does not.
-            let assistant = match before {
-                Some(before) => {
-                    let mut assistant = before.as_ref().clone();
-                    assistant.load_levels(&store)?;
-                    assistant
-                }
+            // Counting a project anew takes seconds; what levels 2 and 3 were taught does not, nor do a few files.
+            let mut kept = None;
+            if let Some((before, levels_alone)) = before {
+                let mut assistant = before.as_ref().clone();
+                let is_whole = if levels_alone {
+                    assistant.load_levels(&store).map(|()| true)
+                } else {
+                    assistant.load_changes(&store)
+                };
+                // What goes wrong here is told by loading all of it.
+                kept = is_whole.is_ok_and(|is_whole| is_whole).then_some(assistant);
+            }
+            let assistant = match kept {
+                Some(assistant) => assistant,
                 None => {
                     let mut assistant = model.assistant.as_ref().clone();
                     assistant.load_project(&store, 1, &mut |_| {})?;

@@ -5,6 +5,7 @@
 //! counts, so that a figure is the memories' own.
 
 use super::super::complete;
+use super::garbage::{self, Kind};
 use super::whole::{self, Whole};
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -26,9 +27,6 @@ use std::time::Instant;
 
 /// Pieces that each combination of memories is timed on.
 const TIMED_PIECES: usize = 8_000;
-
-/// Garbage files for each file of the source in a poisoned stream: a fifth of the stream.
-const GARBAGE_SHARE: f64 = 0.25;
 
 /// Strand of the memories that learns the source.
 const STRAND: &str = "first";
@@ -174,7 +172,8 @@ impl Bench<'_> {
         taught: &[LearnFile],
         bar: &ProgressBar,
     ) -> Result<Report, AssistError> {
-        bar.set_length(2 * typed.pieces as u64);
+        let streams = 1 + u64::from(!self.then.is_empty()) * 2 + 2 * garbage::KINDS.len() as u64;
+        bar.set_length(streams * typed.pieces as u64);
         let costs = self.costs(taught)?;
         let (curve, mut levels) = self.curve(taught, typed.pieces, bar)?;
         let level_bytes = levels.bytes();
@@ -183,9 +182,14 @@ impl Bench<'_> {
         apart.turn_to(OTHER_STRAND);
         let then = self.teach_then(&mut apart, typed.pieces, bar)?;
         let then_together = self.teach_then(&mut levels, typed.pieces, bar)?;
-        let poisoned = poisoned(taught);
-        let (poisoned, _) = self.curve(&poisoned, typed.pieces * 5 / 4, bar)?;
         let (first, last) = (curve.first().cloned(), curve.last().cloned());
+        let poisons = match (&first, &last) {
+            (Some(untaught), Some(clean)) => garbage::KINDS
+                .into_iter()
+                .map(|kind| self.poison(kind, taught, typed.pieces, [untaught, clean], bar))
+                .collect::<Result<_, _>>()?,
+            _ => Vec::new(),
+        };
         let harm = |of: fn(&Point) -> &[f64]| {
             let (first, last) = (first.as_ref()?, last.as_ref()?);
             let (before, after) = (of(first).last()?, of(last).last()?);
@@ -207,7 +211,7 @@ impl Bench<'_> {
             then_together,
             forgetting: harm(|point| &point.foreign_bits),
             gain: harm(|point| &point.own_bits).map(|change| -change),
-            poisoned_own_bits: poisoned.last().map(|point| point.own_bits.clone()),
+            poisons,
             curve,
         })
     }
@@ -269,7 +273,7 @@ impl Bench<'_> {
     fn levels(&self, parts: MemoryParts) -> Result<LevelMemories, AssistError> {
         let config = LevelMemoriesConfig {
             parts,
-            ..LevelMemoriesConfig::default()
+            ..self.assistant.level_config()
         };
         self.assistant.empty_levels(config)
     }
@@ -325,6 +329,55 @@ impl Bench<'_> {
         }))
     }
 
+    /// What a kind of garbage does to the losses on code of the project: as a fifth of the stream, and taught alone. `without` are the
+    /// losses before anything was taught, and after the code was taught without garbage.
+    fn poison(
+        &self,
+        kind: Kind,
+        taught: &[LearnFile],
+        pieces: usize,
+        [untaught, clean]: [&Point; 2],
+        bar: &ProgressBar,
+    ) -> Result<Poison, AssistError> {
+        let tokenizer = self.assistant.tokenizer();
+        let mut taught = taught;
+        let mut counted = 0;
+        for (idx, file) in taught.iter().enumerate() {
+            if counted >= pieces {
+                taught = &taught[..idx];
+                break;
+            }
+            counted += tokenizer.encode(&file.text).len();
+        }
+        let garbage = kind.behind(taught, |text| tokenizer.encode(text).len());
+        let mixed = taught.iter().cloned().zip(garbage.iter().cloned());
+        let mixed: Vec<LearnFile> = mixed.flat_map(<[LearnFile; 2]>::from).collect();
+        let losses = |files: &[LearnFile]| {
+            let mut levels = self.levels(MemoryParts::ALL)?;
+            let mut after = |_: &LevelMemories, pieces: usize| {
+                bar.inc(pieces as u64);
+                Ok(())
+            };
+            held_out::teach(self.assistant, &mut levels, files, u64::MAX, &mut after)?;
+            let bits = self.losses(&levels, self.held_out)?;
+            Ok::<_, AssistError>((levels.tokens(), bits))
+        };
+        let (mixed_pieces, own_bits) = losses(&mixed)?;
+        let (garbage_pieces, alone_bits) = losses(&garbage)?;
+        let harm = |before: &Point, after: &[f64]| {
+            let (before, after) = (before.own_bits.last()?, after.last()?);
+            Some((after - before) / before)
+        };
+        Ok(Poison {
+            garbage: kind.name(),
+            share: garbage_pieces as f64 / mixed_pieces.max(1) as f64,
+            harm: harm(clean, &own_bits),
+            harm_alone: harm(untaught, &alone_bits),
+            own_bits,
+            alone_bits,
+        })
+    }
+
     fn point(&self, levels: &LevelMemories) -> Result<Point, AssistError> {
         Ok(Point {
             pieces: levels.tokens(),
@@ -337,38 +390,6 @@ impl Bench<'_> {
     fn losses(&self, levels: &LevelMemories, files: &[LearnFile]) -> Result<Vec<f64>, AssistError> {
         held_out::losses(self.assistant, levels, files).map(|losses| losses.per_piece())
     }
-}
-
-/// The files with a file of garbage behind each that brings the garbage to a fifth of the stream.
-fn poisoned(files: &[LearnFile]) -> Vec<LearnFile> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut out = Vec::with_capacity(files.len() * 2);
-    for (idx, file) in files.iter().enumerate() {
-        out.push(file.clone());
-        // Garbage is cut into shorter pieces than code is, so that fewer bytes make as many.
-        let n_bytes = (file.text.len() as f64 * GARBAGE_SHARE / 3.0) as usize;
-        out.push(LearnFile {
-            path: format!("garbage/{idx}.bsl"),
-            text: garbage(n_bytes, &mut state),
-        });
-    }
-    out
-}
-
-/// Lines of digits and Latin letters without a pattern, as packed data looks in a module.
-fn garbage(n_bytes: usize, state: &mut u64) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(n_bytes + n_bytes / 64);
-    for at in 0..n_bytes {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        text.push(char::from(LETTERS[(*state >> 40) as usize % LETTERS.len()]));
-        if at % 76 == 75 {
-            text.push('\n');
-        }
-    }
-    text
 }
 
 /// What some memories cost.
@@ -408,8 +429,24 @@ struct Report {
     then_together: Option<Point>,
     /// How much the loss has risen then.
     after_another_together: Option<f64>,
-    /// Losses on held-out code after a stream of which a fifth was garbage.
-    poisoned_own_bits: Option<Vec<f64>>,
+    /// What garbage does, by kind.
+    poisons: Vec<Poison>,
+}
+
+/// Losses on held-out code of the project, in bits a piece by exit, where garbage was taught too.
+#[derive(Serialize)]
+struct Poison {
+    /// Its kind.
+    garbage: &'static str,
+    /// Share of the pieces that are garbage.
+    share: f64,
+    own_bits: Vec<f64>,
+    /// How much the last exit's loss lies above that after the same code without garbage.
+    harm: Option<f64>,
+    /// Losses after the garbage alone.
+    alone_bits: Vec<f64>,
+    /// How much the last exit's loss lies above that with nothing taught.
+    harm_alone: Option<f64>,
 }
 
 fn text(report: &Report, messages: &Messages) -> String {
@@ -466,13 +503,27 @@ fn text(report: &Report, messages: &Messages) -> String {
         ];
         curve.row(cells, Emphasis::Faint);
     }
-    if let Some(poisoned) = &report.poisoned_own_bits {
+    let headings = [
+        "bench-learn-garbage",
+        "bench-learn-own2",
+        "bench-learn-own3",
+        "bench-learn-harm",
+        "bench-learn-harm-alone",
+    ];
+    let mut poisons = Table::new(headings.map(|key| messages.text(key)));
+    let percent = |share: Option<f64>| {
+        let percent = |share: f64| format!("{} %", messages.decimal(100.0 * share, 2));
+        share.map_or_else(|| "–".to_owned(), percent)
+    };
+    for (kind, poison) in garbage::KINDS.into_iter().zip(&report.poisons) {
         let cells = [
-            messages.text("bench-learn-poisoned"),
-            bits(poisoned, 1),
-            bits(poisoned, 2),
+            messages.text(kind.message()),
+            bits(&poison.own_bits, 1),
+            bits(&poison.own_bits, 2),
+            percent(poison.harm),
+            percent(poison.harm_alone),
         ];
-        curve.row(cells, Emphasis::Faint);
+        poisons.row(cells, Emphasis::Plain);
     }
     let values = [
         ("model", report.model.as_str().into()),
@@ -480,31 +531,10 @@ fn text(report: &Report, messages: &Messages) -> String {
         ("bytes", messages.bytes(report.level_bytes as u64).into()),
     ];
     format!(
-        "{}\n\n{}\n{}",
+        "{}\n\n{}\n{}\n{}",
         messages.with("bench-learn-what", &values),
         costs.render(),
-        curve.render()
+        curve.render(),
+        poisons.render()
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(idx: usize) -> LearnFile {
-        LearnFile {
-            path: format!("{idx}.bsl"),
-            text: "А = 1;\n".repeat(100),
-        }
-    }
-
-    #[test]
-    fn garbage_has_no_pattern_and_is_the_same_each_time() {
-        let files = [file(0), file(1)];
-        let stream = poisoned(&files);
-        assert_eq!(stream, poisoned(&files));
-        assert_eq!(stream.len(), 4);
-        assert_ne!(stream[1].text, stream[3].text);
-        assert!(stream[1].text.lines().all(|line| line.len() <= 76));
-    }
 }

@@ -21,9 +21,6 @@ use std::time::{Duration, Instant};
 /// From one request to the next.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Requests while nothing is learned.
-const IDLE_REQUESTS: usize = 80;
-
 /// Places that the requests go round.
 const PLACES: usize = 200;
 
@@ -79,11 +76,12 @@ impl Whole<'_> {
             return Err(Failure::input(messages, "bench-whole-no-places", &[]));
         }
         let mut asked = places.iter().cycle();
-        let mut idle = Vec::with_capacity(IDLE_REQUESTS);
+        let mut idle = Vec::with_capacity(places.len());
         let mut turn = Instant::now();
         // The first one pays for pages that were not in memory.
         self.ask(asked.next(), &mut turn, messages)?;
-        for _ in 0..IDLE_REQUESTS {
+        // Each place once, so that idle and learning differ in nothing else.
+        for _ in 0..places.len() {
             idle.push(self.ask(asked.next(), &mut turn, messages)?);
         }
         let mut child = self.learn(&source, &memory).map_err(io)?;

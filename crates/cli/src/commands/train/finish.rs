@@ -42,6 +42,8 @@ pub struct FittedGate {
     pub loss_uniform: f64,
     /// Loss if the best part were known each time.
     pub loss_best: f64,
+    /// Loss without and with exponents on the examples that these were fitted on; none where a gate has none.
+    pub refined: Option<[f64; 2]>,
 }
 
 impl From<GateReport> for FittedGate {
@@ -52,6 +54,9 @@ impl From<GateReport> for FittedGate {
             loss: report.loss.loss,
             loss_uniform: report.loss.loss_uniform,
             loss_best: report.loss.loss_best,
+            refined: report
+                .refined
+                .map(|refined| [refined.before, refined.after]),
         }
     }
 }
@@ -71,7 +76,8 @@ pub fn finish(run: &Run, keep_counts: bool, terminal: &Terminal) -> Outcome<Fini
     remove(&config.out.join("gate.json"))?;
     let assistant =
         Assistant::open(&config.out).map_err(|error| explain::assist(messages, &error))?;
-    let withheld = withheld_projects(&corpus).map_err(|error| explain::corpus(messages, &error))?;
+    let withheld = projects_of(&corpus, Role::Withheld);
+    let withheld = withheld.map_err(|error| explain::corpus(messages, &error))?;
     if withheld.is_empty() {
         terminal.note(&messages.text("train-no-withheld"));
     } else {
@@ -88,6 +94,20 @@ pub fn finish(run: &Run, keep_counts: bool, terminal: &Terminal) -> Outcome<Fini
     let path = config.out.join("CARD.md");
     std::fs::write(&path, card).map_err(|error| file_failure(&path, &error))?;
     Ok(finished)
+}
+
+/// Fits the gates of a model folder and leaves all else as it is.
+pub(super) fn gates_alone(out: &Path, corpus: &Path, terminal: &Terminal) -> Outcome {
+    let messages = &terminal.messages;
+    let corpus = corpus::open(corpus, messages)?;
+    let withheld = projects_of(&corpus, Role::Withheld);
+    let withheld = withheld.map_err(|error| explain::corpus(messages, &error))?;
+    if withheld.is_empty() {
+        return Err(Failure::input(messages, "train-no-withheld", &[]));
+    }
+    let assistant = Assistant::open(out).map_err(|error| explain::assist(messages, &error))?;
+    let gates = fit(&assistant, &withheld, out, terminal)?;
+    terminal.result(&serde_json::json!({ "gates": gates }), String::new)
 }
 
 /// What the folder's counts hold.
@@ -144,10 +164,14 @@ fn fit(
 ) -> Outcome<Vec<FittedGate>> {
     let messages = &terminal.messages;
     let bar = terminal.bar(0, &messages.text("train-fitting"));
+    let options = GateFitOptions {
+        levels: assistant.level_config(),
+        ..GateFitOptions::default()
+    };
     let fitted = fit_gates(
         assistant,
         withheld,
-        &GateFitOptions::default(),
+        &options,
         &mut |progress: FitProgress| {
             bar.set_length(progress.n_files as u64);
             bar.set_position(progress.files as u64);
@@ -161,13 +185,14 @@ fn fit(
     Ok(reports.into_iter().map(FittedGate::from).collect())
 }
 
-/// The projects that the weights have not seen.
-fn withheld_projects(corpus: &Corpus) -> Result<Vec<WithheldProject>, nestor_corpus::CorpusError> {
-    let withheld = corpus
-        .projects()
-        .iter()
-        .filter(|project| project.role == Role::Withheld);
-    withheld
+/// The projects of a role: those that the weights have not seen, or those that they were trained on.
+pub(super) fn projects_of(
+    corpus: &Corpus,
+    role: Role,
+) -> Result<Vec<WithheldProject>, nestor_corpus::CorpusError> {
+    let projects = corpus.projects().iter();
+    projects
+        .filter(|project| project.role == role)
         .map(|project| {
             let files = project.files.clone().map(|file_idx| {
                 let path = corpus.files()[file_idx].path.clone();
@@ -193,6 +218,6 @@ fn remove(path: &Path) -> Outcome {
     }
 }
 
-fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
+pub(super) fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
     Failure::about_input(format!("{}: {error}", path.display()))
 }

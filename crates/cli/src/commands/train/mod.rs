@@ -6,6 +6,7 @@
 mod card;
 mod counts;
 mod finish;
+mod memories;
 mod names;
 mod record;
 mod view;
@@ -52,6 +53,8 @@ pub struct Typed {
     only_names: Vec<String>,
     #[arg(long, requires = "finish", conflicts_with = "only_names")]
     only_gates: bool,
+    #[arg(long, requires = "finish", conflicts_with_all = ["only_names", "only_gates"])]
+    only_memories: bool,
     #[arg(long, value_name = "N")]
     seq_len: Option<usize>,
     #[arg(long, value_name = "N")]
@@ -85,7 +88,14 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     if !typed.only_names.is_empty() {
         return names::fit(&typed.out, &typed.only_names, terminal);
     }
+    if typed.only_memories {
+        return memories::fit(&typed.out, &typed.corpus, terminal);
+    }
     let keep_counts = typed.only_gates;
+    if keep_counts && !nestor_train::Record::path(&typed.out).exists() {
+        // A folder that no run has left, such as one that is shipped: its card stays as it is.
+        return finish::gates_alone(&typed.out, &typed.corpus, terminal);
+    }
     let trained = if typed.finish {
         Box::new(record::read(&typed.out, typed.corpus, &terminal.messages)?)
     } else {

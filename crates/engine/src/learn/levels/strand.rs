@@ -3,7 +3,9 @@
 //! Called by `levels`, which decides which strand is at work. A clone is a fork: it shares what neither side has changed.
 
 use super::super::frame::{Kind, Put, Reader};
-use super::{EPISODIC_EXIT, ExitMlp, LevelMemoriesConfig, MLP_EXIT, OutputDelta, Trust};
+use super::{
+    EPISODIC_EXIT, ExitMlp, LevelMemoriesConfig, MLP_EXIT, MlpWeights, OutputDelta, Trust,
+};
 use crate::{EngineError, NetworkConfig};
 
 /// The learned memories of one part.
@@ -20,13 +22,20 @@ pub(super) struct Strand {
 }
 
 impl Strand {
-    /// A silent one.
-    pub fn new(config: &LevelMemoriesConfig, network: &NetworkConfig) -> Result<Self, EngineError> {
+    /// One that has learned nothing; without a start its MLP is silent.
+    pub fn new(
+        config: &LevelMemoriesConfig,
+        network: &NetworkConfig,
+        start: Option<&MlpWeights>,
+    ) -> Result<Self, EngineError> {
         let deltas = (EPISODIC_EXIT..network.stages)
             .map(|_| OutputDelta::new(config.delta, network.vocab, network.width))
             .collect::<Result<Vec<_>, _>>()?;
         let mlp = (network.stages > MLP_EXIT)
-            .then(|| ExitMlp::new(config.mlp, network.width, 1))
+            .then(|| match start {
+                Some(start) => ExitMlp::from_start(config.mlp, network.width, start.clone()),
+                None => ExitMlp::new(config.mlp, network.width, 1),
+            })
             .transpose()?;
         Ok(Self {
             trust: Trust::new(deltas.len()),
@@ -67,7 +76,7 @@ impl Strand {
         kind: &'static Kind,
         bytes: &[u8],
     ) -> Result<Self, EngineError> {
-        let mut strand = Self::new(config, network)?;
+        let mut strand = Self::new(config, network, None)?;
         let mut reader = Reader::new(kind, bytes);
         strand.since_step = reader.u64()?.min(config.period as u64) as usize;
         strand.trust = Trust::from_shares(reader.f32s(strand.deltas.len())?);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::learn::reading::MAX_SESSION;
-use crate::{NetworkConfig, Session};
+use crate::{MemoryStart, NetworkConfig, Session};
 
 fn model() -> Arc<Model> {
     let config = NetworkConfig {
@@ -166,6 +166,47 @@ fn silent_memories_change_no_bit() {
     }
     let nothing = memories.recall(&model, &rows[1]).unwrap();
     assert_eq!(nothing, [1.0 / 60.0; 5 * 60]);
+}
+
+#[test]
+fn a_model_with_a_start_has_memories_that_begin_and_are_saved_with_it() {
+    let mut model = model();
+    let before = memories(MemoryParts::ALL, &model);
+    let mut taught = before.clone();
+    taught.learn_document(&model, &[1], &text(1024), 1).unwrap();
+    let start = taught.exit_mlp().unwrap().weights().clone();
+    assert_ne!(start.w_b, before.exit_mlp().unwrap().weights().w_b);
+    let learned = MemoryStart {
+        weights: Arc::new(start.clone()),
+        sha256: String::new(),
+    };
+    assert!(Model::set_memory_start(&mut model, Some(learned)));
+    let shared = Arc::clone(&model);
+    assert!(!Model::set_memory_start(&mut model, None));
+    assert!(shared.memory_start().is_some());
+
+    let begun = memories(MemoryParts::ALL, &model);
+    assert_eq!(*begun.exit_mlp().unwrap().weights(), start);
+    // The text that it comes from is known better from the beginning, by the third exit alone.
+    let other = text(256);
+    assert!(loss(&model, &begun, 2, &other) < loss(&model, &before, 2, &other));
+    assert_eq!(
+        loss(&model, &begun, 1, &other),
+        loss(&model, &before, 1, &other)
+    );
+    let config = *begun.config();
+    let again = LevelMemories::from_bytes(config, &model, &begun.to_bytes()).unwrap();
+    assert_eq!(*again.exit_mlp().unwrap().weights(), start);
+
+    let narrow = LevelMemoriesConfig {
+        mlp: ExitMlpConfig {
+            hidden: 8,
+            ..ExitMlpConfig::default()
+        },
+        ..LevelMemoriesConfig::default()
+    };
+    let message = LevelMemories::new(narrow, &model).unwrap_err().to_string();
+    assert!(message.contains("W_a"), "{message}");
 }
 
 #[test]

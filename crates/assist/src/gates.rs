@@ -376,7 +376,8 @@ fn examples_at(
                 })
                 .collect();
             GateExample {
-                likely: refines.then(|| LikelyTokens::of(&components, truth)),
+                likely: (refines && moment.nests.knows_more_than_the_corpus())
+                    .then(|| LikelyTokens::of(&components, truth)),
                 features,
                 probabilities,
             }

@@ -222,7 +222,7 @@ impl Mixer {
             .chain(NESTS.iter().map(|nest| scene.nests.probabilities(*nest)))
             .collect();
         mix(&components, &self.weights, out);
-        if let Some(gate) = gate {
+        if let Some(gate) = gate.filter(|_| scene.nests.knows_more_than_the_corpus()) {
             refine(&components, &gate.exponents, out);
         }
         if let (Some(place), Some(gate)) = (scene.candidates, &row.candidate_gate) {

@@ -262,6 +262,14 @@ impl NestPrediction {
         self.matches[source as usize]
     }
 
+    /// Whether anything but the shipped corpus knows the context: else all nests say the same.
+    pub fn knows_more_than_the_corpus(&self) -> bool {
+        let learned = [Source::Project, Source::Folder, Source::File];
+        learned
+            .iter()
+            .any(|source| self.source(*source).evidence > 0)
+    }
+
     fn gather(&mut self, cache: &NestedCache, context: &[u32]) {
         for distribution in &mut self.distributions {
             distribution.resize(cache.vocab_size, 0.0);

@@ -2,7 +2,8 @@
 //!
 //! A weighted sum is never surer than its surest component. Where several agree a product is, as it should be when they know different
 //! things; one exponent a component says how far each is heard so. They do not depend on the place: fitted by the gate's features they learn the
-//! projects that they are fitted on by heart (LOG.md). Only tokens that p thinks likely are changed; the others keep what they have among themselves.
+//! projects that they are fitted on by heart (LOG.md). Where nothing but the shipped
+//! corpus knows the context its counts would agree with themselves, so there the caller refines nothing. Only tokens that p thinks likely are changed; the others keep what they have among themselves.
 
 use crate::error::CacheError;
 use crate::gate::{Gate, gate_error};

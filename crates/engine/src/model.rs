@@ -325,7 +325,7 @@ fn find_tensor<'a>(
     Ok(tensor)
 }
 
-/// The values of exactly these tensors of a file, by name and shape.
+/// The values of exactly these matrices of a file, by name and shape: floats, or codes with a scale a column.
 pub(crate) fn read_plain_tensors<const N: usize>(
     path: &Path,
     bytes: &[u8],
@@ -335,14 +335,27 @@ pub(crate) fn read_plain_tensors<const N: usize>(
         path: path.to_path_buf(),
         reason: format!("not a safetensors file: {e}"),
     })?;
-    let is_known = |name: &&str| shapes.iter().any(|(known, _)| known == name);
-    if let Some(name) = file.names().into_iter().find(|name| !is_known(&&**name)) {
+    let is_known = |name: &str| {
+        let name = name.strip_suffix(".scale").unwrap_or(name);
+        shapes.iter().any(|(known, _)| *known == name)
+    };
+    if let Some(name) = file.names().into_iter().find(|name| !is_known(name)) {
         return Err(tensor_error(path, name, "is not expected".to_owned()));
     }
     let mut values = [const { Vec::new() }; N];
     for (values, (name, shape)) in values.iter_mut().zip(shapes) {
         let tensor = find_tensor(&file, path, name, shape)?;
-        *values = read_floats(path, name, &tensor)?;
+        *values = match tensor.dtype() {
+            Dtype::I8 => match read_codes(&file, path, name, &tensor)? {
+                Tensor::Int8 { codes, scales } => codes
+                    .iter()
+                    .zip(scales.iter().cycle())
+                    .map(|(code, scale)| f32::from(*code) * scale)
+                    .collect(),
+                Tensor::F32(values) => values,
+            },
+            _ => read_floats(path, name, &tensor)?,
+        };
     }
     Ok(values)
 }

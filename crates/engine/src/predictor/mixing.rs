@@ -103,7 +103,8 @@ impl Predictor {
             part.weight = weight;
             add_scaled(&mut mixed.probs, weight, &part.probs);
         }
-        if let Some(gate) = gate.filter(|gate| !gate.exponents.is_empty()) {
+        let gate = gate.filter(|gate| !gate.exponents.is_empty());
+        if let Some(gate) = gate.filter(|_| nests.knows_more_than_the_corpus()) {
             let parts: Vec<&[f32]> = mixed.parts.iter().map(|part| &*part.probs).collect();
             refine(&parts, &gate.exponents, &mut mixed.probs);
         }

@@ -100,6 +100,23 @@ fn a_trained_folder_is_whole_and_can_be_gone_on_with() {
     assert_eq!(finished.code, 0, "{}", finished.stderr);
     assert_eq!(finished.json()["summary"]["step"], 5);
     assert!(out.join("gate.json").is_file());
+
+    // What its memories start from, and the gates that go with it; ending the run again takes both back.
+    let only = |what: &str| {
+        let fitted = nestor(&[finish.as_slice(), &[what]].concat());
+        assert_eq!(fitted.code, 0, "{}", fitted.stderr);
+        fitted.json()
+    };
+    let fitted = only("--only-memories");
+    assert!(fitted["start_tasks"].as_u64().unwrap() > 0, "{fitted}");
+    let trials = fitted["trials"].as_array().unwrap();
+    assert!(trials.len() > 5 && trials[0]["kept"] == true, "{fitted}");
+    let memories = ["memories.safetensors", "memories.json"].map(|name| out.join(name));
+    assert!(memories.iter().all(|file| file.is_file()));
+    only("--only-gates");
+    assert!(memories.iter().all(|file| file.is_file()));
+    assert_eq!(nestor(&finish).code, 0);
+    assert!(memories.iter().all(|file| !file.exists()));
 }
 
 #[test]

@@ -74,6 +74,11 @@ pub fn finish(run: &Run, keep_counts: bool, terminal: &Terminal) -> Outcome<Fini
 
     // Gates of an earlier end of this run were fitted to other weights.
     remove(&config.out.join("gate.json"))?;
+    if !keep_counts {
+        // So was what its memories start from; with the counts kept only the gates are fitted anew.
+        remove(&config.out.join("memories.safetensors"))?;
+        remove(&config.out.join("memories.json"))?;
+    }
     let assistant =
         Assistant::open(&config.out).map_err(|error| explain::assist(messages, &error))?;
     let withheld = projects_of(&corpus, Role::Withheld);

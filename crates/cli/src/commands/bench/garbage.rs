@@ -201,13 +201,13 @@ mod tests {
     #[test]
     fn garbage_is_a_fifth_of_the_stream_and_the_same_each_time() {
         let files: Vec<LearnFile> = (0..4).map(file).collect();
-        let words = |text: &str| text.split_whitespace().count();
-        let code: usize = files.iter().map(|file| words(&file.text)).sum();
+        let letters = |text: &str| text.chars().count();
+        let code: usize = files.iter().map(|file| letters(&file.text)).sum();
         for kind in KINDS {
-            let made = kind.behind(&files, words);
-            assert_eq!(made, kind.behind(&files, words), "{kind:?}");
+            let made = kind.behind(&files, letters);
+            assert_eq!(made, kind.behind(&files, letters), "{kind:?}");
             assert_eq!(made.len(), files.len());
-            let garbage: usize = made.iter().map(|file| words(&file.text).max(1)).sum();
+            let garbage: usize = made.iter().map(|file| letters(&file.text)).sum();
             let share = garbage as f64 / (garbage + code) as f64;
             assert!((0.18..0.3).contains(&share), "{kind:?}: {share}");
         }

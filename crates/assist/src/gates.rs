@@ -21,9 +21,9 @@ use crate::error::AssistError;
 use crate::mixture::exits_of;
 use crate::stream::{FileStream, Moment, View};
 
-/// A project withheld from the weights.
+/// A project of a corpus: one withheld from the weights, or one that they were trained on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WithheldProject {
+pub struct CorpusProject {
     /// Its name, for messages.
     pub name: String,
     /// Its files in path order.
@@ -90,7 +90,7 @@ const REFINED_RUNS: usize = 8;
 /// [`AssistError::Fit`] when the projects have no place to learn from; those of the network and the cache.
 pub fn fit_gates(
     assistant: &Assistant,
-    projects: &[WithheldProject],
+    projects: &[CorpusProject],
     options: &GateFitOptions,
     progress: &mut dyn FnMut(FitProgress),
 ) -> Result<(GateSet, Vec<GateReport>), AssistError> {
@@ -177,7 +177,7 @@ pub(crate) fn wanted_gates(stages: usize) -> Vec<(&'static str, Vec<usize>)> {
 /// Examples for each of the wanted gates.
 fn collect(
     assistant: &Assistant,
-    projects: &[WithheldProject],
+    projects: &[CorpusProject],
     max_places: usize,
     wanted: &[(&'static str, Vec<usize>)],
     progress: &mut dyn FnMut(FitProgress),
@@ -238,7 +238,7 @@ fn collect(
 /// Examples for each of the gates of memories: counts and memories of the project so far.
 pub(crate) fn collect_taught(
     assistant: &Assistant,
-    projects: &[WithheldProject],
+    projects: &[CorpusProject],
     options: &GateFitOptions,
     wanted: &[(&'static str, Vec<usize>)],
     progress: &mut dyn FnMut(FitProgress),

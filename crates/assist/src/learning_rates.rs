@@ -9,7 +9,7 @@ use nestor_engine::LevelMemoriesConfig;
 
 use crate::assistant::Assistant;
 use crate::error::AssistError;
-use crate::gates::{FitProgress, GateFitOptions, WithheldProject, collect_taught, fit_all};
+use crate::gates::{CorpusProject, FitProgress, GateFitOptions, collect_taught, fit_all};
 use crate::mixture::exits_of;
 
 /// Gates whose loss is judged: those of the two speeds that ask memories.
@@ -102,7 +102,7 @@ pub struct RateTrial {
 /// Those of the network, the cache and the fit.
 pub fn fit_learning_rates(
     assistant: &Assistant,
-    projects: &[WithheldProject],
+    projects: &[CorpusProject],
     options: &RateFitOptions,
     progress: &mut dyn FnMut(&RateTrial),
 ) -> Result<Option<(LevelMemoriesConfig, Vec<RateTrial>)>, AssistError> {
@@ -165,7 +165,7 @@ fn search(
 /// The mean loss of the judged mixtures, each with a gate fitted to memories that learn so.
 fn loss_of(
     assistant: &Assistant,
-    projects: &[WithheldProject],
+    projects: &[CorpusProject],
     options: &RateFitOptions,
     levels: LevelMemoriesConfig,
 ) -> Result<Option<f64>, AssistError> {

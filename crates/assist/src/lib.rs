@@ -53,8 +53,8 @@ pub use metadata_updates::MetadataUpdates;
 pub use nestor_bsl::position::{ByteOffset, Line, LineIndex, Utf16Col};
 pub use nestor_cache::{CorpusNgram, FitOptions, GateSet};
 pub use nestor_engine::{
-    EngineError, LevelMemories, LevelMemoriesConfig, MemoryParts, Model, NetworkConfig, Sampling,
-    Speed,
+    EngineError, LevelMemories, LevelMemoriesConfig, MODEL_FILES, MemoryParts, Model,
+    NetworkConfig, Sampling, Speed,
 };
 pub use nestor_memory::{
     Header, LearnedFile, MemoryError, ProjectName, ProjectStore, ProjectWriter, Projects, Role,

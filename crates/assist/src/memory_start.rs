@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::assistant::{Assistant, LearnFile};
 use crate::error::AssistError;
-use crate::gates::WithheldProject;
+use crate::gates::CorpusProject;
 use crate::renaming::Renaming;
 use crate::stream::FileStream;
 
@@ -58,7 +58,7 @@ pub struct StartProgress {
 /// Those of the network.
 pub fn learn_memory_start(
     assistant: &Assistant,
-    projects: &[WithheldProject],
+    projects: &[CorpusProject],
     options: &StartOptions,
     progress: &mut dyn FnMut(StartProgress),
 ) -> Result<Option<(MlpWeights, usize)>, AssistError> {
@@ -111,7 +111,7 @@ fn approach(from: &mut [f32], to: &[f32], share: f32) {
 }
 
 /// Runs of whole files, by the index of their project, in the order in which they are learned.
-fn tasks(projects: &[WithheldProject], options: &StartOptions) -> Vec<(usize, Range<usize>)> {
+fn tasks(projects: &[CorpusProject], options: &StartOptions) -> Vec<(usize, Range<usize>)> {
     let least = BYTES_A_PIECE * options.task_pieces;
     let mut tasks = Vec::new();
     for (project, of) in projects.iter().enumerate() {
@@ -151,9 +151,9 @@ fn renamed(assistant: &Assistant, files: &[LearnFile], renaming: &Renaming) -> V
 mod tests {
     use super::*;
 
-    fn project(name: &str, sizes: &[usize]) -> WithheldProject {
+    fn project(name: &str, sizes: &[usize]) -> CorpusProject {
         let files = sizes.iter().enumerate();
-        WithheldProject {
+        CorpusProject {
             name: name.to_owned(),
             files: files
                 .map(|(idx, size)| LearnFile {

@@ -3,7 +3,7 @@
 mod fixture;
 
 use fixture::{MODULE, TOKENIZER, assistant, file};
-use nestor_assist::gates::{GateFitOptions, WithheldProject, fit_gates};
+use nestor_assist::gates::{CorpusProject, GateFitOptions, fit_gates};
 use nestor_assist::mixture::{LevelRow, Mixer};
 use nestor_assist::stream::{FileStream, View};
 use nestor_assist::{Assistant, LevelMemories, LevelMemoriesConfig, Speed};
@@ -45,7 +45,7 @@ fn mixtures(
 }
 
 fn fitted(stages: usize) -> GateSet {
-    let project = WithheldProject {
+    let project = CorpusProject {
         name: "проект".into(),
         files: (0..3).map(|i| file(&format!("{i}.bsl"), MODULE)).collect(),
     };

@@ -1,9 +1,25 @@
 //! All of a model folder: the model, the gates, the corpus' counts and the methods it was trained on.
 
+use crate::weights_file::{PACKED_WEIGHTS, PLAIN_WEIGHTS};
 use crate::{EngineError, LevelMemoriesConfig, MemoryStart, Model, Precision};
 use nestor_cache::{CorpusNgram, GateSet, LongContexts, NestedCache, check_candidate_gate};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Every file of a model folder that a program reads; which of them must be there says docs/model-folder.md.
+pub const MODEL_FILES: [&str; 11] = [
+    "model.json",
+    PLAIN_WEIGHTS,
+    PACKED_WEIGHTS,
+    "tokenizer.json",
+    "gate.json",
+    "candidates.json",
+    "memories.safetensors",
+    "memories.json",
+    "ngram.bin",
+    "contexts.bin",
+    "methods.bin",
+];
 
 /// What a model folder holds. The optional files are `None` or empty where the folder lacks them.
 #[derive(Debug, Clone)]

@@ -23,7 +23,7 @@ mod weights_file;
 pub use beam::{Beam, BeamRequest};
 pub use config::{FORMAT_VERSION, Manifest, NetworkConfig, Quantisation};
 pub use error::EngineError;
-pub use folder::ModelFolder;
+pub use folder::{MODEL_FILES, ModelFolder};
 pub use generate::{Allowed, Finish, GenerateRequest, Generated, Names, Step};
 pub use learn::{
     Band, DeltaRow, Document, DocumentReader, DocumentStates, Episodic, EpisodicConfig, Evidence,

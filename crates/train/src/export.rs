@@ -77,7 +77,11 @@ pub fn write_model<B: NestorBackend>(
     write_whole(&dir.join("model.json"), &text)
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+/// Writes a file of a model folder, whole or not at all.
+///
+/// # Errors
+/// [`TrainError`] naming the file.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let partial = path.with_extension("partial");
     let write = || {
         let mut file = File::create(&partial)?;

@@ -26,6 +26,7 @@ pub use config::{Device, Intervals, LoaderConfig, OptimiserConfig, Size, TrainCo
 pub use device::{bench_step, parity};
 pub use error::TrainError;
 pub use exchange::{TrainedElsewhere, adopt, write_batches};
+pub use export::write_whole;
 pub use record::{
     Event, Header, LevelScore, Record, Step, Summary, resident_bytes, resident_bytes_of,
 };

@@ -26,7 +26,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use nestor_assist::{Assistant, Projects};
+use nestor_assist::{Assistant, MODEL_FILES, Projects};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use error::ApiError;
@@ -299,20 +299,12 @@ impl App {
         &self.metrics
     }
 
-    /// The files that a change of means reloading: those of keys.
+    /// The files that a change of means reloading: those of keys and of the model.
     #[must_use]
     pub fn watched_files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = self.config().keys.iter().cloned().collect();
         let folder = self.model_folder();
-        let of_model = [
-            "model.json",
-            "weights.safetensors",
-            "weights.safetensors.zst",
-            "gate.json",
-            "memories.json",
-            "memories.safetensors",
-        ];
-        files.extend(of_model.map(|name| folder.join(name)));
+        files.extend(MODEL_FILES.map(|name| folder.join(name)));
         files
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Instant, SystemTime};
 
 use nestor_assist::{
-    AssistError, Assistant, MetadataUpdates, OpenDocuments, ProjectName, Projects,
+    AssistError, Assistant, MODEL_FILES, MetadataUpdates, OpenDocuments, ProjectName, Projects,
 };
 
 pub use making::{Asked, Ended, Made};
@@ -53,16 +53,7 @@ fn stamp(files: &[PathBuf]) -> Stamp {
 }
 
 fn model_stamp(folder: &Path) -> Stamp {
-    let files = [
-        "model.json",
-        "weights.safetensors",
-        "weights.safetensors.zst",
-        "tokenizer.json",
-        "gate.json",
-        "memories.json",
-        "memories.safetensors",
-    ];
-    stamp(&files.map(|name| folder.join(name)))
+    stamp(&MODEL_FILES.map(|name| folder.join(name)))
 }
 
 impl Loaded {

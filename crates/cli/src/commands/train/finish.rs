@@ -9,7 +9,7 @@ use crate::explain;
 use crate::failure::{Failure, Outcome};
 use crate::messages::Messages;
 use crate::terminal::Terminal;
-use nestor_assist::gates::{FitProgress, GateFitOptions, GateReport, WithheldProject, fit_gates};
+use nestor_assist::gates::{CorpusProject, FitProgress, GateFitOptions, GateReport, fit_gates};
 use nestor_assist::{Assistant, LearnFile};
 use nestor_cache::{CorpusNgram, LongContexts};
 use nestor_corpus::{Corpus, Role};
@@ -163,7 +163,7 @@ fn count(corpus: &Corpus, run: &Run, terminal: &Terminal) -> Outcome<Finished> {
 
 fn fit(
     assistant: &Assistant,
-    withheld: &[WithheldProject],
+    withheld: &[CorpusProject],
     out: &Path,
     terminal: &Terminal,
 ) -> Outcome<Vec<FittedGate>> {
@@ -194,7 +194,7 @@ fn fit(
 pub(super) fn projects_of(
     corpus: &Corpus,
     role: Role,
-) -> Result<Vec<WithheldProject>, nestor_corpus::CorpusError> {
+) -> Result<Vec<CorpusProject>, nestor_corpus::CorpusError> {
     let projects = corpus.projects().iter();
     projects
         .filter(|project| project.role == role)
@@ -206,7 +206,7 @@ pub(super) fn projects_of(
                     text: corpus.text(file_idx)?,
                 })
             });
-            Ok(WithheldProject {
+            Ok(CorpusProject {
                 name: project.name.clone(),
                 files: files.collect::<Result<_, _>>()?,
             })
@@ -223,6 +223,6 @@ fn remove(path: &Path) -> Outcome {
     }
 }
 
-pub(super) fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
+fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
     Failure::about_input(format!("{}: {error}", path.display()))
 }

@@ -1,7 +1,7 @@
 //! Fits what the memories of levels 2 and 3 start from and how they learn: `memories.safetensors` and `memories.json` of a model folder, everything
 //! else stays as it is.
 
-use super::finish::{file_failure, projects_of};
+use super::finish::projects_of;
 use crate::commands::corpus;
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -12,6 +12,7 @@ use nestor_assist::learning_rates::{RateFitOptions, RateTrial, fit_learning_rate
 use nestor_assist::memory_start::{StartOptions, StartProgress, learn_memory_start};
 use nestor_assist::{Assistant, LevelMemoriesConfig};
 use nestor_corpus::Role;
+use nestor_train::write_whole;
 use serde::Serialize;
 use std::path::Path;
 
@@ -92,7 +93,8 @@ pub(super) fn fit(out: &Path, corpus: &Path, terminal: &Terminal) -> Outcome {
     if let Some((start, _)) = &start {
         let bytes = start.to_safetensors(width);
         let bytes = bytes.map_err(|error| explain::engine(messages, &error))?;
-        write(&out.join("memories.safetensors"), &bytes)?;
+        let written = write_whole(&out.join("memories.safetensors"), &bytes);
+        written.map_err(|error| explain::train(messages, &error))?;
     }
     drop(trained);
 
@@ -105,7 +107,8 @@ pub(super) fn fit(out: &Path, corpus: &Path, terminal: &Terminal) -> Outcome {
     let Some((config, trials)) = fitted.map_err(explained)? else {
         return Err(Failure::input(messages, "train-no-rates", &[]));
     };
-    write(&out.join("memories.json"), config.to_json().as_bytes())?;
+    let written = write_whole(&out.join("memories.json"), config.to_json().as_bytes());
+    written.map_err(|error| explain::train(messages, &error))?;
     let document = Fitted {
         start_tasks: start.map(|(_, tasks)| tasks),
         projects: withheld.into_iter().map(|project| project.name).collect(),
@@ -113,14 +116,6 @@ pub(super) fn fit(out: &Path, corpus: &Path, terminal: &Terminal) -> Outcome {
         trials: trials.iter().map(Trial::from).collect(),
     };
     terminal.result(&document, || text(&document, messages))
-}
-
-/// Writes a file, whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Outcome {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    written.map_err(|error| file_failure(path, &error))
 }
 
 fn text(fitted: &Fitted, messages: &Messages) -> String {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nestor_cache::{CorpusNgram, NestedCache};
 use nestor_engine::LevelMemories;
-use nestor_memory::{ProjectCounts, strand_of};
+use nestor_memory::{OwnText, ProjectCounts, strand_of};
 use nestor_metadata::Metadata;
 
 use crate::document::module_folder;
@@ -92,6 +92,23 @@ impl ProjectMemory {
     /// When the counts do not hold what they should.
     pub fn cache_for(&self, path: &str) -> Result<NestedCache, AssistError> {
         Ok(self.counts.cache_for(path, &module_folder(path))?)
+    }
+
+    /// What must be hidden from the open file at `path`, as long as [`ProjectMemory::revision`] stays.
+    pub(crate) fn own_text(&self, path: &str) -> Result<OwnText, AssistError> {
+        Ok(self.counts.own_text(path, &module_folder(path))?)
+    }
+
+    /// Gives the counts of the open file at `path` those of the project around them.
+    pub(crate) fn enter_project(
+        &self,
+        cache: &mut NestedCache,
+        path: &str,
+        own: &OwnText,
+    ) -> Result<(), AssistError> {
+        Ok(self
+            .counts
+            .enter_project(cache, &module_folder(path), own)?)
     }
 
     pub(crate) fn counts(&self) -> &ProjectCounts {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use nestor_bsl::pieces::Tokenizer;
 use nestor_cache::NestedCache;
 use nestor_engine::{DocumentStates, LevelMemories, Predictor, Speed};
+use nestor_memory::OwnText;
 
 use crate::assistant::Assistant;
 use crate::complete::CompleteRequest;
@@ -44,10 +45,14 @@ pub struct OpenDocument {
 #[derive(Debug)]
 struct Read {
     key: Key,
-    /// The counts with the file's text before the cursor.
+    /// The counts with the file's text before the cursor. Between requests without those of the project: a document must not keep alive
+    /// what the project has learned anew.
     cache: Arc<NestedCache>,
     /// What the file's counts hold.
     learned: Vec<u32>,
+    /// What of the project's counts is hidden, and the memory's revision that this was found at.
+    own_text: OwnText,
+    revision: u64,
     /// What was read of the text, for the memory of nearest states: one before each token behind the opening. `None` where the project has
     /// no memories.
     states: Option<Arc<DocumentStates>>,
@@ -62,7 +67,8 @@ struct Read {
 struct Key {
     path: String,
     speed: Speed,
-    revision: u64,
+    /// Whether the project has memories, which need rows of what is read.
+    has_levels: bool,
 }
 
 /// How much was read for a request.
@@ -95,7 +101,8 @@ impl OpenDocument {
                 .sum::<usize>();
             let file = read.cache.file().bytes();
             let own = read.states.as_ref().map_or(0, |states| states.bytes());
-            states + read.reader.bytes() + file + 4 * read.learned.len() + own
+            let counts = file + 4 * read.learned.len() + read.own_text.bytes();
+            states + read.reader.bytes() + counts + own
         });
         let names = self.names.as_ref().map_or(0, MemberReader::bytes);
         read + self.text.bytes() + self.suffix.len() + names
@@ -134,6 +141,7 @@ impl OpenDocument {
             return Ok(None);
         };
         let open = self.read.as_mut().expect("it was read");
+        open.enter_project(assistant)?;
         open.reader
             .set_shared_cache(Some(Arc::clone(&open.cache)))?;
         open.reader.set_memories(open.memories(assistant));
@@ -193,7 +201,7 @@ impl OpenDocument {
         let key = Key {
             path: request.path.clone(),
             speed: request.speed,
-            revision: assistant.memory().revision(),
+            has_levels: assistant.memory().levels().is_some(),
         };
         self.rest()?;
         let mut open = match self.read.take().filter(|read| read.key == key) {
@@ -219,6 +227,7 @@ impl OpenDocument {
             read.reader.set_shared_cache(None)?;
             read.reader.set_memories(None);
             read.reader.release_buffers();
+            Arc::make_mut(&mut read.cache).leave_project()?;
         }
         Ok(())
     }
@@ -253,11 +262,13 @@ impl Read {
         let mut reader = Predictor::with_mixture(assistant.model().clone(), mixture)?
             .with_threads(assistant.threads());
         // The memories are believed as far as the last pieces tell, so their rows are kept.
-        let has_levels = assistant.memory().levels().is_some();
+        let has_levels = key.has_levels;
         reader.keep_recent(has_levels);
         let width = assistant.model().config().width;
         Ok(Self {
-            cache: Arc::new(assistant.memory().cache_for(&key.path)?),
+            cache: Arc::new(assistant.memory().without_project()?),
+            own_text: assistant.memory().own_text(&key.path)?,
+            revision: assistant.memory().revision(),
             key,
             learned: Vec::new(),
             states: has_levels.then(|| Arc::new(DocumentStates::new(width))),
@@ -283,6 +294,17 @@ impl Read {
             Some(states) => Arc::new(levels.beside(Arc::clone(states))),
             None => levels,
         })
+    }
+
+    /// Puts the project's counts, as they are now, around the file's.
+    fn enter_project(&mut self, assistant: &Assistant) -> Result<(), AssistError> {
+        let memory = assistant.memory();
+        if self.revision != memory.revision() {
+            self.own_text = memory.own_text(&self.key.path)?;
+            self.revision = memory.revision();
+        }
+        let cache = Arc::make_mut(&mut self.cache);
+        memory.enter_project(cache, &self.key.path, &self.own_text)
     }
 
     /// Changes the file's counts to those of `pieces`.

@@ -431,7 +431,31 @@ fn what_the_project_learns_meanwhile_is_seen() {
             &mut |_| {},
         )
         .expect("plain text");
-    assert!(ask(&assistant, &mut open, &editor, Speed::Fast) > 0);
+    // The network reads no counts, so nothing is read again.
+    assert_eq!(ask(&assistant, &mut open, &editor, Speed::Fast), 0);
+    // The file's own text is hidden, also when it was learned meanwhile.
+    assistant
+        .learn_files([file(PATH, MODULE)], &mut |_| {})
+        .expect("plain text");
+    assert_eq!(ask(&assistant, &mut open, &editor, Speed::Fast), 0);
+}
+
+#[test]
+fn a_document_at_rest_keeps_no_counts_of_a_project_alive() {
+    let mut assistant = taught();
+    let editor = Editor {
+        text: MODULE.to_owned(),
+        cursor: MODULE.len(),
+    };
+    let mut open = OpenDocument::default();
+    ask(&assistant, &mut open, &editor, Speed::Fast);
+    let before = assistant.memory().cache_for(PATH).expect("counts");
+    let counts = [before.project(), before.folder()].map(std::sync::Arc::downgrade);
+    drop(before);
+    assert!(counts[0].upgrade().is_some());
+    assistant.forget_project().expect("an empty project");
+    assert!(counts.iter().all(|counts| counts.upgrade().is_none()));
+    ask(&assistant, &mut open, &editor, Speed::Fast);
 }
 
 #[test]

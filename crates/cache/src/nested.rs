@@ -128,6 +128,18 @@ impl NestedCache {
         Arc::make_mut(&mut self.folder)
     }
 
+    /// Lets go of the project's and the folder's counts, which others may be about to learn into; the file's own stay.
+    ///
+    /// # Errors
+    /// Never for a vocabulary that the counts were made for.
+    pub fn leave_project(&mut self) -> Result<(), CacheError> {
+        let empty = Arc::new(Ngram::new(self.vocab_size, MAX_ORDER)?);
+        self.project = Arc::clone(&empty);
+        self.folder = empty;
+        (self.project_subtraction, self.folder_subtraction) = (None, None);
+        Ok(())
+    }
+
     /// The open file's counts.
     pub fn file(&self) -> &Ngram {
         &self.file

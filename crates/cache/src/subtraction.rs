@@ -30,6 +30,12 @@ impl Subtraction {
         Ok(Self { positions, counts })
     }
 
+    /// Resident bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.counts.bytes()
+    }
+
     pub(crate) fn covers(&self, position: usize) -> bool {
         self.positions.contains(&position)
     }

@@ -44,6 +44,22 @@ struct FolderNest {
     segments: HashMap<String, SegmentId>,
 }
 
+/// What the counts of an open file must hide: its own learned text. Good as long as the project learns and forgets nothing.
+#[derive(Clone, Debug, Default)]
+pub struct OwnText {
+    in_project: Option<Arc<Subtraction>>,
+    in_folder: Option<Arc<Subtraction>>,
+}
+
+impl OwnText {
+    /// Resident bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let parts = [&self.in_project, &self.in_folder];
+        parts.into_iter().flatten().map(|part| part.bytes()).sum()
+    }
+}
+
 impl FolderNest {
     fn learn(&mut self, path: &str, pieces: &[u32]) -> Result<(), CacheError> {
         let segment = Arc::make_mut(&mut self.counts).learn(pieces)?;
@@ -161,23 +177,50 @@ impl ProjectCounts {
     /// When the counts do not hold what they should.
     pub fn cache_for(&self, path: &str, folder: &str) -> Result<NestedCache, CacheError> {
         let mut cache = self.without_project()?;
-        cache.set_project(Arc::clone(&self.project))?;
-        let nest = match self.folders.get(folder) {
-            Some(folder) => Some(self.nest(folder)?),
-            None => None,
-        };
-        if let Some(nest) = nest {
-            cache.set_folder(Arc::clone(&nest.counts))?;
-        }
-        if let Some(learned) = self.files.get(path) {
-            let of_project = Subtraction::new(cache.project(), learned.in_project, 0)?;
-            cache.subtract_from_project(Some(Arc::new(of_project)));
-        }
-        if let Some(&in_folder) = nest.and_then(|nest| nest.segments.get(path)) {
-            let of_folder = Subtraction::new(cache.folder(), in_folder, 0)?;
-            cache.subtract_from_folder(Some(Arc::new(of_folder)));
-        }
+        self.enter_project(&mut cache, folder, &self.own_text(path, folder)?)?;
         Ok(cache)
+    }
+
+    /// What must be hidden from an open file.
+    ///
+    /// # Errors
+    /// When the counts do not hold what they should.
+    pub fn own_text(&self, path: &str, folder: &str) -> Result<OwnText, CacheError> {
+        let hidden = |counts: &Ngram, segment| Subtraction::new(counts, segment, 0).map(Arc::new);
+        let in_project = self.files.get(path).map(|file| file.in_project);
+        let mut own = OwnText {
+            in_project: in_project
+                .map(|segment| hidden(&self.project, segment))
+                .transpose()?,
+            in_folder: None,
+        };
+        if let Some(folder) = self.folders.get(folder) {
+            let nest = self.nest(folder)?;
+            if let Some(segment) = nest.segments.get(path) {
+                own.in_folder = Some(hidden(&nest.counts, *segment)?);
+            }
+        }
+        Ok(own)
+    }
+
+    /// Gives a file's counts those of the project around them, without the file's own text.
+    ///
+    /// # Errors
+    /// When the counts do not hold what they should.
+    pub fn enter_project(
+        &self,
+        cache: &mut NestedCache,
+        folder: &str,
+        own: &OwnText,
+    ) -> Result<(), CacheError> {
+        cache.leave_project()?;
+        cache.set_project(Arc::clone(&self.project))?;
+        if let Some(folder) = self.folders.get(folder) {
+            cache.set_folder(Arc::clone(&self.nest(folder)?.counts))?;
+        }
+        cache.subtract_from_project(own.in_project.clone());
+        cache.subtract_from_folder(own.in_folder.clone());
+        Ok(())
     }
 
     /// The counts of a folder, made at the first call.

@@ -28,7 +28,7 @@ mod store;
 mod writer;
 
 pub use bundle::BUNDLE_VERSION;
-pub use counts::{CountedFile, ProjectCounts};
+pub use counts::{CountedFile, OwnText, ProjectCounts};
 pub use error::{MemoryError, NameProblem};
 pub use header::{FORMAT_VERSION, Header, ModelIdentity};
 pub use levels::{KeptLevels, LEVELS_FILE, Snapshot, TaughtLevels, Untaught};

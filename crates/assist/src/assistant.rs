@@ -230,6 +230,11 @@ impl Assistant {
         self.level_config
     }
 
+    /// Lets them learn otherwise than the model folder says.
+    pub fn set_level_config(&mut self, config: LevelMemoriesConfig) {
+        self.level_config = config;
+    }
+
     /// Memories of levels 2 and 3 that have learned nothing.
     ///
     /// # Errors

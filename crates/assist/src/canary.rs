@@ -135,6 +135,7 @@ impl Canary {
                 strand: None,
                 opening,
                 text: &text[..text.len().min(config.fixed_pieces)],
+                recalled: true,
             };
             fixed.read(&model, document, FIXED_STRIDE, threads)?;
         }

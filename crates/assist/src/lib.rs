@@ -57,8 +57,8 @@ pub use nestor_engine::{
     NetworkConfig, Sampling, Speed,
 };
 pub use nestor_memory::{
-    Header, LearnedFile, MemoryError, ProjectName, ProjectStore, ProjectWriter, Projects, Role,
-    Root, SOURCES_FILE, WhenBusy, fitting_name,
+    Header, LearnedFile, METADATA_FILE, MemoryError, ProjectName, ProjectStore, ProjectWriter,
+    Projects, Role, Root, SOURCES_FILE, WhenBusy, fitting_name,
 };
 pub use nestor_metadata::Metadata;
 pub use open::OpenDocument;

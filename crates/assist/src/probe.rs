@@ -74,6 +74,7 @@ impl Assistant {
                     strand: None,
                     opening,
                     text,
+                    recalled: true,
                 }
             })
             .collect();

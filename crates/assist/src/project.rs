@@ -195,7 +195,7 @@ impl Assistant {
             assistant: self,
             writer,
             root: root.to_owned(),
-            vendor: false,
+            vendor: None,
             counts,
             seen: HashSet::new(),
             copies: None,
@@ -210,7 +210,8 @@ pub struct ProjectLearning<'a> {
     assistant: &'a mut Assistant,
     writer: &'a mut ProjectWriter,
     root: String,
-    vendor: bool,
+    /// Whose code it is; `None` for that of whoever had it before.
+    vendor: Option<bool>,
     counts: Counts,
     seen: HashSet<String>,
     /// The project's files in groups of near-duplicates; known once a file is new.
@@ -285,10 +286,10 @@ fn teaches(file: &LearnedFile) -> Teaches {
 }
 
 impl ProjectLearning<'_> {
-    /// The same pass over files that are a vendor's code, or not.
+    /// The same pass over files that are a vendor's code, or not. Otherwise a file stays whose it was, and a new one is own code.
     #[must_use]
     pub fn of_vendor(mut self, vendor: bool) -> Self {
-        self.vendor = vendor;
+        self.vendor = Some(vendor);
         self
     }
 
@@ -384,7 +385,9 @@ impl ProjectLearning<'_> {
             return Ok(());
         }
         let verdict = self.judge(path, cut)?;
-        let change = match self.write(path, &cut.sha256, &cut.pieces, verdict, self.vendor) {
+        let was_vendor = || self.writer.file(path).is_some_and(|file| file.vendor);
+        let vendor = self.vendor.unwrap_or_else(was_vendor);
+        let change = match self.write(path, &cut.sha256, &cut.pieces, verdict, vendor) {
             Ok(change) => change,
             Err(AssistError::Memory(
                 error @ (MemoryError::Path { .. } | MemoryError::Cache(_)),

@@ -19,6 +19,9 @@ use crate::error::AssistError;
 /// How long what was taught may stay in memory alone.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 
+/// Pieces that are taught from the oldest to the newest at most; of more the newest come first, for nobody may wait for the rest.
+const MOST_TURNED: u64 = 1 << 19;
+
 /// Parts of a refused stretch that are judged at most; then what is left of the part is refused together.
 const MOST_JUDGED: usize = 64;
 
@@ -60,18 +63,33 @@ pub(crate) fn opening_and_text(pieces: &[u32]) -> (&[u32], &[u32]) {
 }
 
 /// A learned document as a strand learns it.
-fn document<'a>(pieces: &'a [u32], strand: &'a str) -> Document<'a> {
+fn document<'a>(pieces: &'a [u32], strand: &'a str, recalled: bool) -> Document<'a> {
     let (opening, text) = opening_and_text(pieces);
     Document {
         strand: Some(strand),
         opening,
         text,
+        recalled,
     }
 }
 
+/// Turns round the first `pieces` pieces of texts that come newest first, a vendor's and own ones each for themselves: what is taught last
+/// stays longest, so that must be the newest of what one call teaches.
+fn newest_last(texts: &mut VecDeque<Untaught>, pieces: u64) {
+    let (mut sum, mut n) = (0, 0);
+    while sum < pieces && n < texts.len() {
+        sum += u64::from(texts[n].pieces);
+        n += 1;
+    }
+    let first = &mut texts.make_contiguous()[..n];
+    let n_own = first.partition_point(|text| !text.vendor);
+    first[..n_own].reverse();
+    first[n_own..].reverse();
+}
+
 impl Assistant {
-    /// Teaches levels 2 and 3 what the project has learned since they were taught, in that order, until about `max_pieces`
-    /// pieces were taught; calling again goes on from there. What was taught is kept every half a minute, so that little is
+    /// Teaches levels 2 and 3 what the project has learned since they were taught, until about `max_pieces` pieces were taught: own code before
+    /// a vendor's, and of more than that the newest, from the oldest of it to the newest; calling again goes on from there. What was taught is kept every half a minute, so that little is
     /// lost when the program ends. `progress` is called after each file and stops the teaching by returning false. Files that do
     /// harm are put in quarantine.
     ///
@@ -105,8 +123,10 @@ impl Assistant {
             .iter()
             .map(|one| (one.path.as_str(), one.sha256.as_str()))
             .collect();
-        let mut left: VecDeque<Untaught> = writer.untaught(&levels.seen).into();
+        let room = self.level_config().episodic.capacity as u64;
+        let mut left: VecDeque<Untaught> = writer.untaught(&levels.seen, room).into();
         left.retain(|file| !refused.contains(&(file.path.as_str(), file.sha256.as_str())));
+        newest_last(&mut left, max_pieces.min(MOST_TURNED));
         let of = max_pieces.min(left.iter().map(|file| u64::from(file.pieces)).sum());
         let mut teacher = Teacher {
             assistant: self,
@@ -180,7 +200,9 @@ impl Assistant {
             }
             let pieces = store.pieces_of_change(*seq)?;
             let n_text = opening_and_text(&pieces).1.len() as u64;
-            lessons.push((pieces, back));
+            if !outline.lacks_nothing_of(n_text, back) {
+                lessons.push((pieces, back));
+            }
             back += n_text;
         }
         let threads = rayon::current_num_threads();
@@ -271,7 +293,7 @@ impl Teacher<'_> {
         let documents: Vec<Document<'_>> = pieces
             .iter()
             .zip(lessons)
-            .map(|(pieces, file)| document(pieces, &file.strand))
+            .map(|(pieces, file)| document(pieces, &file.strand, file.recalled))
             .collect();
         let (mut taught, mut goes_on) = (0, true);
         let done = &mut self.done;
@@ -343,7 +365,7 @@ impl Teacher<'_> {
 
     fn teach(&mut self, file: &Untaught) -> Result<Option<Harmed>, AssistError> {
         let pieces = self.writer.pieces_of_change(file.seq)?;
-        let lesson = [document(&pieces, &file.strand)];
+        let lesson = [document(&pieces, &file.strand, file.recalled)];
         let threads = rayon::current_num_threads();
         let memories = &mut self.levels.memories;
         let taught = memories
@@ -411,7 +433,7 @@ impl Teacher<'_> {
         canary.set_own(
             documents
                 .iter()
-                .map(|(pieces, strand)| document(pieces, strand)),
+                .map(|(pieces, strand)| document(pieces, strand, false)),
         )?;
         match known {
             Some(known) => canary.measure_own(&before.memories, known),
@@ -481,6 +503,8 @@ mod tests {
                     strand: String::new(),
                     sha256: String::new(),
                     pieces: *pieces,
+                    vendor: false,
+                    recalled: true,
                 })
                 .collect();
             let [first, second] = halves(&lessons);
@@ -495,5 +519,33 @@ mod tests {
         check(&[1, 1, 1, 1], 2);
         check(&[10, 1, 1, 1], 1);
         check(&[0, 0, 0], 1);
+    }
+
+    #[test]
+    fn of_what_a_call_teaches_the_newest_is_last() {
+        let texts = |of: &[(u64, bool)]| -> VecDeque<Untaught> {
+            let text = |(seq, vendor): &(u64, bool)| Untaught {
+                seq: *seq,
+                path: String::new(),
+                strand: String::new(),
+                sha256: String::new(),
+                pieces: 10,
+                vendor: *vendor,
+                recalled: true,
+            };
+            of.iter().map(text).collect()
+        };
+        let all = [(3, false), (2, false), (1, false), (9, true), (8, true)];
+        let check = |pieces: u64, expected: [u64; 5]| {
+            let mut texts = texts(&all);
+            newest_last(&mut texts, pieces);
+            let found: Vec<u64> = texts.iter().map(|text| text.seq).collect();
+            assert_eq!(found, expected, "{pieces}");
+        };
+        check(0, [3, 2, 1, 9, 8]);
+        check(11, [2, 3, 1, 9, 8]);
+        check(30, [1, 2, 3, 9, 8]);
+        check(u64::MAX, [1, 2, 3, 8, 9]);
+        newest_last(&mut VecDeque::new(), 5);
     }
 }

@@ -38,7 +38,7 @@ fn learn(
 /// Pieces that levels 2 and 3 would be taught.
 fn for_levels(store: &ProjectStore) -> u64 {
     store
-        .untaught(&[])
+        .untaught(&[], u64::MAX)
         .iter()
         .map(|file| u64::from(file.pieces))
         .sum()
@@ -128,7 +128,10 @@ fn the_same_file_a_thousand_times_counts_ten_times_and_teaches_once() {
     let (_, held) = learn(&mut assistant, &mut writer, &files);
     assert_eq!(held.len(), 500);
     assert!(held.iter().all(|(reason, _)| *reason == Reason::Copy));
-    assert_eq!((writer.n_files(), writer.untaught(&[]).len()), (10, 1));
+    assert_eq!(
+        (writer.n_files(), writer.untaught(&[], u64::MAX).len()),
+        (10, 1)
+    );
     assert_eq!(assistant.memory().n_files(), 10);
     let (report, _) = learn(&mut assistant, &mut writer, &files);
     assert_eq!(report.unchanged, 1000);
@@ -136,14 +139,20 @@ fn the_same_file_a_thousand_times_counts_ten_times_and_teaches_once() {
     // The first goes: another takes its place, so that the project never loses the text.
     files.remove(0);
     let (report, _) = learn(&mut assistant, &mut writer, &files);
-    assert_eq!((report.removed, writer.untaught(&[]).len()), (1, 1));
+    assert_eq!(
+        (report.removed, writer.untaught(&[], u64::MAX).len()),
+        (1, 1)
+    );
     // All are renamed: learned under their new names before the old ones go.
     let renamed: Vec<LearnFile> = files
         .iter()
         .map(|one| file(&format!("Новые/{}", one.path), &text))
         .collect();
     learn(&mut assistant, &mut writer, &renamed);
-    assert_eq!((writer.n_files(), writer.untaught(&[]).len()), (10, 1));
+    assert_eq!(
+        (writer.n_files(), writer.untaught(&[], u64::MAX).len()),
+        (10, 1)
+    );
     assert_eq!(assistant.memory().n_files(), 10);
 }
 
@@ -174,7 +183,7 @@ fn a_module_that_changes_every_second_teaches_levels_now_and_then() {
             (1, 1),
             "counts follow"
         );
-        if !writer.untaught(&[]).is_empty() {
+        if !writer.untaught(&[], u64::MAX).is_empty() {
             taught.push(version);
         }
         text.push_str(&format!("А = {version};\n"));
@@ -183,10 +192,10 @@ fn a_module_that_changes_every_second_teaches_levels_now_and_then() {
     // A day later it is new again, and no copy of what it was.
     writer.set_time(12 * DAY);
     let (_, held) = learn(&mut assistant, &mut writer, &[file("a.bsl", &text)]);
-    assert_eq!((held.len(), writer.untaught(&[]).len()), (0, 1));
+    assert_eq!((held.len(), writer.untaught(&[], u64::MAX).len()), (0, 1));
     // So it is where the clock was years ahead and is set right: what it had said then is of no day.
     writer.set_time(5 * DAY);
     text.push_str("Б = 1;\n");
     let (_, held) = learn(&mut assistant, &mut writer, &[file("a.bsl", &text)]);
-    assert_eq!((held.len(), writer.untaught(&[]).len()), (0, 1));
+    assert_eq!((held.len(), writer.untaught(&[], u64::MAX).len()), (0, 1));
 }

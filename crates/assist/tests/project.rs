@@ -301,20 +301,22 @@ fn levels_are_taught_in_parts_and_found_again() {
         .map(|idx| file(&module(idx), &code(NUMBERS[idx])))
         .collect();
     let mut whole = writer(&assistant, &whole_dir);
+    learn(&mut assistant, &mut whole, &files[..2], Counts::Stay);
+    let (first, left) = teach(&assistant, &mut whole, 1);
+    assert!(first > 0 && left > 0, "a file at a time");
     learn(&mut assistant, &mut whole, &files, Counts::Stay);
-    let n_pieces = whole.n_pieces();
-    assert_eq!(teach(&assistant, &mut whole, u64::MAX), (n_pieces, 0));
+    let (rest, left) = teach(&assistant, &mut whole, u64::MAX);
+    assert_eq!((first + rest, left), (whole.n_pieces(), 0));
     assert_eq!(teach(&assistant, &mut whole, u64::MAX), (0, 0), "once");
 
+    // Whoever opens the project anew goes on from there.
     let mut parts = writer(&assistant, &parts_dir);
     learn(&mut assistant, &mut parts, &files[..2], Counts::Stay);
-    let (first, left) = teach(&assistant, &mut parts, 1);
-    assert!(first > 0 && left > 0, "a file at a time");
+    assert_eq!(teach(&assistant, &mut parts, 1).0, first);
     drop(parts);
     let mut parts = writer(&assistant, &parts_dir);
     learn(&mut assistant, &mut parts, &files, Counts::Stay);
-    let (rest, left) = teach(&assistant, &mut parts, u64::MAX);
-    assert_eq!((first + rest, left), (n_pieces, 0));
+    assert_eq!(teach(&assistant, &mut parts, u64::MAX), (rest, 0));
     let found = levels_of(&assistant, &whole_dir);
     assert!(found.is_some());
     assert_eq!(found, levels_of(&assistant, &parts_dir));

@@ -15,6 +15,7 @@ use nestor_assist::{
     TeachReport,
 };
 use nestor_bsl::position::ByteOffset;
+use nestor_engine::DocumentReader;
 use nestor_memory::{FileToLearn, KeptLevels, LEVELS_FILE, ProjectWriter, Projects, Root};
 use tempfile::TempDir;
 
@@ -100,6 +101,8 @@ fn teach_one_by_one(
 ) -> Vec<u64> {
     files
         .map(|idx| {
+            // Each in a call of its own.
+            writer.set_time(writer.time() + 1);
             learn(assistant, writer, &[good(idx)]);
             let report = teach(assistant, writer);
             assert_eq!((report.files, report.refused), (1, 0));
@@ -228,6 +231,56 @@ fn each_root_and_a_vendors_code_teach_strands_of_their_own() {
     assert_eq!(strand(&format!("lib/{}", module(2))), "lib");
     // A path outside the roots is read with what learned last.
     assert_eq!(strand("Файл.bsl"), "cf/vendor");
+}
+
+#[test]
+fn the_nearest_states_are_those_of_the_newest_own_code() {
+    let dir = TempDir::new().unwrap();
+    let mut assistant = assistant(3, None);
+    let mut writer = writer(&assistant, &dir);
+    let files: Vec<LearnFile> = (0..6).map(good).collect();
+    learn(&assistant, &mut writer, &files);
+    let one = writer.n_pieces() / 6;
+    // Room for two files and a half.
+    let mut config = assistant.level_config();
+    config.episodic.capacity = (one * 5 / 2) as usize;
+    assistant.set_level_config(config);
+    writer.set_time(8);
+    learn_root(&assistant, &mut writer, "cf", true, &[good(6), good(7)]);
+    let hashes = |writer: &ProjectWriter| {
+        let texts = writer.untaught(&[], config.episodic.capacity as u64);
+        let recalled = texts.iter().filter(|text| text.recalled);
+        recalled.map(|text| text.path.clone()).collect::<Vec<_>>()
+    };
+    // Of one call what was learned first is the newest, and the one that is half inside counts.
+    let newest = [0, 1, 2].map(|idx| format!("cf/{}", module(idx)));
+    assert_eq!(hashes(&writer), newest);
+    teach(&assistant, &mut writer);
+    let memories = whole_levels(&assistant, &writer);
+    assert!(memories.tokens() > 7 * (one - 20));
+    // Asked what follows its own states, the memory of a file that is recalled is sure, and that of another is not.
+    let bits_of = |idx: usize| {
+        let path = format!("cf/{}", module(idx));
+        let stream = FileStream::new(assistant.tokenizer(), &path, good(idx).text);
+        let (opening, text) = stream.opening_and_text();
+        let model = assistant.model();
+        let mut reader = DocumentReader::new(model.clone(), opening, 1).unwrap();
+        let rows = reader.read(text).unwrap();
+        let probs = memories.recall(model, &rows[1]).unwrap();
+        let of = |(probs, token): (&[f32], &u32)| -f64::from(probs[*token as usize]).log2();
+        let vocab = model.config().vocab;
+        let bits: f64 = probs.chunks_exact(vocab).zip(text).map(of).sum();
+        bits / text.len() as f64
+    };
+    let (own, vendor) = (bits_of(0), bits_of(6));
+    assert!(own < 0.5 * vendor, "{own} {vendor}");
+    // A save is newer than all.
+    writer.set_time(9);
+    learn(&assistant, &mut writer, &[good(9)]);
+    assert_eq!(hashes(&writer)[0], format!("cf/{}", module(9)));
+    teach(&assistant, &mut writer);
+    let expected = writer.n_pieces();
+    assert_eq!(writer.taught_pieces(), expected);
 }
 
 #[test]
@@ -528,10 +581,14 @@ fn a_file_that_does_harm_is_found_among_others_and_stays_out() {
     // As if it had never been there.
     let clean_dir = tempfile::tempdir().unwrap();
     let mut clean = self::writer(&found.assistant, &clean_dir);
-    learn(&found.assistant, &mut clean, &first_files());
-    let others = [good(8), good(9), good(10), good(50)];
-    learn(&found.assistant, &mut clean, &others);
-    teach(&found.assistant, &mut clean);
+    for files in [
+        &first_files()[..],
+        &[good(8), good(9), good(10)],
+        &[good(50)],
+    ] {
+        learn(&found.assistant, &mut clean, files);
+        teach(&found.assistant, &mut clean);
+    }
     assert!(levels(&found.assistant, &found.dir) == levels(&found.assistant, &clean_dir));
 }
 

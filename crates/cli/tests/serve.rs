@@ -113,6 +113,87 @@ fn an_export_that_is_posted_is_offered_and_one_that_is_gone_is_not() {
 }
 
 #[test]
+fn what_a_client_saves_and_what_a_source_brings_do_not_undo_each_other() {
+    let sources = tempfile::tempdir().unwrap();
+    let source = sources.path().canonicalize().unwrap().join("cf");
+    let served = serve(|_| {
+        format!(
+            "[jobs]\nsources = [{}]\n[scheduler]\ndeadline_ms = 60000\n",
+            toml_path(source.parent().unwrap())
+        )
+    });
+    let write = |path: &str, text: &str| {
+        let path = source.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+    };
+    let module = "CommonModules/КурсыБанка/Ext/Module.bsl";
+    let exporting =
+        |method: &str| format!("Функция {method}() Экспорт\n\tВозврат 1;\nКонецФункции\n");
+    let described = |name: &str| {
+        format!(
+            "<MetaDataObject xmlns=\"http://v8.1c.ru/8.3/MDClasses\" version=\"2.17\"><CommonModule><Properties>\
+            <Name>{name}</Name></Properties></CommonModule></MetaDataObject>"
+        )
+    };
+    write("CommonModules/КурсыБанка.xml", &described("КурсыБанка"));
+    write(module, &exporting("СтарыйКурсЗолота"));
+    // Older than their first reading, as a rule.
+    let file = std::fs::File::options()
+        .write(true)
+        .open(source.join(module));
+    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    file.unwrap().set_modified(an_hour_ago).unwrap();
+    let learn = "/v1/projects/erp/learn";
+    let learn_source = || {
+        let body = json!({"source": source.display().to_string()});
+        let job = served.json("POST", learn, Some(&body));
+        let path = format!("/v1/train/{}", job["id"].as_str().unwrap());
+        until("the source is learned", || {
+            served.json("GET", &path, None)["state"] != "running"
+        });
+        let done = served.json("GET", &path, None);
+        assert_eq!(done["state"], "done", "{done}");
+        done["result"].clone()
+    };
+    let offered = || {
+        let text = "Процедура Б()\n\tКурс = КурсыБанка.\nКонецПроцедуры\n";
+        let offset = text.find("Банка.").unwrap() + "Банка.".len();
+        let body = json!({"path": "cf/CommonModules/Свой/Ext/Module.bsl", "text": text, "offset": offset, "offset_unit": "bytes", "project": "erp"});
+        served.json("POST", "/v1/complete", Some(&body))["text"].to_string()
+    };
+    assert_eq!(learn_source()["new"], 1);
+    until("the export is offered", || offered().contains("СтарыйКурс"));
+
+    let saved =
+        json!({"saved": true, "files": [{"path": module, "text": exporting("СвежийКурсПлатины")}]});
+    assert_eq!(served.json("POST", learn, Some(&saved))["changed"], 1);
+    until("the saved export is offered", || {
+        offered().contains("СвежийКурс")
+    });
+    let again = learn_source();
+    assert_eq!(
+        [&again["changed"], &again["unchanged"], &again["removed"]],
+        [0, 1, 0],
+        "{again}"
+    );
+    assert!(offered().contains("СвежийКурс"));
+
+    write(module, &exporting("НовыйКурсСеребра"));
+    assert_eq!(learn_source()["changed"], 1);
+    until("the source's own change is offered", || {
+        offered().contains("НовыйКурс")
+    });
+
+    // A change of descriptions alone is seen too.
+    write("CommonModules/КурсыБанка.xml", &described("Иное"));
+    assert_eq!(learn_source()["changed"], 0);
+    until("a module without its description is none", || {
+        !offered().contains("НовыйКурс")
+    });
+}
+
+#[test]
 fn a_training_run_is_watched_by_events_and_cancelled() {
     let made = support::made("serve");
     let corpus = made.corpus.clone();

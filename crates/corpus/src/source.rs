@@ -32,7 +32,7 @@ mod replay;
 mod roots;
 mod support;
 
-pub use changes::{Dumped, FileState, Outcome, SourceState, SourceStates, Stamp};
+pub use changes::{Dumped, FileState, Learned, Outcome, SourceState, SourceStates, Stamp};
 pub use container::{ContainerError, form_module};
 pub use metadata::{MetadataBytes, MetadataFile};
 pub use origin::{Origin, OriginReason};

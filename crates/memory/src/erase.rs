@@ -1,8 +1,10 @@
-//! Forgetting for good: the memory is written anew without the text, under the next generation's names.
+//! Forgetting for good, and letting go of versions that only took room: the memory is written anew without the texts, under the next
+//! generation's names.
 //!
 //! Replacing the header is the moment at which everyone sees the new state; until then a failure leaves the old one as it
 //! was. The old files are deleted afterwards. What the operating system or the drive keeps of deleted files is beyond us.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 
@@ -14,14 +16,83 @@ use crate::segments::{self, Place};
 use crate::writer::{ProjectWriter, remove_leftovers};
 use crate::{files, log};
 
+/// Earlier versions of a file that are kept whatever they teach.
+const KEPT_VERSIONS: u32 = 64;
+
+/// Bytes of versions to let go of, below which nothing is done.
+const LEAST_SPARED: u64 = 16 << 20;
+
 /// Erases every text under `path`; all changes have been committed.
 pub(crate) fn erase(writer: &mut ProjectWriter, path: &str) -> Result<(), MemoryError> {
+    let goes = |_: &Record, of: &str| lies_under(of, path);
+    let forget = Operation::Forget {
+        path: path.to_owned(),
+        erased: true,
+    };
+    rewrite(writer, &goes, forget)
+}
+
+/// Lets go of what a file that changes again and again has left behind: versions that were replaced long since and never taught levels 2
+/// and 3. Does so when they take as much room as everything that counts. Nothing waits to be committed.
+pub(crate) fn let_go_of_old_versions(writer: &mut ProjectWriter) -> Result<(), MemoryError> {
+    let store = &writer.store;
+    let live = store
+        .files
+        .values()
+        .map(|file| u64::from(file.place.len))
+        .sum::<u64>();
+    let enough = live.max(LEAST_SPARED);
+    if store.segments_end.saturating_sub(live) < enough {
+        return Ok(());
+    }
+    let (versions, spared) = old_versions(&store.records, &store.files);
+    if spared < enough {
+        return Ok(());
+    }
+    let text = format!(
+        "let go of {} earlier versions of files that change often",
+        versions.len()
+    );
+    let goes = |record: &Record, _: &str| versions.contains(&record.seq);
+    rewrite(writer, &goes, Operation::Note { text })
+}
+
+/// The versions that may go, and their bytes.
+fn old_versions(records: &[Record], files: &replay::Files) -> (HashSet<u64>, u64) {
+    let (mut newer, mut versions, mut bytes) = (HashMap::new(), HashSet::new(), 0);
+    for record in records.iter().rev() {
+        let Operation::Learn {
+            path,
+            place: Some(place),
+            ..
+        } = &record.op
+        else {
+            continue;
+        };
+        let newer: &mut u32 = newer.entry(path.as_str()).or_default();
+        *newer += 1;
+        let counts = files.get(path).is_some_and(|file| file.seq == record.seq);
+        let teaches = replay::learned(record).is_some_and(|file| file.teaches_levels());
+        if *newer > KEPT_VERSIONS && !counts && !teaches {
+            versions.insert(record.seq);
+            bytes += u64::from(place.len);
+        }
+    }
+    (versions, bytes)
+}
+
+/// Writes the next generation without the texts of the records that `goes` names, by their paths; `last` says so in the history.
+fn rewrite(
+    writer: &mut ProjectWriter,
+    goes: &dyn Fn(&Record, &str) -> bool,
+    last: Operation,
+) -> Result<(), MemoryError> {
     let store = &writer.store;
     let dir = store.dir.clone();
     let mut header = store.header.clone();
     header.generation += 1;
     let (log_path, segments_path) = (header.log_path(&dir), header.segments_path(&dir));
-    let written = write_generation(writer, path, &log_path, &segments_path).and_then(|new| {
+    let written = write_generation(writer, goes, last, &log_path, &segments_path).and_then(|new| {
         files::sync_folder(&dir)?;
         header.write(&dir)?;
         Ok(new)
@@ -61,7 +132,8 @@ struct Generation {
 
 fn write_generation(
     writer: &ProjectWriter,
-    path: &str,
+    goes: &dyn Fn(&Record, &str) -> bool,
+    last: Operation,
     log_path: &std::path::Path,
     segments_path: &std::path::Path,
 ) -> Result<Generation, MemoryError> {
@@ -72,7 +144,7 @@ fn write_generation(
     let mut end = segments::FILE_HEADER.len() as u64;
     let mut records = store.records.clone();
     let mut lines = String::new();
-    for record in &mut records {
+    for (record, before) in records.iter_mut().zip(&store.records) {
         let seq = record.seq;
         if let Operation::Learn {
             path: of,
@@ -82,7 +154,7 @@ fn write_generation(
         } = &mut record.op
             && let Some(old) = *place
         {
-            if lies_under(of, path) {
+            if goes(before, of) {
                 *place = None;
             } else {
                 let frame = store.frame(old)?;
@@ -99,17 +171,14 @@ fn write_generation(
         }
         lines.push_str(&log::line(record));
     }
-    let forget = Record {
+    let last = Record {
         seq: store.last_seq() + 1,
         time: writer.time,
-        op: Operation::Forget {
-            path: path.to_owned(),
-            erased: true,
-        },
+        op: last,
     };
-    lines.push_str(&log::line(&forget));
-    lines.push_str(&log::commit_line(forget.seq, writer.time));
-    records.push(forget);
+    lines.push_str(&log::line(&last));
+    lines.push_str(&log::commit_line(last.seq, writer.time));
+    records.push(last);
     let segments = segments
         .into_inner()
         .map_err(|error| io()(error.into_error()))?;

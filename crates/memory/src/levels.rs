@@ -5,6 +5,7 @@
 //! has seen, in their order, and counts only while none of them was taken back. So after a rollback or a forgotten file teaching
 //! goes on from the newest snapshot that has seen nothing else. Called by `assist`, which owns the network.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::error::MemoryError;
 use crate::files;
 use crate::record::{Operation, Record};
-use crate::replay;
+use crate::replay::{self, LearnedFile};
 use crate::ring::{self, Member};
 use crate::store::ProjectStore;
 use crate::writer::ProjectWriter;
@@ -69,6 +70,10 @@ pub struct Untaught {
     pub sha256: String,
     /// Pieces in it.
     pub pieces: u32,
+    /// Whether it is a vendor's code.
+    pub vendor: bool,
+    /// Whether its states are worth a place among the nearest ones.
+    pub recalled: bool,
 }
 
 /// Memories on disk.
@@ -197,23 +202,40 @@ impl ProjectStore {
         taught.map(|(_, file)| u64::from(file.pieces)).sum()
     }
 
-    /// The texts that may teach levels 2 and 3 and are none of `seen`, in the order in which they were learned.
+    /// The texts that may teach levels 2 and 3 and are none of `seen`: own code before a vendor's, the newest first, which is that of the
+    /// last call and in it what was learned first. `room` pieces have a place among the nearest states: those of the newest own code, or of a
+    /// vendor's where there is no own.
     #[must_use]
-    pub fn untaught(&self, seen: &[u64]) -> Vec<Untaught> {
+    pub fn untaught(&self, seen: &[u64], room: u64) -> Vec<Untaught> {
         let seen: HashSet<u64> = seen.iter().copied().collect();
-        let mut files: Vec<Untaught> = self
+        let calls = self.calls();
+        let mut files: Vec<(&str, &LearnedFile)> = self
             .files()
-            .filter(|(_, file)| !seen.contains(&file.seq) && file.teaches_levels())
-            .map(|(path, file)| Untaught {
-                seq: file.seq,
-                path: path.to_owned(),
-                strand: file.strand(),
-                sha256: file.sha256.clone(),
-                pieces: file.pieces,
-            })
+            .filter(|(_, file)| file.teaches_levels())
             .collect();
-        files.sort_unstable_by_key(|file| file.seq);
-        files
+        files.sort_unstable_by_key(|(_, file)| {
+            let call = calls[file.seq as usize - 1];
+            (file.vendor, Reverse(call), file.seq)
+        });
+        let first_is_vendor = files.first().is_some_and(|(_, file)| file.vendor);
+        let mut newer = 0;
+        let mut untaught = Vec::new();
+        for (path, file) in files {
+            let recalled = file.vendor == first_is_vendor && newer < room;
+            newer += u64::from(file.pieces);
+            if !seen.contains(&file.seq) {
+                untaught.push(Untaught {
+                    seq: file.seq,
+                    path: path.to_owned(),
+                    strand: file.strand(),
+                    sha256: file.sha256.clone(),
+                    pieces: file.pieces,
+                    vendor: file.vendor,
+                    recalled,
+                });
+            }
+        }
+        untaught
     }
 
     /// The first file in the order of `rank` that counts over a model and can be read.

@@ -1,15 +1,20 @@
 //! One writer at a time, across processes: a file of the operating system's locks, which a killed process gives back.
 //!
-//! The file lies beside the projects, not in them, so that a project can be created, replaced and removed under its lock.
+//! The file lies beside the projects, not in them, so that a project can be created, replaced and removed under its lock. Whoever finds
+//! it taken leaves a wish beside it, which whoever can take turns (teaching levels 2 and 3 takes hours) looks for.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::error::MemoryError;
 use crate::files;
 use crate::name::ProjectName;
 
 const LOCK_FOLDER: &str = ".locks";
+
+/// How often whoever gives way looks whether the other has had its turn.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What to do while another process changes the project.
 pub enum WhenBusy<'a> {
@@ -39,18 +44,41 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => return Err(MemoryError::io(&path)(error)),
-            Err(TryLockError::WouldBlock) => match when_busy {
-                WhenBusy::Fail => {
-                    return Err(MemoryError::Busy {
-                        name: name.to_string(),
-                    });
+            Err(TryLockError::WouldBlock) => {
+                // A hint: without it the turn comes later.
+                let _ = std::fs::write(wish(projects, name), []);
+                match when_busy {
+                    WhenBusy::Fail => {
+                        return Err(MemoryError::Busy {
+                            name: name.to_string(),
+                        });
+                    }
+                    WhenBusy::Wait(tell) => {
+                        tell();
+                        file.lock().map_err(MemoryError::io(&path))?;
+                    }
                 }
-                WhenBusy::Wait(tell) => {
-                    tell();
-                    file.lock().map_err(MemoryError::io(&path))?;
-                }
-            },
+            }
         }
+        let _ = std::fs::remove_file(wish(projects, name));
         Ok(Self { _file: file })
+    }
+}
+
+/// The file that says that somebody waits for a project's lock, or comes again for it. No project's name ends like that.
+fn wish(projects: &Path, name: &ProjectName) -> PathBuf {
+    projects.join(LOCK_FOLDER).join(format!("{name}~wanted"))
+}
+
+/// Whether somebody has found the project's lock taken since it was taken.
+pub(crate) fn is_wanted(projects: &Path, name: &ProjectName) -> bool {
+    wish(projects, name).exists()
+}
+
+/// Waits until whoever wanted the lock has had it, `patience` at most. The caller must not hold it.
+pub(crate) fn give_way(projects: &Path, name: &ProjectName, patience: Duration) {
+    let until = Instant::now() + patience;
+    while is_wanted(projects, name) && Instant::now() < until {
+        std::thread::sleep(LOOK_EVERY);
     }
 }

@@ -1,11 +1,12 @@
 //! The place where projects lie: one folder a project, and the locks beside them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::MemoryError;
 use crate::files;
 use crate::header::{HEADER_FILE, ModelIdentity};
-use crate::lock::{Lock, WhenBusy};
+use crate::lock::{self, Lock, WhenBusy};
 use crate::name::ProjectName;
 use crate::store::ProjectStore;
 use crate::writer::ProjectWriter;
@@ -121,6 +122,18 @@ impl Projects {
             path: aside,
             source,
         })
+    }
+
+    /// Whether somebody has found the project busy since whoever changes it has opened it.
+    #[must_use]
+    pub fn is_wanted(&self, name: &ProjectName) -> bool {
+        lock::is_wanted(&self.dir, name)
+    }
+
+    /// Waits until whoever found the project busy has had its turn, `patience` at most: it may come again only after a while, or never.
+    /// The caller has closed the project.
+    pub fn give_way(&self, name: &ProjectName, patience: Duration) {
+        lock::give_way(&self.dir, name, patience);
     }
 
     pub(crate) fn folder(&self, name: &ProjectName) -> PathBuf {

@@ -19,7 +19,7 @@ use crate::error::MemoryError;
 use crate::header::{Header, ModelIdentity};
 use crate::log::{self, Log};
 use crate::name::ProjectName;
-use crate::record::{Operation, Record, Root};
+use crate::record::{Operation, Record, Root, lies_under};
 use crate::replay::{self, Files, LearnedFile};
 use crate::segments::{self, Place};
 
@@ -162,6 +162,28 @@ impl ProjectStore {
         texts.get(path)?.iter().rfind(is_it).copied()
     }
 
+    /// The paths whose last change learned a text: neither was anything rolled back after it, nor were they forgotten.
+    #[must_use]
+    pub fn learned_last(&self) -> HashSet<&str> {
+        let mut learned = HashSet::new();
+        for record in &self.records {
+            match &record.op {
+                Operation::Learn { path, .. } | Operation::Again { path, .. } => {
+                    learned.insert(path.as_str());
+                }
+                Operation::Forget { path: gone, .. } => {
+                    // A file, or all that lies under a folder.
+                    if !learned.remove(gone.as_str()) {
+                        learned.retain(|path| !lies_under(path, gone));
+                    }
+                }
+                Operation::Rollback { .. } => learned.clear(),
+                Operation::Root(_) | Operation::Note { .. } | Operation::Commit => {}
+            }
+        }
+        learned
+    }
+
     /// Files that count.
     #[must_use]
     pub fn n_files(&self) -> usize {
@@ -230,16 +252,21 @@ impl ProjectStore {
     /// The files that count, in the order in which they are counted: call after call, each from its last file to its first. What
     /// is counted last counts as newest, and a call learns first what matters most.
     fn in_counting_order(&self) -> Vec<(&str, &LearnedFile)> {
-        // Records of one time are of one call.
+        let calls = self.calls();
+        let mut files: Vec<(&str, &LearnedFile)> =
+            self.files().filter(|(_, file)| file.counts()).collect();
+        files.sort_unstable_by_key(|(_, file)| (calls[file.seq as usize - 1], Reverse(file.seq)));
+        files
+    }
+
+    /// For every record the number of the call that it is of: records of one time are of one call.
+    pub(crate) fn calls(&self) -> Vec<usize> {
         let mut calls = Vec::with_capacity(self.records.len());
         for (idx, record) in self.records.iter().enumerate() {
             let is_next = idx > 0 && self.records[idx - 1].time != record.time;
             calls.push(calls.last().copied().unwrap_or(0) + usize::from(is_next));
         }
-        let mut files: Vec<(&str, &LearnedFile)> =
-            self.files().filter(|(_, file)| file.counts()).collect();
-        files.sort_unstable_by_key(|(_, file)| (calls[file.seq as usize - 1], Reverse(file.seq)));
-        files
+        calls
     }
 
     /// The pieces that a change has learned, whether they count or not.

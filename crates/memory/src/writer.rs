@@ -213,6 +213,11 @@ impl ProjectWriter {
             writer.log.sync_all().map_err(MemoryError::io(&path))?;
             writer.write_pending()?;
         }
+        // Room can be made later, as on a full disk; only what nobody knows the state of must not be used.
+        let let_go = erase::let_go_of_old_versions(&mut writer);
+        if writer.failed {
+            let_go?;
+        }
         Ok(writer)
     }
 

@@ -118,7 +118,7 @@ fn teaching_child() {
             memories: LevelMemories::new(LevelMemoriesConfig::default(), &model).unwrap(),
             seen: Vec::new(),
         });
-        for file in writer.untaught(&next.seen) {
+        for file in writer.untaught(&next.seen, u64::MAX) {
             let text: Vec<u32> = writer.pieces(&file.path).unwrap();
             let memories = &mut next.memories;
             memories

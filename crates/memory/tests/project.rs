@@ -291,7 +291,7 @@ fn a_text_that_comes_back_is_taken_up_where_it_lies() {
     // Known as what was learned first: levels 2 and 3 have nothing to learn of it.
     assert!(
         writer
-            .untaught(&(1..=first as u64).collect::<Vec<_>>())
+            .untaught(&(1..=first as u64).collect::<Vec<_>>(), u64::MAX)
             .is_empty()
     );
     writer.commit().unwrap();
@@ -551,7 +551,11 @@ fn what_a_filter_keeps_from_counting_is_remembered() {
         (false, Some(&not_counted))
     );
     assert_eq!(store.change("cf/blob.bsl", &hash), Change::Unchanged);
-    assert_eq!(store.untaught(&[]).len(), 1, "weight 0 teaches no level");
+    assert_eq!(
+        store.untaught(&[], u64::MAX).len(),
+        1,
+        "weight 0 teaches no level"
+    );
     let counts = store.load_counts(None, &folder, 1, &mut |_| {});
     let counts = counts.unwrap();
     assert!(!counts.holds("cf/blob.bsl") && counts.holds("cf/no-levels.bsl"));
@@ -560,10 +564,130 @@ fn what_a_filter_keeps_from_counting_is_remembered() {
     // The same text, judged anew.
     let mut writer = support::writer(&place.projects);
     writer.learn(&file("cf/blob.bsl", None, 1.0)).unwrap();
-    assert_eq!((writer.n_files(), writer.untaught(&[]).len()), (3, 2));
+    assert_eq!(
+        (writer.n_files(), writer.untaught(&[], u64::MAX).len()),
+        (3, 2)
+    );
     let before = writer.history().len();
     writer.learn(&file("cf/blob.bsl", None, 1.0)).unwrap();
     assert_eq!(writer.history().len(), before);
     writer.rollback(before as u64 - 1).unwrap();
     assert_eq!(writer.n_files(), 2);
+}
+
+#[test]
+fn whoever_finds_a_project_busy_gets_the_next_turn() {
+    let place = place();
+    let held = writer(&place.projects);
+    assert!(!place.projects.is_wanted(&name()));
+    let other = place.projects.clone();
+    let refused = other.open_to_write(&name(), WhenBusy::Fail, 0);
+    assert!(matches!(refused.err(), Some(MemoryError::Busy { .. })));
+    assert!(place.projects.is_wanted(&name()));
+    drop(held);
+    let (told, waits) = std::sync::mpsc::channel();
+    let turn = std::thread::spawn(move || {
+        waits.recv().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(other.open_to_write(&name(), WhenBusy::Fail, 0).unwrap());
+    });
+    told.send(()).unwrap();
+    let began = std::time::Instant::now();
+    place
+        .projects
+        .give_way(&name(), std::time::Duration::from_secs(60));
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+    assert!(!place.projects.is_wanted(&name()));
+    turn.join().unwrap();
+
+    // One that never comes again is not waited for for ever, and its wish is forgotten with the next turn.
+    let held = writer(&place.projects);
+    assert!(
+        place
+            .projects
+            .open_to_write(&name(), WhenBusy::Fail, 0)
+            .is_err()
+    );
+    drop(held);
+    place
+        .projects
+        .give_way(&name(), std::time::Duration::from_millis(50));
+    drop(writer(&place.projects));
+    assert!(!place.projects.is_wanted(&name()));
+    assert_eq!(place.projects.names().unwrap(), [name()]);
+}
+
+#[test]
+fn a_file_that_changes_again_and_again_takes_no_more_room_for_ever() {
+    let place = place();
+    let mut seed = 7u64;
+    let mut text = || -> Vec<u32> {
+        let mut next = || {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+            (seed >> 33) as u32 % VOCAB
+        };
+        (0..100_000).map(|_| next()).collect()
+    };
+    let segments = || {
+        let folder = std::fs::read_dir(place.projects.dir().join(name().as_str())).unwrap();
+        let files = folder.map(|entry| entry.unwrap());
+        let is_one = |file: &std::fs::DirEntry| {
+            let name = file.file_name();
+            name.to_string_lossy().starts_with("segments.")
+        };
+        let sizes = files
+            .filter(is_one)
+            .map(|file| file.metadata().unwrap().len());
+        sizes.sum::<u64>()
+    };
+    let mut opened = writer(&place.projects);
+    learn(&mut opened, 1, 1);
+    let mut most = 0;
+    let mut taught = Vec::new();
+    for version in 1..=500u32 {
+        let teaches = version.is_power_of_two();
+        let restless = Filtered {
+            counts: true,
+            reason: "restless".to_owned(),
+        };
+        let pieces = text();
+        let file = FileToLearn {
+            root: "cf",
+            path: "cf/Restless.bsl",
+            sha256: &format!("{version:064x}"),
+            pieces: &pieces,
+            weight: if teaches { 1.0 } else { 0.0 },
+            filter: (!teaches).then_some(&restless),
+            vendor: false,
+        };
+        assert!(opened.learn(&file).is_ok());
+        opened.commit().unwrap();
+        if teaches {
+            taught.push((opened.history().len() as u64, pieces));
+        }
+        if version % 20 == 0 {
+            drop(opened);
+            opened = writer(&place.projects);
+            most = most.max(segments());
+        }
+    }
+    assert!(most < 50_000_000, "{most}");
+    let last = opened.history().len() as u64;
+    let notes = opened.history().iter();
+    let notes = notes.filter(|record| matches!(record.op, Operation::Note { .. }));
+    assert!(notes.count() >= 1);
+    // What has taught is there, so that teaching can go on from any snapshot; so are the versions of late.
+    for (seq, pieces) in taught {
+        let found = opened.history()[seq as usize - 1].seq;
+        assert_eq!(opened.pieces_of_change(found).unwrap(), pieces);
+    }
+    let back = opened.rollback(last - 30).unwrap();
+    assert_eq!((back.restored, back.lost.len()), (1, 0));
+    opened.rollback(last).unwrap();
+    let back = opened.rollback(20).unwrap();
+    assert_eq!(back.lost, ["cf/Restless.bsl"]);
+    opened.rollback(last).unwrap();
+    assert_eq!(opened.n_files(), 2);
+    drop(opened);
+    open(&place.projects).verify().unwrap();
 }

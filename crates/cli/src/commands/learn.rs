@@ -20,10 +20,11 @@ use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
 use metadata::MetadataLearned;
 use nestor_assist::{
-    AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport, Teaches,
+    AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport, TeachProgress,
+    TeachReport, Teaches,
 };
 use nestor_corpus::Source;
-use nestor_corpus::source::{RootRole, SourceState, SourceStates};
+use nestor_corpus::source::{Learned, RootRole, SourceState, SourceStates};
 use nestor_memory::{
     MemoryError, ProjectStore, ProjectWriter, Quarantined, Role, Root, SOURCES_FILE,
 };
@@ -33,10 +34,13 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Files that are cut into pieces together.
 const BATCH: usize = 64;
+
+/// How long teaching waits for whoever found the project busy to come again: longer than the servers pause between two tries.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Arguments of `nestor learn`.
 #[derive(Debug, Args)]
@@ -163,13 +167,24 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
             .map_err(|error| explain::memory(messages, &error))?;
     }
     let seconds = started.elapsed().as_secs_f64();
-    let taught = teach(&assistant, &mut writer, typed.teach, progress, messages)?;
+    let reopen = || {
+        projects.give_way(&name, PATIENCE);
+        typed.write.in_turn(&name, terminal, |when_busy| {
+            projects.open_to_write(&name, when_busy, projects::now())
+        })
+    };
+    let wanted = || projects.is_wanted(&name);
+    let turns = Turns {
+        is_wanted: &wanted,
+        reopen: &reopen,
+    };
+    let (taught, writer) = teach(&assistant, writer, typed.teach, progress, &turns, messages)?;
     let report = Report::new(roots, seconds, (taught, known), &writer);
     terminal.result(&report, || text(&report, messages))
 }
 
 /// What was taught to levels 2 and 3.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Taught {
     files: usize,
     pieces: u64,
@@ -186,33 +201,60 @@ struct Taught {
     pieces_per_s: f64,
 }
 
+impl Taught {
+    /// Adds what a turn has done.
+    fn add(&mut self, turn: TeachReport) {
+        self.files += turn.files;
+        self.pieces += turn.pieces;
+        self.pieces_left = turn.pieces_left;
+        self.stretches_accepted += turn.accepted;
+        self.stretches_refused += turn.refused;
+        self.quarantined.extend(turn.quarantined);
+        self.canary_seconds += turn.canary_time.as_secs_f64();
+    }
+}
+
+/// How teaching, which may take hours, lets others change the project in between.
+struct Turns<'a> {
+    is_wanted: &'a dyn Fn() -> bool,
+    /// Gives way to whoever wants the closed project, and opens it again.
+    reopen: &'a dyn Fn() -> Outcome<ProjectWriter>,
+}
+
 /// Teaches levels 2 and 3, with a bar. The counts serve already, so breaking this off loses nothing but itself.
 fn teach(
     assistant: &Assistant,
-    writer: &mut ProjectWriter,
+    mut writer: ProjectWriter,
     max_pieces: u64,
     mut progress: Progress,
+    turns: &Turns<'_>,
     messages: &Messages,
-) -> Outcome<Taught> {
+) -> Outcome<(Taught, ProjectWriter)> {
     let started = Instant::now();
-    let report = assistant.teach_project(writer, max_pieces, &mut |taught| {
-        progress.taught(taught);
-        true
-    });
+    let mut taught = Taught::default();
+    loop {
+        let (mut gives_way, before) = (false, taught.pieces);
+        let report = assistant.teach_project(&mut writer, max_pieces - before, &mut |part| {
+            progress.taught(TeachProgress {
+                pieces: before + part.pieces,
+                of: before + part.of,
+            });
+            gives_way = (turns.is_wanted)();
+            !gives_way
+        });
+        let report = report.map_err(|error| explain::assist(messages, &error))?;
+        let is_done = report.pieces_left == 0 || before + report.pieces >= max_pieces;
+        taught.add(report);
+        if is_done || !gives_way {
+            break;
+        }
+        drop(writer);
+        writer = (turns.reopen)()?;
+    }
     progress.bar.finish_and_clear();
-    let report = report.map_err(|error| explain::assist(messages, &error))?;
-    let seconds = started.elapsed().as_secs_f64();
-    Ok(Taught {
-        files: report.files,
-        pieces: report.pieces,
-        pieces_left: report.pieces_left,
-        stretches_accepted: report.accepted,
-        stretches_refused: report.refused,
-        quarantined: report.quarantined,
-        canary_seconds: report.canary_time.as_secs_f64(),
-        seconds,
-        pieces_per_s: report.pieces as f64 / seconds.max(1e-9),
-    })
+    taught.seconds = started.elapsed().as_secs_f64();
+    taught.pieces_per_s = taught.pieces as f64 / taught.seconds.max(1e-9);
+    Ok((taught, writer))
 }
 
 /// A source as given on the command line.
@@ -396,12 +438,21 @@ fn plan(
     store: &ProjectStore,
 ) -> Plan {
     let name = &given.root.as_ref().expect("resolved before").name;
+    let last = store.learned_last();
+    let learned = |path: &str| {
+        let path = format!("{name}/{path}");
+        match store.file(&path) {
+            None => Learned::Nothing,
+            Some(file) if last.contains(path.as_str()) => Learned::Saved(&file.sha256),
+            Some(file) => Learned::Text(&file.sha256),
+        }
+    };
     Plan::new(Asked {
         source: given.source.as_ref(),
         state,
         role: given.told_role(typed),
         rank: &|root| rank(given.role_of(root)),
-        learned: &|path| learned(store, name, path),
+        learned: &learned,
     })
 }
 

@@ -88,6 +88,18 @@ pub enum Outcome {
     LeftOut(String),
 }
 
+/// What counts under the path of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learned<'a> {
+    /// Nothing.
+    Nothing,
+    /// The text with this hash.
+    Text(&'a str),
+    /// The text with this hash, learned after all that was read or taken back: where the file has another, it is an editor's save, which
+    /// counts until the file itself changes.
+    Saved(&'a str),
+}
+
 /// A file as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileState {
@@ -116,15 +128,15 @@ pub struct SourceState {
 }
 
 impl SourceState {
-    /// The file that need not be read again, if it is one. `learned` is the hash of the text that counts under its path.
+    /// The file that need not be read again, if it is one.
     #[must_use]
-    pub fn unchanged(&self, module: &Module<'_>, learned: Option<&str>) -> Option<&FileState> {
+    pub fn unchanged(&self, module: &Module<'_>, learned: Learned<'_>) -> Option<&FileState> {
         let file = self.files.get(module.path)?;
-        let still_counts = match &file.outcome {
-            Outcome::Text(sha256) => learned == Some(sha256),
-            Outcome::Empty => learned.is_none(),
+        let still_counts = match (&file.outcome, learned) {
             // What the file has taught before it became unreadable stays.
-            Outcome::LeftOut(_) => true,
+            (Outcome::LeftOut(_), _) | (Outcome::Text(_), Learned::Saved(_)) => true,
+            (Outcome::Text(sha256), learned) => learned == Learned::Text(sha256),
+            (Outcome::Empty, learned) => learned == Learned::Nothing,
         };
         (still_counts && self.is_same_version(file, module)).then_some(file)
     }
@@ -235,7 +247,7 @@ mod tests {
             stamp,
             dumped,
         };
-        state.unchanged(&module, Some("ab")).is_some()
+        state.unchanged(&module, Learned::Text("ab")).is_some()
     }
 
     fn text() -> Outcome {
@@ -302,13 +314,23 @@ mod tests {
         };
         let with = |outcome| state(disk(5, 90), None, outcome);
         for (outcome, learned, skipped) in [
-            (text(), Some("ab"), true),
-            (text(), Some("cd"), false),
-            (text(), None, false),
-            (Outcome::Empty, None, true),
-            (Outcome::Empty, Some("ab"), false),
-            (Outcome::LeftOut("binary".to_owned()), None, true),
-            (Outcome::LeftOut("binary".to_owned()), Some("ab"), true),
+            (text(), Learned::Text("ab"), true),
+            (text(), Learned::Text("cd"), false),
+            (text(), Learned::Saved("cd"), true),
+            (text(), Learned::Nothing, false),
+            (Outcome::Empty, Learned::Nothing, true),
+            (Outcome::Empty, Learned::Text("ab"), false),
+            (Outcome::Empty, Learned::Saved("ab"), false),
+            (
+                Outcome::LeftOut("binary".to_owned()),
+                Learned::Nothing,
+                true,
+            ),
+            (
+                Outcome::LeftOut("binary".to_owned()),
+                Learned::Text("ab"),
+                true,
+            ),
         ] {
             let state = with(outcome.clone());
             let found = state.unchanged(&module, learned).is_some();

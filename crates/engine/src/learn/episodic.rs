@@ -301,6 +301,11 @@ impl Episodic {
         Ok(first..self.next_id)
     }
 
+    /// Uses up the ids of `n` rows that are not remembered.
+    pub fn pass_over(&mut self, n: usize) {
+        self.next_id += n as u64;
+    }
+
     /// Takes out the states whose insertion ids the caller names, and returns how many there were.
     pub fn forget(&mut self, is_named: impl Fn(u64) -> bool) -> usize {
         let before = self.order.len();

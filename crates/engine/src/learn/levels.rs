@@ -274,7 +274,7 @@ impl LevelMemories {
                 self.learn_exit(model, exit, lesson, threads)?;
             }
         }
-        self.close_chunk(rows, targets)
+        self.close_chunk(rows, targets, true)
     }
 
     /// [`LevelMemories::learn`] where nobody asks what the exits say without the memories: how far they are believed stays.
@@ -283,6 +283,7 @@ impl LevelMemories {
         model: &Model,
         rows: &[&[f32]],
         targets: &[u32],
+        recalled: bool,
         threads: usize,
     ) -> Result<(), EngineError> {
         check_tokens(targets, model.config().vocab)?;
@@ -305,7 +306,7 @@ impl LevelMemories {
                 self.learn_exit(model, exit, lesson, threads)?;
             }
         }
-        self.close_chunk(rows, targets)
+        self.close_chunk(rows, targets, recalled)
     }
 
     /// Whether an exit's own answers are needed to learn.
@@ -348,10 +349,15 @@ impl LevelMemories {
         &mut self,
         rows: &[impl AsRef<[f32]>],
         targets: &[u32],
+        recalled: bool,
     ) -> Result<(), EngineError> {
         let parts = self.config.parts;
         if let Some(rows) = rows.get(EPISODIC_EXIT).filter(|_| parts.episodic) {
-            Arc::make_mut(&mut self.episodic).push_batch(rows.as_ref(), targets)?;
+            let episodic = Arc::make_mut(&mut self.episodic);
+            match recalled {
+                true => drop(episodic.push_batch(rows.as_ref(), targets)?),
+                false => episodic.pass_over(targets.len()),
+            }
         }
         self.tokens = self.tokens.saturating_add(targets.len() as u64);
         self.strand.since_step += targets.len();
@@ -455,6 +461,7 @@ impl LevelMemories {
             strand: None,
             opening,
             text,
+            recalled: true,
         };
         self.learn_documents(model, &[document], threads, &mut |_| true)
             .map(drop)
@@ -486,7 +493,7 @@ impl LevelMemories {
                     .iter()
                     .map(|rows| &rows[start..start + targets.len() * width])
                     .collect();
-                self.learn_quietly(model, &rows, targets, 1)?;
+                self.learn_quietly(model, &rows, targets, block.recalled, 1)?;
             }
             Ok(!block.ends_document || after(self))
         })
@@ -524,7 +531,7 @@ impl LevelMemories {
                 if left <= watched {
                     self.learn(model, &rows, targets, threads)?;
                 } else {
-                    self.learn_quietly(model, &rows, targets, threads)?;
+                    self.learn_quietly(model, &rows, targets, true, threads)?;
                 }
                 left -= targets.len();
             }

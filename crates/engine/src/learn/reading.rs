@@ -29,6 +29,8 @@ pub struct Document<'a> {
     pub opening: &'a [u32],
     /// What is learned.
     pub text: &'a [u32],
+    /// Whether its states are remembered, to be recalled among the nearest ones. Those that are not use up their ids.
+    pub recalled: bool,
 }
 
 /// Learns a block: for each exit the rows `[n, d]`, and the n tokens that followed.
@@ -37,8 +39,9 @@ type Learn<'a> = &'a mut dyn FnMut(Vec<Vec<f32>>, &[u32]) -> Result<(), EngineEr
 /// Some tokens of a document that were read.
 #[derive(Debug)]
 pub(super) struct Block<'a> {
-    /// That of the document.
+    /// Those of the document.
     pub strand: Option<&'a str>,
+    pub recalled: bool,
     /// For each exit the rows `[n, d]` that predict the targets.
     pub rows: Vec<Vec<f32>>,
     pub targets: &'a [u32],
@@ -121,6 +124,7 @@ fn read_blocks<'a>(
         let targets = &document.text[at * BLOCK..end];
         let block = reader.read(targets).map(|rows| Block {
             strand: document.strand,
+            recalled: document.recalled,
             rows,
             targets,
             ends_document: at + 1 == blocks,

@@ -6,8 +6,8 @@
 //! exits with the counts once for every set of memories. The gates of each set are fitted on the projects that CORPUS
 //! withholds, with the memories in action. Prints one JSON document. Keys: `pieces` of each stream (60000), `stride` between
 //! scored pieces (4), `fit_pieces` and `fit_stride` of the withheld projects (120000, 8; 0 leaves the counts and mixtures out), `rate2` of the output delta and `period2` in pieces (64), `rate3` and `hidden` of the exit's MLP,
-//! `period3` in pieces (4096), `optimiser3` (`muon`, `sgd`), `start3` (`fresh`, or `learned`: the mean of what it becomes on each withheld project), `rate_m` and `gain_m` of the
-//! matrix memories, `k` and `temperature` of the episodic memory, `sets` by name, separated by commas.
+//! `period3` in pieces (4096), `optimiser3` (`muon`, `sgd`), `start3` (`fresh`; `learned`: the mean of what it becomes on each withheld project; `model`: that of the model folder), `rate_m` and `gain_m` of the
+//! matrix memories, `k` and `temperature` of the episodic memory, `sets` by name, separated by commas: what none of them contains is left out.
 //!
 //! The matrix memories M `[d, d]` add `M k` to a row of exit 3, k being the row made as long as 1: one learns `v = gain (E[next] - sum p E)` by the delta rule, `M <- M (1 - rate k k') + rate v k'`;
 //! the other by HOPE's rule with its literal gradient, `M <- M (1 - rate k k') + rate (v - M0 k) k'`, M0 being M when the chunk began.
@@ -94,6 +94,17 @@ const SETS: [(&str, &[usize]); 11] = [
 /// What the counts know: the file alone, or the project too.
 const VIEWS: [&str; 2] = ["file", "project"];
 
+/// What the MLP's weights are before a project.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum StartOfMlp {
+    /// As a new MLP has them.
+    Fresh,
+    /// The mean of what they become on each withheld project.
+    Learned,
+    /// Those of the model folder.
+    Model,
+}
+
 #[derive(Clone)]
 struct Settings {
     pieces: usize,
@@ -106,7 +117,7 @@ struct Settings {
     hidden: usize,
     period3: usize,
     optimiser3: Optimiser,
-    learned_start: bool,
+    start3: StartOfMlp,
     rate_m: f32,
     gain_m: f32,
     k: usize,
@@ -126,7 +137,7 @@ fn main() -> Result<(), Failure> {
         hidden: ExitMlpConfig::default().hidden,
         period3: 4096,
         optimiser3: ExitMlpConfig::default().optimiser,
-        learned_start: false,
+        start3: StartOfMlp::Fresh,
         rate_m: 0.5,
         gain_m: 1.0,
         k: 24,
@@ -145,9 +156,14 @@ fn main() -> Result<(), Failure> {
     };
     let assistant = Assistant::open(Path::new(model))?;
     let corpus = Corpus::open(Path::new(corpus))?;
-    let start = match settings.learned_start {
-        true => Some(learned_start(&assistant, &corpus, &settings)?),
-        false => None,
+    let start = match settings.start3 {
+        StartOfMlp::Fresh => None,
+        StartOfMlp::Learned => Some(learned_start(&assistant, &corpus, &settings)?),
+        StartOfMlp::Model => {
+            let start = assistant.model().memory_start();
+            let start = start.ok_or_else(|| format!("{model}: has no memories.safetensors"))?;
+            Some((*start.weights).clone())
+        }
     };
     if settings.fit_pieces == 0 {
         settings.sets.clear();
@@ -170,7 +186,7 @@ fn main() -> Result<(), Failure> {
     let settings = json!({
         "pieces": settings.pieces, "stride": settings.stride,
         "fit_pieces": settings.fit_pieces, "fit_stride": settings.fit_stride, "rate2": settings.rate2, "period2": settings.period2, "rate3": settings.rate3,
-        "optimiser3": format!("{:?}", settings.optimiser3), "learned_start": settings.learned_start, "rate_m": settings.rate_m, "gain_m": settings.gain_m,
+        "optimiser3": format!("{:?}", settings.optimiser3), "start3": format!("{:?}", settings.start3), "rate_m": settings.rate_m, "gain_m": settings.gain_m,
         "hidden": settings.hidden, "period3": settings.period3, "k": settings.k, "temperature": settings.temperature,
     });
     let document = json!({ "settings": settings, "rows": rows });
@@ -194,11 +210,21 @@ fn rows(source: &str, found: &Found, seconds: f64, settings: &Settings) -> Vec<s
             }));
         }
     }
-    let alone = |sum: &f64| sum / found.n_parts.max(1) as f64;
+    // A part that no set has is not computed.
+    let alone = |(part, sum): (&Part, &f64)| {
+        settings
+            .wants(*part)
+            .then(|| sum / found.n_parts.max(1) as f64)
+    };
+    let saved = saved(&found.by_file);
+    let saved = PARTS.iter().zip(&saved);
+    let saved: Vec<_> = saved
+        .map(|(part, saved)| settings.wants(*part).then_some(saved))
+        .collect();
     let micros = |s: &f64| s * 1e6 / found.pieces.max(1) as f64;
     rows.push(json!({
-        "source": source, "seconds": seconds, "pieces": found.pieces, "saved_by_part": saved(&found.by_file),
-        "bits_alone": found.parts.iter().map(alone).collect::<Vec<_>>(),
+        "source": source, "seconds": seconds, "pieces": found.pieces, "saved_by_part": saved,
+        "bits_alone": PARTS.iter().zip(&found.parts).map(alone).collect::<Vec<_>>(),
         "learn_us_a_piece": found.learn_s.iter().map(micros).collect::<Vec<_>>(),
     }));
     rows
@@ -225,6 +251,18 @@ fn saved(by_file: &[[f64; PARTS.len()]]) -> Vec<[f64; 3]> {
         .collect()
 }
 
+impl Settings {
+    /// Whether a part is computed: without sets all are.
+    fn wants(&self, part: Part) -> bool {
+        let has = |set: &usize| {
+            let mut parts = SETS[*set].1.iter().map(|i| PARTS[*i]);
+            // The delta over the MLP learns from rows that the MLP has corrected.
+            parts.any(|had| had == part || (had == Part::MlpDelta && part == Part::Mlp))
+        };
+        self.sets.is_empty() || part == Part::Exit(2) || self.sets.iter().any(has)
+    }
+}
+
 fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), Failure> {
     match key {
         "pieces" => settings.pieces = value.parse()?,
@@ -242,10 +280,11 @@ fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), Failure> {
             }
         }
         "start3" => {
-            settings.learned_start = match value {
-                "fresh" => false,
-                "learned" => true,
-                _ => return Err(format!("{value}: fresh or learned").into()),
+            settings.start3 = match value {
+                "fresh" => StartOfMlp::Fresh,
+                "learned" => StartOfMlp::Learned,
+                "model" => StartOfMlp::Model,
+                _ => return Err(format!("{value}: fresh, learned or model").into()),
             }
         }
         "rate_m" => settings.rate_m = value.parse()?,
@@ -495,6 +534,9 @@ fn stream(
                 }
                 n_code += 1;
                 for (part, probs) in probs.iter().enumerate() {
+                    if probs.is_empty() {
+                        continue;
+                    }
                     let p = probs[at * vocab + chunk[at] as usize].max(1e-9);
                     found.parts[part] -= f64::from(p).log2();
                     if let Some(sums) = found.by_file.last_mut() {
@@ -513,7 +555,7 @@ fn stream(
                 let moment = Moment {
                     probs: probs
                         .iter()
-                        .map(|probs| &probs[at * vocab..][..vocab])
+                        .map(|probs| probs.get(at * vocab..(at + 1) * vocab).unwrap_or_default())
                         .collect(),
                     slot: slots.after(tokens[upto - 1]),
                     truth: chunk[at] as usize,
@@ -538,7 +580,7 @@ fn stream(
     Ok(found)
 }
 
-/// Distributions of all parts for a chunk, `[n, V]` each.
+/// Distributions of all parts for a chunk, `[n, V]` each; empty where no set has the part.
 fn parts(
     session: &Session,
     memories: &Memories,
@@ -557,10 +599,20 @@ fn parts(
         logits(1, &rows[1])?,
         logits(2, &rows[2])?,
     ];
-    let corrected = memories.mlp.forward(&rows[2], 1)?;
-    let mlp = logits(2, &corrected)?;
+    let (corrected, mlp) = match settings.wants(Part::Mlp) {
+        true => {
+            let corrected = memories.mlp.forward(&rows[2], 1)?;
+            let mlp = logits(2, &corrected)?;
+            (corrected, mlp)
+        }
+        false => (Vec::new(), Vec::new()),
+    };
     let mut out = Vec::with_capacity(PARTS.len());
     for part in PARTS {
+        if !settings.wants(part) {
+            out.push(Vec::new());
+            continue;
+        }
         let mut values = match part {
             Part::Exit(exit) => plain[exit].clone(),
             Part::Delta(exit) => {
@@ -629,14 +681,25 @@ fn learn(
     found: &mut Found,
 ) -> Result<(), Failure> {
     let started = Instant::now();
-    memories.deltas[0].learn(&rows[1], chunk, &probs[3])?;
-    memories.deltas[1].learn(&rows[2], chunk, &probs[4])?;
-    let corrected = memories.mlp.forward(&rows[2], 1)?;
-    memories.mlp_delta.learn(&corrected, chunk, &probs[6])?;
+    for (delta, (rows, probs)) in memories
+        .deltas
+        .iter_mut()
+        .zip([(&rows[1], &probs[3]), (&rows[2], &probs[4])])
+    {
+        if !probs.is_empty() {
+            delta.learn(rows, chunk, probs)?;
+        }
+    }
+    if !probs[6].is_empty() {
+        let corrected = memories.mlp.forward(&rows[2], 1)?;
+        memories.mlp_delta.learn(&corrected, chunk, &probs[6])?;
+    }
     found.learn_s[0] += started.elapsed().as_secs_f64();
     let (head, width) = (session.model().head(), session.model().config().width);
     for (memory, part) in memories.matrices.iter_mut().zip([8, 9]) {
-        memory.learn(&rows[2], chunk, &probs[part], head, width);
+        if !probs[part].is_empty() {
+            memory.learn(&rows[2], chunk, &probs[part], head, width);
+        }
     }
     let started = Instant::now();
     let batch = MlpBatch {
@@ -645,11 +708,15 @@ fn learn(
         probs: &probs[5],
         head: session.model().head(),
     };
-    memories.mlp.accumulate(batch, 1)?;
+    if !batch.probs.is_empty() {
+        memories.mlp.accumulate(batch, 1)?;
+    }
     memories.since_step += chunk.len();
     found.learn_s[1] += started.elapsed().as_secs_f64();
     let started = Instant::now();
-    memories.nearest.push_batch(&rows[2], chunk)?;
+    if !probs[7].is_empty() {
+        memories.nearest.push_batch(&rows[2], chunk)?;
+    }
     found.learn_s[2] += started.elapsed().as_secs_f64();
     Ok(())
 }
@@ -672,9 +739,19 @@ impl Moment<'_> {
         gates: Option<&[Gate]>,
         found: &mut Found,
     ) -> Result<(), Failure> {
-        let summaries: Vec<Summary> = self.probs.iter().map(|probs| summarise(probs)).collect();
+        let summaries: Vec<Summary> = self
+            .probs
+            .iter()
+            .map(|probs| {
+                if probs.is_empty() {
+                    Summary::default()
+                } else {
+                    summarise(probs)
+                }
+            })
+            .collect();
         let mut features = Vec::new();
-        let mut mixed = vec![0.0; self.probs[0].len()];
+        let mut mixed = vec![0.0; nests.probabilities(NESTS[0]).len()];
         for (slot, set) in settings.sets.iter().enumerate() {
             let exits: Vec<ExitDistribution<'_>> = SETS[*set]
                 .1

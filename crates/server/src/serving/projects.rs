@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nestor_assist::{AssistError, Assistant, MemoryError, Metadata, ProjectName, ProjectStore};
+use nestor_assist::{
+    AssistError, Assistant, METADATA_FILE, MemoryError, Metadata, ProjectName, ProjectStore,
+};
 
 use crate::serving::{Serving, Stamp, stamp};
 
@@ -298,7 +300,8 @@ impl Serving {
     /// The files of a project that change when it learns.
     fn project_stamp(&self, name: &ProjectName) -> Stamp {
         let dir = self.projects.dir().join(name.as_str());
-        let mut files = vec![dir.join("levels.bin"), dir.join("memory.json")];
+        let files = ["levels.bin", "memory.json", METADATA_FILE];
+        let mut files: Vec<PathBuf> = files.map(|file| dir.join(file)).into();
         let mut logs: Vec<PathBuf> = std::fs::read_dir(&dir)
             .into_iter()
             .flatten()

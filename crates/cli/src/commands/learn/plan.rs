@@ -3,7 +3,9 @@
 //! The order is that of the project's log, in which levels 2 and 3 are taught too.
 
 use nestor_corpus::Source;
-use nestor_corpus::source::{FileState, Module, Origin, OriginReason, Outcome, SourceState};
+use nestor_corpus::source::{
+    FileState, Learned, Module, Origin, OriginReason, Outcome, SourceState,
+};
 use nestor_memory::Role;
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -22,8 +24,8 @@ pub struct Asked<'a> {
     pub role: Option<Role>,
     /// The rank of the files of a root: the lower, the sooner.
     pub rank: &'a dyn Fn(Option<usize>) -> u8,
-    /// The hash of the text that counts under a path of the source.
-    pub learned: &'a dyn Fn(&str) -> Option<String>,
+    /// What counts under a path of the source.
+    pub learned: &'a dyn Fn(&str) -> Learned<'a>,
 }
 
 /// What to read of a source.
@@ -55,7 +57,7 @@ impl Plan {
         let state = asked.state.unwrap_or_default();
         let unchanged: Vec<Option<&FileState>> = modules
             .iter()
-            .map(|module| state.unchanged(module, (asked.learned)(module.path).as_deref()))
+            .map(|module| state.unchanged(module, (asked.learned)(module.path)))
             .collect();
         let keeps_origins = state.origin_stamp == origin_stamp;
         let new_origins: Vec<usize> = (0..modules.len())

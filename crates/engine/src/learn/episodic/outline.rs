@@ -28,6 +28,14 @@ impl Missing {
         let first = self.places.front();
         first.map_or(0, |(id, _)| self.next_id - id)
     }
+
+    /// Whether none is missing among the `n` ids that end so many tokens back from the newest.
+    pub fn has_none_in(&self, n: u64, back: u64) -> bool {
+        let end = self.next_id.saturating_sub(back);
+        let ids = end.saturating_sub(n)..end;
+        let first = self.places.partition_point(|(id, _)| *id < ids.start);
+        self.places.get(first).is_none_or(|(id, _)| *id >= ids.end)
+    }
 }
 
 impl Episodic {

@@ -50,6 +50,11 @@ impl LevelsOutline {
         self.missing.reach()
     }
 
+    /// Whether a document of `n` tokens need not be read again, the last of which was taught `back` tokens before the last one of all.
+    pub fn lacks_nothing_of(&self, n: u64, back: u64) -> bool {
+        self.missing.has_none_in(n, back)
+    }
+
     /// Reads a document again that was taught, the last of whose tokens was taught `back` tokens before the last one of all.
     ///
     /// # Errors

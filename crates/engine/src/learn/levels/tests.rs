@@ -358,6 +358,7 @@ fn documents_teach_alike_on_any_number_of_threads_and_one_by_one() {
             strand: None,
             opening: &[1, 2],
             text,
+            recalled: true,
         })
         .collect();
     let mut one_by_one = memories(MemoryParts::ALL, &model);
@@ -394,16 +395,19 @@ fn a_foreign_token_ends_the_teaching_with_its_name() {
         strand: None,
         opening: &[1],
         text: &[3, 60, 4],
+        recalled: true,
     };
     let good = Document {
         strand: None,
         opening: &[1],
         text: &[3, 4],
+        recalled: true,
     };
     let nothing = Document {
         strand: None,
         opening: &[],
         text: &[3, 4],
+        recalled: true,
     };
     for threads in [1, 2, 3] {
         for (wrong, is_it) in [
@@ -500,6 +504,7 @@ fn strands_learn_apart_begin_as_forks_and_are_saved() {
             strand: Some(strand),
             opening: &[1, 2],
             text,
+            recalled: true,
         }];
         memories
             .learn_documents(&model, &documents, threads, &mut |_| true)

@@ -40,6 +40,12 @@ const MLP_EXIT: usize = 2;
 /// Share of the episodic distribution that is spread over all tokens: what was never seen is not impossible.
 const SPREAD: f32 = 0.01;
 
+/// Parts of a project that learn apart; a configuration with extensions and libraries has fewer, a folder of external processors more.
+const MOST_STRANDS: usize = 8;
+
+/// The strand of the parts that have none of their own; no root is called so.
+const SHARED_STRAND: &str = "*";
+
 static SAVED: Kind = Kind {
     magic: b"NestorLM",
     version: 2,
@@ -204,7 +210,16 @@ impl LevelMemories {
     /// base ---learns---> base ------------------------> base
     ///                     +-fork-> extension --learns-->
     /// ```
+    ///
+    /// A strand takes some 25 MB, so of more than [`MOST_STRANDS`] the later ones are one.
     pub fn turn_to(&mut self, strand: &str) {
+        let is_known = *self.name == *strand || self.resting.contains_key(strand);
+        let is_full = self.resting.len() + 1 >= MOST_STRANDS;
+        let strand = if is_full && !is_known {
+            SHARED_STRAND
+        } else {
+            strand
+        };
         if *self.name == *strand {
             return;
         }

@@ -493,6 +493,87 @@ fn a_long_document_is_read_to_its_end() {
 }
 
 #[test]
+fn of_many_strands_the_later_ones_are_one() {
+    let model = model();
+    let mut memories = memories(MemoryParts::ALL, &model);
+    let names: Vec<String> = (0..40).map(|root| format!("root{root}")).collect();
+    for name in &names {
+        let documents = [Document {
+            strand: Some(name),
+            opening: &[1, 2],
+            text: &text(100),
+            recalled: true,
+        }];
+        memories
+            .learn_documents(&model, &documents, 1, &mut |_| true)
+            .unwrap();
+    }
+    assert_eq!(memories.strands().count(), MOST_STRANDS + 1);
+    assert_eq!(memories.strands().next(), Some(SHARED_STRAND));
+    for (name, expected) in [("root2", "root2"), ("root39", SHARED_STRAND)] {
+        memories.turn_to(name);
+        assert_eq!(memories.strands().next(), Some(expected));
+    }
+    let loaded = LevelMemories::from_bytes(*memories.config(), &model, &memories.to_bytes());
+    assert_eq!(loaded.unwrap().strands().count(), MOST_STRANDS + 1);
+}
+
+#[test]
+fn states_of_a_document_that_is_not_to_be_recalled_are_passed_over() {
+    let model = model();
+    let texts = [
+        text(300),
+        text(500)[200..].to_vec(),
+        text(700)[400..].to_vec(),
+    ];
+    let teach = |recalled: [bool; 3]| {
+        let mut memories = memories(MemoryParts::ALL, &model);
+        let documents: Vec<Document<'_>> = texts
+            .iter()
+            .zip(recalled)
+            .map(|(text, recalled)| Document {
+                strand: None,
+                opening: &[1, 2],
+                text,
+                recalled,
+            })
+            .collect();
+        memories
+            .learn_documents(&model, &documents, 2, &mut |_| true)
+            .unwrap();
+        memories
+    };
+    let (all, some) = (teach([true; 3]), teach([true, false, true]));
+    assert_eq!((all.next_state(), some.next_state()), (900, 900));
+    assert_eq!((all.episodic.len(), some.episodic.len()), (900, 600));
+    // The rest has learned the same.
+    assert_eq!(
+        [1, 2].map(|exit| loss(&model, &some, exit, &texts[0]).to_bits()),
+        [1, 2].map(|exit| loss(&model, &all, exit, &texts[0]).to_bits())
+    );
+    // What was not remembered is as if it had been hidden.
+    let mut reader = DocumentReader::new(model.clone(), &[1, 2], 1).unwrap();
+    let rows = reader.read(&texts[1][..64]).unwrap();
+    let hidden = all.hiding(std::iter::once(300..600).collect());
+    assert_eq!(
+        some.recall(&model, &rows[1]).unwrap(),
+        hidden.recall(&model, &rows[1]).unwrap()
+    );
+    // An outline needs only the texts that left states.
+    let bytes = some.to_outline_bytes();
+    let mut outline = LevelsOutline::from_bytes(*some.config(), &model, &bytes).unwrap();
+    let lacks_nothing = [600, 300, 0].map(|back| outline.lacks_nothing_of(300, back));
+    assert_eq!(lacks_nothing, [false, true, false]);
+    outline
+        .read_again(&model, &[1, 2], &texts[0], 600, 2)
+        .unwrap();
+    outline
+        .read_again(&model, &[1, 2], &texts[2], 0, 2)
+        .unwrap();
+    assert_eq!(outline.finish().unwrap().to_bytes(), some.to_bytes());
+}
+
+#[test]
 fn strands_learn_apart_begin_as_forks_and_are_saved() {
     let model = model();
     let threads = 2;

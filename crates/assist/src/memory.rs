@@ -33,6 +33,8 @@ pub struct ProjectMemory {
     /// Paths of a vendor's code.
     vendor: HashSet<String>,
     metadata: Option<Arc<Metadata>>,
+    /// Why levels 2 and 3 are not at work, where what they were taught cannot be read.
+    damage: Option<String>,
     revision: u64,
 }
 
@@ -54,6 +56,7 @@ impl From<ProjectCounts> for ProjectMemory {
             vendor: HashSet::new(),
             revision: next_revision(),
             metadata: None,
+            damage: None,
         }
     }
 }
@@ -173,6 +176,16 @@ impl ProjectMemory {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Why levels 2 and 3 are not at work though the project has taught them: what is on disk is damaged, until it is taught again.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    pub(crate) fn set_damage(&mut self, damage: Option<String>) {
+        self.damage = damage;
     }
 
     /// What the project's configurations say, where it is known.

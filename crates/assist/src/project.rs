@@ -119,7 +119,7 @@ impl Assistant {
         store: &ProjectStore,
         counts: ProjectCounts,
     ) -> Result<(), AssistError> {
-        let levels = store.load_levels(self.level_config(), self.model())?;
+        let (levels, damage) = self.levels_of(store)?;
         let metadata = MetadataIndex::open_current(store, self.tokenizer())?;
         let mut memory = ProjectMemory::from(counts);
         let taught = levels
@@ -133,6 +133,7 @@ impl Assistant {
             vendor.map(|(path, _)| path.to_owned()).collect(),
         );
         memory.set_metadata(metadata.map(|index| index.link().0));
+        memory.set_damage(damage);
         self.set_memory(memory);
         Ok(())
     }
@@ -143,14 +144,28 @@ impl Assistant {
     /// As [`Assistant::load_project`]; the assistant then stays as it was.
     pub fn load_levels(&mut self, store: &ProjectStore) -> Result<(), AssistError> {
         store.check_model(&self.identity())?;
-        let levels = store.load_levels(self.level_config(), self.model())?;
+        let (levels, damage) = self.levels_of(store)?;
         let taught = levels
             .as_ref()
             .and_then(|levels| self.taught_states(store, levels));
         let memory = self.memory_mut();
         memory.set_levels(levels.map(|levels| levels.memories));
         memory.set_taught(taught);
+        memory.set_damage(damage);
         Ok(())
+    }
+
+    /// What a project has taught levels 2 and 3. Where nothing of it can be read the counts serve without, and teaching makes it again; then
+    /// the reason.
+    fn levels_of(
+        &self,
+        store: &ProjectStore,
+    ) -> Result<(Option<TaughtLevels>, Option<String>), AssistError> {
+        match store.load_levels(self.level_config(), self.model()) {
+            Ok(levels) => Ok((levels, None)),
+            Err(error @ MemoryError::Corrupt { .. }) => Ok((None, Some(error.to_string()))),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The insertion ids of the states that each path's texts have left, also those that were replaced since: a text has one for each of its

@@ -503,6 +503,7 @@ learn-work = learned {$size}, {$pieces} pieces in {$time} ({$rate} pieces/s)
 learn-project = project {$name}: {$files} files, {$pieces} pieces, last change {$change}
 project-loading = loading the project
 project-loaded = Project {$name}: {$files} files, {$pieces} pieces, loaded in {$time}.
+project-damaged = Project {$name}: levels 2 and 3 are not at work, teaching makes them again: {$reason}
 project-waiting = Another process changes the project {$name}; waiting for it (--no-wait fails instead).
 project-cut = Project {$name}: an earlier run was broken off; {$bytes} unfinished bytes were cut off, learning again catches up.
 project-no-home = the user's data folder is not known; name a folder with --memory or NESTOR_MEMORY.

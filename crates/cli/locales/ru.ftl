@@ -503,6 +503,7 @@ learn-work = выучено {$size}, токенов: {$pieces}, за {$time} ({$
 learn-project = проект {$name}: файлов {$files}, токенов {$pieces}, последнее изменение {$change}
 project-loading = загрузка проекта
 project-loaded = Проект {$name}: файлов {$files}, токенов {$pieces}, загружен за {$time}.
+project-damaged = Проект {$name}: уровни 2 и 3 не работают, обучение создаст их заново: {$reason}
 project-waiting = Проект {$name} меняет другой процесс; жду его (с --no-wait была бы ошибка).
 project-cut = Проект {$name}: прежний запуск оборвался; отрезано незаконченных байтов: {$bytes}, повторное обучение их наверстает.
 project-no-home = папка данных пользователя неизвестна; укажите папку в --memory или NESTOR_MEMORY.

@@ -190,6 +190,10 @@ pub fn load_project(
         ("time", messages.duration(loaded.seconds).into()),
     ];
     terminal.note(&messages.with("project-loaded", &values));
+    if let Some(reason) = assistant.memory().damage() {
+        let values = [("name", name.as_str().into()), ("reason", reason.into())];
+        terminal.note(&messages.with("project-damaged", &values));
+    }
     Ok((store, loaded))
 }
 

@@ -378,6 +378,9 @@ impl Serving {
         self.metrics.reloaded("project", loaded.is_ok());
         match loaded {
             Ok((mut assistant, roots)) if is_wanted => {
+                if let Some(damage) = assistant.memory().damage() {
+                    eprintln!("nestor: project {name} serves without levels 2 and 3: {damage}");
+                }
                 let old = match slots.get(name) {
                     Some(Slot::Reloading(old)) => Some(old),
                     _ => None,

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use crate::document::{file_pieces, outline_pieces};
 use crate::error::AssistError;
+use crate::filter::copies::KnownSignatures;
 use crate::members::{MemberReader, ends_of_names};
 use crate::memory::ProjectMemory;
 use crate::mixture::{RowGate, SlotTable, rows_of_model, with_candidate_gates};
@@ -33,6 +34,8 @@ pub struct Assistant {
     ends_of_names: Arc<[f32]>,
     level_config: LevelMemoriesConfig,
     memory: ProjectMemory,
+    /// Shared by all that were cloned from one.
+    signatures: Arc<KnownSignatures>,
     threads: Option<usize>,
 }
 
@@ -158,6 +161,7 @@ impl Assistant {
             train_methods: parts.train_methods,
             level_config: LevelMemoriesConfig::default(),
             memory,
+            signatures: Arc::default(),
             threads: None,
         })
     }
@@ -261,6 +265,10 @@ impl Assistant {
     /// Puts memories of levels 2 and 3 to work for the project, or takes them away.
     pub fn set_levels(&mut self, levels: Option<LevelMemories>) {
         self.memory.set_levels(levels);
+    }
+
+    pub(crate) fn signatures(&self) -> &KnownSignatures {
+        &self.signatures
     }
 
     /// What the project has taught.

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use crate::assistant::{Assistant, LearnFile};
 use crate::document::{file_pieces, module_folder};
 use crate::error::AssistError;
-use crate::filter::copies::{self, Copies};
+use crate::filter::copies::{self, Copies, KnownSignatures};
 use crate::filter::{Reason, Teaches, Verdict, judge_alone, judge_version};
 use crate::memory::{ProjectMemory, TaughtStates};
 use crate::metadata::MetadataIndex;
@@ -264,11 +264,16 @@ fn is_copy(file: &LearnedFile) -> bool {
 fn signatures(
     store: &ProjectStore,
     tokenizer: &Tokenizer,
+    known: &KnownSignatures,
 ) -> Result<Vec<(String, Signature)>, AssistError> {
-    let paths: Vec<&str> = store.files().map(|(path, _)| path).collect();
-    let signed = paths.par_iter().map(|path| {
-        let pieces = store.pieces(path)?;
-        let signature = copies::signature(tokenizer, opening_and_text(&pieces).1);
+    let files: Vec<(&str, &LearnedFile)> = store.files().collect();
+    // What teaches nothing by its text has no pieces, and no signature.
+    let signed = files.par_iter().filter(|(_, file)| file.pieces > 0);
+    let signed = signed.map(|(path, file)| {
+        let signature = known.of(&file.sha256, || {
+            let pieces = store.pieces(path)?;
+            Ok(copies::signature(tokenizer, opening_and_text(&pieces).1))
+        })?;
         Ok(signature.map(|signature| ((*path).to_owned(), signature)))
     });
     let signed: Result<Vec<Option<_>>, MemoryError> = signed.collect();
@@ -448,7 +453,8 @@ impl ProjectLearning<'_> {
         }
         if self.copies.is_none() {
             let mut copies = Copies::default();
-            let known = signatures(self.writer, self.assistant.tokenizer())?;
+            let (tokenizer, known) = (self.assistant.tokenizer(), self.assistant.signatures());
+            let known = signatures(self.writer, tokenizer, known)?;
             for (path, signature) in by_standing(known, self.writer) {
                 copies.enter(&path, &signature, false);
             }
@@ -475,7 +481,7 @@ impl ProjectLearning<'_> {
         let tokenizer = Arc::clone(self.assistant.tokenizer());
         let signatures = match self.copies.take() {
             Some(copies) => copies.into_signatures(),
-            None => signatures(self.writer, &tokenizer)?,
+            None => signatures(self.writer, &tokenizer, self.assistant.signatures())?,
         };
         let files = by_standing(signatures, self.writer);
         let due = Copies::due(&files);

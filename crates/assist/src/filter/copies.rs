@@ -5,9 +5,11 @@
 //! fills it from the folder when a file is new, and orders the files anew when some are gone.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use nestor_bsl::pieces::Tokenizer;
 use nestor_bsl::similarity::{BANDS, Signature, VALUES};
+use nestor_memory::MemoryError;
 
 use super::{Reason, Teaches, Verdict};
 
@@ -23,6 +25,43 @@ const MIN_PIECES: usize = 128;
 /// the licence, the same in all files of a library.
 pub(crate) fn signature(tokenizer: &Tokenizer, pieces: &[u32]) -> Option<Signature> {
     signature_of(&pieces[leading_comment(tokenizer, pieces)..])
+}
+
+/// Signatures of texts that a process has met, by their hashes: a save looks at all files of its project again.
+#[derive(Debug, Default)]
+pub(crate) struct KnownSignatures(Mutex<HashMap<u128, Option<Signature>>>);
+
+/// Texts whose signatures are kept: some 15 MB. With one more all are let go of.
+const MOST_KNOWN: usize = 100_000;
+
+impl KnownSignatures {
+    /// The signature of the text with a hash, made where it is not known.
+    pub(crate) fn of(
+        &self,
+        sha256: &str,
+        make: impl FnOnce() -> Result<Option<Signature>, MemoryError>,
+    ) -> Result<Option<Signature>, MemoryError> {
+        let key = sha256.get(..32);
+        let Some(key) = key.and_then(|digits| u128::from_str_radix(digits, 16).ok()) else {
+            return make();
+        };
+        let known = self.lock().get(&key).copied();
+        if let Some(signature) = known {
+            return Ok(signature);
+        }
+        let signature = make()?;
+        let mut known = self.lock();
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(key, signature);
+        Ok(signature)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u128, Option<Signature>>> {
+        // Whole entries alone are put in.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn signature_of(pieces: &[u32]) -> Option<Signature> {

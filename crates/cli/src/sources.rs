@@ -6,7 +6,7 @@ use crate::explain;
 use crate::failure::{Failure, Outcome};
 use crate::messages::Messages;
 use clap::Args;
-use nestor_corpus::{Role, SourceSpec, list};
+use nestor_corpus::{CorpusError, Role, SourceSpec, list};
 use std::path::{Path, PathBuf};
 
 /// Arguments that name sources.
@@ -39,6 +39,20 @@ impl SourcesTyped {
             }
         }
         Ok(sources)
+    }
+}
+
+/// Checks that all sources are there: the last of them is read hours after the first.
+///
+/// # Errors
+/// Input naming the first that is missing.
+pub fn check_present(specs: &[SourceSpec], messages: &Messages) -> Outcome {
+    match specs.iter().find(|spec| !spec.path.exists()) {
+        Some(spec) => {
+            let missing = CorpusError::Missing(spec.path.clone());
+            Err(explain::corpus(messages, &missing))
+        }
+        None => Ok(()),
     }
 }
 

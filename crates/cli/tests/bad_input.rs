@@ -132,6 +132,20 @@ fn a_source_without_code_is_refused_and_no_corpus_is_left() {
             &[path(source), expected],
         );
     }
+    // The codebase before it would take minutes.
+    let began = std::time::Instant::now();
+    let whole = configuration();
+    check(
+        &[
+            "eval",
+            path(&whole),
+            path(&missing),
+            "--model",
+            path(&made.model),
+        ],
+        &[path(&missing), "does not exist"],
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
     let occupied = folder(&[("thesis.txt", b"mine")]);
     let source = configuration().join("cfe");
     check(

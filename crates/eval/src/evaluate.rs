@@ -3,6 +3,8 @@
 //! Called by `nestor eval`, `quickstart` and the trainer's report. Both the model and the baseline answer the same
 //! positions and know the same files.
 
+use std::collections::HashSet;
+
 use nestor_assist::{Assistant, LevelMemoriesConfig, MetadataIndex};
 use rustc_hash::FxHashSet;
 
@@ -64,6 +66,8 @@ pub struct EvalConfig {
     pub seed: u64,
     /// Memories of levels 2 and 3 that learn where the project is learned; `None` leaves it to the counts.
     pub levels: Option<LevelMemoriesConfig>,
+    /// Paths of files that are learned and not scored.
+    pub unscored: HashSet<String>,
     /// Whether the open file teaches them chunk by chunk. Without, it teaches at its end, as when it is saved: what completion has.
     pub open_file_teaches: bool,
 }
@@ -85,6 +89,7 @@ impl EvalConfig {
             learned_share: 1.0,
             seed: 1,
             levels: None,
+            unscored: HashSet::new(),
             open_file_teaches: true,
         }
     }
@@ -125,7 +130,8 @@ pub fn evaluate(
             .max_positions
             .map(|n| n.saturating_mul(rounds::N_FOLDS as u64) / folds)
     };
-    let plan = Plan::new(&source.files, &train_methods, max_positions);
+    let is_scored = |file: &ProjectFile| !config.unscored.contains(&file.path);
+    let plan = Plan::of(&source.files, &train_methods, max_positions, &is_scored);
     let summary = summary(source, &plan);
     if summary.own_code_tokens == 0 {
         return Err(EvalError::NothingToScore {

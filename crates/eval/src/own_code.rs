@@ -105,7 +105,7 @@ impl Subset {
 pub struct Plan {
     /// Code tokens by file.
     pub n_tokens: Vec<u64>,
-    /// Own code tokens by file.
+    /// Own code tokens by file, of those that are scored.
     pub n_own: Vec<u64>,
     /// Number of own tokens before each file.
     pub first_own: Vec<u64>,
@@ -121,11 +121,23 @@ impl Plan {
         train_methods: &HashSet<u64, S>,
         max_positions: Option<u64>,
     ) -> Self {
+        Self::of(files, train_methods, max_positions, &|_| true)
+    }
+
+    /// [`Plan::new`] of which only some files are scored.
+    #[must_use]
+    pub fn of<S: BuildHasher + Sync>(
+        files: &[ProjectFile],
+        train_methods: &HashSet<u64, S>,
+        max_positions: Option<u64>,
+        is_scored: &(dyn Fn(&ProjectFile) -> bool + Sync),
+    ) -> Self {
         let counted: Vec<(u64, u64)> = files
             .par_iter()
             .map(|file| {
                 let code = OwnCode::find(&file.text, train_methods);
-                (code.tokens.len() as u64, code.n_own() as u64)
+                let n_own = if is_scored(file) { code.n_own() } else { 0 };
+                (code.tokens.len() as u64, n_own as u64)
             })
             .collect();
         let mut first_own = Vec::with_capacity(files.len());
@@ -145,6 +157,9 @@ impl Plan {
     /// For each code token of a file, whether it is scored.
     #[must_use]
     pub fn scored(&self, file_idx: usize, code: &OwnCode) -> Vec<bool> {
+        if self.n_own[file_idx] == 0 {
+            return vec![false; code.own.len()];
+        }
         let mut own_idx = self.first_own[file_idx];
         code.own
             .iter()

@@ -6,6 +6,7 @@
 mod complete;
 mod garbage;
 mod learn;
+mod mixtures;
 mod serve;
 mod typing;
 mod whole;

@@ -13,7 +13,7 @@ use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::learning;
 use crate::messages::Messages;
-use crate::sources::SourcesTyped;
+use crate::sources::{SourcesTyped, check_present};
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
 use nestor_assist::{Assistant, LevelMemoriesConfig, MemoryParts, MetadataIndex};
@@ -197,6 +197,7 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let mut specs = typed.sources.resolve(Role::Dev, messages)?;
     // A table also lists what models are trained on.
     specs.retain(|spec| spec.role == Role::Dev);
+    check_present(&specs, messages)?;
     let mut baseline = baseline(&typed, &specs, terminal)?;
     let mut evaluation = Evaluation::default();
     for spec in &specs {

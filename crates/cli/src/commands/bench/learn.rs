@@ -6,6 +6,7 @@
 
 use super::super::complete;
 use super::garbage::{self, Kind};
+use super::mixtures::{self, Mixture};
 use super::whole::{self, Whole};
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -47,6 +48,8 @@ pub struct Typed {
     pieces: usize,
     #[arg(long, value_name = "FILE.svg", conflicts_with = "whole")]
     plot: Option<PathBuf>,
+    #[arg(long, conflicts_with = "whole")]
+    mixtures: bool,
     #[arg(long, conflicts_with_all = ["foreign", "pieces"])]
     whole: bool,
     #[arg(long, value_name = "N", requires = "whole")]
@@ -96,7 +99,13 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
     let bar = terminal.bar(0, &messages.text("bench-learn-bar"));
     let report = bench.report(typed, &taught, &bar);
     bar.finish_and_clear();
-    let report = report.map_err(|error| explain::assist(messages, &error))?;
+    let mut report = report.map_err(|error| explain::assist(messages, &error))?;
+    if typed.mixtures {
+        let bar = terminal.bar(0, &messages.text("bench-learn-bar"));
+        let first = bench.first(&taught, typed.pieces);
+        report.mixtures = mixtures::measure(&assistant, first, &bar, messages)?;
+        bar.finish_and_clear();
+    }
     if let Some(path) = &typed.plot {
         plot(path, &report, messages)?;
     }
@@ -212,6 +221,7 @@ impl Bench<'_> {
             forgetting: harm(|point| &point.foreign_bits),
             gain: harm(|point| &point.own_bits).map(|change| -change),
             poisons,
+            mixtures: Vec::new(),
             curve,
         })
     }
@@ -340,15 +350,7 @@ impl Bench<'_> {
         bar: &ProgressBar,
     ) -> Result<Poison, AssistError> {
         let tokenizer = self.assistant.tokenizer();
-        let mut taught = taught;
-        let mut counted = 0;
-        for (idx, file) in taught.iter().enumerate() {
-            if counted >= pieces {
-                taught = &taught[..idx];
-                break;
-            }
-            counted += tokenizer.encode(&file.text).len();
-        }
+        let taught = self.first(taught, pieces);
         let garbage = kind.behind(taught, |text| tokenizer.encode(text).len());
         let mixed = taught.iter().cloned().zip(garbage.iter().cloned());
         let mixed: Vec<LearnFile> = mixed.flat_map(<[LearnFile; 2]>::from).collect();
@@ -376,6 +378,18 @@ impl Bench<'_> {
             own_bits,
             alone_bits,
         })
+    }
+
+    /// The first files that have so many pieces.
+    fn first<'f>(&self, files: &'f [LearnFile], pieces: usize) -> &'f [LearnFile] {
+        let mut counted = 0;
+        for (idx, file) in files.iter().enumerate() {
+            if counted >= pieces {
+                return &files[..idx];
+            }
+            counted += self.assistant.tokenizer().encode(&file.text).len();
+        }
+        files
     }
 
     fn point(&self, levels: &LevelMemories) -> Result<Point, AssistError> {
@@ -431,6 +445,9 @@ struct Report {
     after_another_together: Option<f64>,
     /// What garbage does, by kind.
     poisons: Vec<Poison>,
+    /// The same with counts and gates; empty where it was not asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mixtures: Vec<Mixture>,
 }
 
 /// Losses on held-out code of the project, in bits a piece by exit, where garbage was taught too.
@@ -530,11 +547,16 @@ fn text(report: &Report, messages: &Messages) -> String {
         ("threads", report.threads.into()),
         ("bytes", messages.bytes(report.level_bytes as u64).into()),
     ];
-    format!(
+    let mut text = format!(
         "{}\n\n{}\n{}\n{}",
         messages.with("bench-learn-what", &values),
         costs.render(),
         curve.render(),
         poisons.render()
-    )
+    );
+    if !report.mixtures.is_empty() {
+        text.push('\n');
+        text.push_str(&mixtures::text(&report.mixtures, messages));
+    }
+    text
 }

@@ -61,6 +61,7 @@ pub(super) fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
     let mut assistant = complete::open(&typed.model, messages)?;
     let mut specs = typed.sources.resolve(Role::Dev, messages)?;
     specs.retain(|spec| spec.role == Role::Dev);
+    crate::sources::check_present(&specs, messages)?;
     let mut results = Vec::new();
     for spec in &specs {
         results.extend(rows(spec, typed, &mut assistant, peer.as_mut(), terminal)?);

@@ -12,6 +12,7 @@ mod local;
 mod remote;
 mod server;
 mod suggest;
+mod waiting;
 mod worker;
 
 pub use action::WRITE_BODY;

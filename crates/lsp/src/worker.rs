@@ -1,13 +1,12 @@
-//! The thread that has the model: completes, reads ahead, learns saved files, loads projects.
+//! The thread that has the model: completes, reads ahead, takes saved files, loads projects.
 //!
 //! The loop that reads the client's messages sends it work and goes on reading, so that a newer request or a cancel reaches work that is
 //! under way. The model is in this process (`local`) or behind HTTP (`remote`). It must not know the protocol.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 use nestor_assist::{CompleteRequest, Completion, GivenUp, ProjectName, StopReason};
 
 /// Says to work under way that nobody waits for it any more.
@@ -47,12 +46,25 @@ pub enum Work {
         /// Its text.
         text: String,
     },
-    /// Loads another project, or the same one anew.
+    /// Gives back what was read of a document, by its path in the editor.
+    Closed(String),
+    /// Loads another project.
     Load(Option<ProjectName>),
-    /// Loads what the project has taught levels 2 and 3 meanwhile.
-    LoadLevels,
+    /// Looks whether the project has changed on disk.
+    Look(Why),
     /// Something became of a completion.
     Happened(Event),
+}
+
+/// Why a project is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// Time has passed.
+    Time,
+    /// It is known to have changed.
+    Known,
+    /// Somebody waits to hear what there is.
+    Awaited,
 }
 
 /// What became of a completion, or happened without one; no text.
@@ -135,11 +147,8 @@ pub enum Taken {
 pub trait Backend {
     /// Loads a project; without one nothing is known but what the session teaches.
     fn load(&mut self, project: Option<ProjectName>) -> Told;
-    /// Loads what the project has taught levels 2 and 3 since it was loaded.
-    ///
-    /// # Errors
-    /// Why it cannot be read; what was loaded before stays.
-    fn load_levels(&mut self) -> Result<(), Failed>;
+    /// Has what has changed of the project on disk loaded, beside the completions.
+    fn look(&mut self, why: Why);
     /// Completes.
     ///
     /// # Errors
@@ -152,17 +161,8 @@ pub trait Backend {
     /// # Errors
     /// Why it was not learned, where that is known at once.
     fn saved(&mut self, path: String, text: String) -> Result<Taken, Failed>;
-    /// Whether saved files wait for their project.
-    fn is_late(&self) -> bool {
-        false
-    }
-    /// Learns one of them, if there is one.
-    ///
-    /// # Errors
-    /// As [`Backend::saved`].
-    fn try_again(&mut self) -> Option<Result<Taken, Failed>> {
-        None
-    }
+    /// Gives back what was read of a document that is closed.
+    fn closed(&mut self, path: &str);
     /// Is told what became of a completion.
     fn happened(&mut self, event: Event);
 }
@@ -178,6 +178,8 @@ pub enum Told {
     },
     /// The model or the project cannot be used.
     Broken(String),
+    /// The project has learned or forgotten something that was not saved here.
+    Changed,
     /// A completion.
     Completed {
         /// The caller's number.
@@ -190,9 +192,6 @@ pub enum Told {
     /// A saved file was not learned, with the reason.
     NotLearned(String),
 }
-
-/// How often it is looked whether another process has let a project go.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 fn told_of(saved: Result<Taken, Failed>) -> Option<Told> {
     match saved {
@@ -218,27 +217,7 @@ pub fn work(
         }
     };
     let _ = tell.send(backend.load(project));
-    loop {
-        let work = match backend.is_late() {
-            false => receive.recv().ok(),
-            true => match receive.recv_timeout(TRY_AGAIN) {
-                Ok(work) => Some(work),
-                Err(RecvTimeoutError::Disconnected) => None,
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some(told) = backend.try_again().and_then(told_of)
-                        && tell.send(told).is_err()
-                    {
-                        return;
-                    }
-                    continue;
-                }
-            },
-        };
-        let Some(work) = work else {
-            // The last chance of what waits.
-            while let Some(Ok(Taken::Learned)) = backend.try_again() {}
-            return;
-        };
+    for work in receive {
         let told = match work {
             Work::Complete {
                 ticket,
@@ -258,11 +237,15 @@ pub fn work(
                 None
             }
             Work::Saved { path, text } => told_of(backend.saved(path, text)),
+            Work::Closed(path) => {
+                backend.closed(&path);
+                None
+            }
             Work::Load(project) => Some(backend.load(project)),
-            Work::LoadLevels => match backend.load_levels() {
-                Ok(()) => None,
-                Err(Failed(reason)) => Some(Told::NotLearned(reason)),
-            },
+            Work::Look(why) => {
+                backend.look(why);
+                None
+            }
             Work::Happened(event) => {
                 backend.happened(event);
                 None

@@ -369,9 +369,10 @@ impl LevelMemories {
         let parts = self.config.parts;
         if let Some(rows) = rows.get(EPISODIC_EXIT).filter(|_| parts.episodic) {
             let episodic = Arc::make_mut(&mut self.episodic);
-            match recalled {
-                true => drop(episodic.push_batch(rows.as_ref(), targets)?),
-                false => episodic.pass_over(targets.len()),
+            if recalled {
+                episodic.push_batch(rows.as_ref(), targets)?;
+            } else {
+                episodic.pass_over(targets.len());
             }
         }
         self.tokens = self.tokens.saturating_add(targets.len() as u64);

@@ -62,8 +62,8 @@ pub(super) struct Loading {
     pub project: ProjectName,
     /// The model without a project.
     pub model: Assistant,
-    /// The model with the project as it was before.
-    pub before: Assistant,
+    /// The model with the project as it was before, if there is one.
+    pub before: Option<Assistant>,
     /// What was learned for this session only.
     pub session: Vec<LearnFile>,
     /// What of the project has changed.
@@ -77,22 +77,26 @@ impl Loading {
     /// Why the project cannot be read.
     pub fn load(self) -> Result<Loaded, AssistError> {
         let store = self.projects.open(&self.project)?;
-        let mut assistant = self.before;
-        match self.changed {
-            Changed::Metadata => {
-                let index = MetadataIndex::open_current(&store, assistant.tokenizer())?;
+        let mut kept = self.before;
+        let is_kept = match (&mut kept, self.changed) {
+            (Some(before), Changed::Metadata) => {
+                let index = MetadataIndex::open_current(&store, before.tokenizer())?;
                 return Ok(Loaded::Metadata(index.map(|index| index.link().0)));
             }
-            Changed::Levels => assistant.load_levels(&store)?,
-            Changed::Nothing | Changed::All => {
-                // What goes wrong here is told by loading all of it.
-                let is_whole = assistant.load_changes(&store);
-                if !is_whole.is_ok_and(|is_whole| is_whole) {
-                    assistant = self.model;
-                    assistant.load_project(&store, 1, &mut |_| {})?;
-                }
+            (Some(before), Changed::Levels) => before.load_levels(&store).map(|()| true),
+            (Some(before), _) => before.load_changes(&store),
+            (None, _) => Ok(false),
+        };
+        // What goes wrong here is told by loading all of it.
+        let kept = kept.filter(|_| is_kept.is_ok_and(|is_kept| is_kept));
+        let mut assistant = match kept {
+            Some(assistant) => assistant,
+            None => {
+                let mut assistant = self.model;
+                assistant.load_project(&store, 1, &mut |_| {})?;
+                assistant
             }
-        }
+        };
         // A project takes the place of all that was learned before.
         assistant.learn_files(self.session.iter().cloned(), &mut |_| {})?;
         tell_damage(&assistant, &self.project);
@@ -136,6 +140,9 @@ impl AtWork {
     }
 
     /// Begins with another project, of which nothing is known yet but what the session has taught.
+    ///
+    /// # Errors
+    /// When the counts are full.
     pub fn turn_to(
         &mut self,
         project: Option<ProjectName>,
@@ -150,8 +157,7 @@ impl AtWork {
         Ok(())
     }
 
-    /// Takes over what was read of the project, and gives back what it takes the place of. Other facts of configurations count as read
-    /// together with it.
+    /// Takes over what was read of the project when its files looked like `stamp`, and gives back what it takes the place of.
     ///
     /// # Errors
     /// When the counts are full.

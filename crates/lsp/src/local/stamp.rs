@@ -52,7 +52,10 @@ impl Stamp {
         let dir = projects.dir().join(name.as_str());
         let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name());
-        let is_log = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(LOG_START));
+        let is_log = |name: &OsString| {
+            name.to_str()
+                .is_some_and(|name| name.starts_with(LOG_START))
+        };
         let mut logs: Vec<_> = names
             .filter(is_log)
             .map(|name| {
@@ -112,11 +115,10 @@ fn look(path: &Path) -> Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::tests::Folder;
 
     #[test]
     fn a_stamp_tells_what_has_changed() {
-        let folder = Folder::new();
+        let folder = tempfile::tempdir().unwrap();
         let (projects, name) = (Projects::at(folder.path()), "erp".parse().unwrap());
         let file = |name: &str| folder.path().join("erp").join(name);
         std::fs::create_dir_all(file("")).unwrap();

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::worker::{Answer, Backend, Cancel, Event, Failed, Taken, Told};
+use crate::worker::{Answer, Backend, Cancel, Event, Failed, Taken, Told, Why};
 use saving::Saving;
 use way::Server;
 pub use way::{RemoteOptions, is_loopback, reason_of};
@@ -201,10 +201,8 @@ impl Backend for Remote {
         }
     }
 
-    /// The server loads what it teaches itself.
-    fn load_levels(&mut self) -> Result<(), Failed> {
-        Ok(())
-    }
+    /// The server looks at its projects itself.
+    fn look(&mut self, _: Why) {}
 
     fn complete(&mut self, request: CompleteRequest, cancel: &Cancel) -> Result<Answer, Failed> {
         let body = self.body(&request);
@@ -240,6 +238,9 @@ impl Backend for Remote {
         }
         Ok(Taken::Later)
     }
+
+    /// The server lets go of documents that are not asked for.
+    fn closed(&mut self, _: &str) {}
 
     fn happened(&mut self, event: Event) {
         let event = match event {

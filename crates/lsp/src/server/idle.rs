@@ -13,10 +13,13 @@ use serde::Deserialize;
 
 use crate::server::learning::Learned;
 use crate::server::{Engine, Server};
-use crate::worker::Work;
+use crate::worker::{Why, Work};
 
 /// Pieces that one process teaches: some ten seconds, after which completions have them.
 const PART: u64 = 60_000;
+
+/// How often it is looked whether there is something to teach again, at most.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Whether and what is taught now.
 pub(super) struct Idle {
@@ -25,6 +28,8 @@ pub(super) struct Idle {
     running: Option<Arc<Mutex<Child>>>,
     /// Nothing is left to teach, or the last part failed: what changes the project begins anew.
     rests: bool,
+    /// When it was looked last whether something has changed it.
+    looked: Instant,
 }
 
 /// What `nestor learn --json` says at its end, as far as it is asked here.
@@ -46,6 +51,7 @@ impl Idle {
             worked: Instant::now(),
             running: None,
             rests: false,
+            looked: Instant::now(),
         }
     }
 
@@ -81,19 +87,35 @@ impl Drop for Idle {
 }
 
 impl Server<'_> {
-    /// Fires when it is time to teach a part.
+    /// Fires when it is time to teach a part, or to look whether there is one.
     pub(super) fn idle_due(&self) -> Receiver<Instant> {
         let is_local = matches!(self.options.engine, Engine::Local { .. });
         let wanted = is_local && self.settings.learn_when_idle && self.project.is_some();
-        if !wanted || self.is_learning || self.idle.rests || self.idle.is_running() {
+        if !wanted || self.is_learning || self.idle.is_running() {
             return never();
         }
         let pause = Duration::from_secs(self.settings.idle_seconds);
-        after(pause.saturating_sub(self.idle.worked.elapsed()))
+        let mut left = pause.saturating_sub(self.idle.worked.elapsed());
+        if self.idle.rests {
+            let since = self.idle.looked.elapsed();
+            left = left.max(pause.max(LOOK_AGAIN).saturating_sub(since));
+        }
+        after(left)
+    }
+
+    /// Nobody has worked for a while.
+    pub(super) fn is_idle(&mut self) {
+        if self.idle.rests {
+            self.idle.looked = Instant::now();
+            // A worker that has ended is told by the loop.
+            let _ = self.work.send(Work::Look(Why::Time));
+        } else {
+            self.teach_part();
+        }
     }
 
     /// Teaches a part in a process of its own.
-    pub(super) fn teach_part(&mut self) {
+    fn teach_part(&mut self) {
         let (
             Engine::Local {
                 model,
@@ -151,7 +173,7 @@ impl Server<'_> {
         self.idle.rests = part.is_none_or(|part| part.pieces_left == 0 || part.pieces == 0);
         if part.is_some_and(|part| part.pieces > 0) {
             // A worker that has ended is told by the loop.
-            let _ = self.work.send(Work::LoadLevels);
+            let _ = self.work.send(Work::Look(Why::Known));
         }
     }
 }

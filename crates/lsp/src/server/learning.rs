@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::documents::path_of;
 use crate::server::idle::TaughtPart;
 use crate::server::{Engine, LEARN, Server};
-use crate::worker::Work;
+use crate::worker::{Why, Work};
 
 /// What learning the workspace tells.
 pub(super) enum Learned {
@@ -138,7 +138,12 @@ impl Server<'_> {
             self.progress(json!({"kind": "end", "message": message}));
         }
         match done {
-            Ok(()) => self.load(self.project.clone()),
+            Ok(()) => {
+                self.idle.begin_anew();
+                self.status("Normal", true, "");
+                // A worker that has ended is told by the loop.
+                let _ = self.work.send(Work::Look(Why::Awaited));
+            }
             Err(reason) => self.status("Error", false, &reason),
         }
     }

@@ -140,7 +140,7 @@ pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> 
     }
     let (send_work, receive_work) = unbounded();
     let (send_told, told) = unbounded();
-    let open = opener(&options.engine, &project, &folders, &send_told);
+    let open = opener(&options.engine, &folders, &send_told);
     let first = project.clone();
     let worker = std::thread::Builder::new()
         .name("worker".to_owned())
@@ -185,7 +185,6 @@ pub fn serve(connection: &Connection, options: Options) -> Result<(), LspError> 
 /// What finds the model, on the worker's thread.
 fn opener(
     engine: &Engine,
-    project: &Option<ProjectName>,
     folders: &[String],
     tell: &Sender<Told>,
 ) -> Box<dyn FnOnce() -> Result<Box<dyn Backend>, Failed> + Send> {
@@ -196,12 +195,9 @@ fn opener(
             let opens = Opens {
                 model: model.clone(),
                 projects: projects.clone(),
-                project: project.clone(),
             };
-            Box::new(move || match Local::open(opens) {
-                Ok(local) => Ok(Box::new(local)),
-                Err(error) => Err(Failed(error.to_string())),
-            })
+            let tell = tell.clone();
+            Box::new(move || Ok(Box::new(Local::open(opens, tell)?)))
         }
         Engine::Remote(remote) => {
             let (remote, folders, tell) = (remote.clone(), folders.to_vec(), tell.clone());
@@ -241,7 +237,7 @@ impl Server<'_> {
             let idle = self.idle_due();
             select! {
                 recv(due) -> _ => self.look_what_is_left(),
-                recv(idle) -> _ => self.teach_part(),
+                recv(idle) -> _ => self.is_idle(),
                 recv(self.connection.receiver) -> message => match message {
                     Ok(Message::Request(request)) => {
                         if self.connection.handle_shutdown(&request)? {
@@ -356,6 +352,7 @@ impl Server<'_> {
                 ));
             }
             Told::Broken(reason) => self.status("Error", false, &reason),
+            Told::Changed => self.idle.begin_anew(),
             Told::Learned => self.not_learned = None,
             Told::NotLearned(reason) => {
                 // Told once, not with every file that is saved.
@@ -416,7 +413,10 @@ impl Server<'_> {
                 })
             }
             "textDocument/didClose" => parsed(params).map(|params: DidCloseTextDocumentParams| {
-                self.documents.close(&params.text_document.uri);
+                let uri = params.text_document.uri;
+                self.documents.close(&uri);
+                // A worker that has ended is told by the loop.
+                let _ = self.work.send(Work::Closed(path_of(&uri)));
             }),
             "textDocument/didSave" => {
                 parsed(params).map(|params: DidSaveTextDocumentParams| self.saved(&params))

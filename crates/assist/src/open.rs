@@ -6,11 +6,11 @@
 //! calls it was cut into. The one thing that is older than the text is the rest of the cursor's line in the suffix, which stays as it
 //! was until the cursor leaves the line's surroundings: a suffix stands before the text, so each change of it would read everything again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use nestor_bsl::pieces::Tokenizer;
 use nestor_cache::NestedCache;
-use nestor_engine::{DocumentStates, LevelMemories, Predictor, Speed};
+use nestor_engine::{DocumentStates, LevelMemories, Model, Predictor, Speed};
 use nestor_memory::OwnText;
 
 use crate::assistant::Assistant;
@@ -34,6 +34,8 @@ pub(crate) const STATES_EXIT: usize = 1;
 /// One open document.
 #[derive(Debug, Default)]
 pub struct OpenDocument {
+    /// What cut and read it: another model has other pieces and gates.
+    model: Weak<Model>,
     text: PreparedText,
     suffix: String,
     read: Option<Read>,
@@ -188,6 +190,12 @@ impl OpenDocument {
         suffix: &str,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<Reused>, AssistError> {
+        if !std::ptr::eq(self.model.as_ptr(), Arc::as_ptr(assistant.model())) {
+            *self = Self {
+                model: Arc::downgrade(assistant.model()),
+                ..self.fresh()
+            };
+        }
         let tokenizer = assistant.tokenizer().as_ref();
         self.text.update(tokenizer, read);
         let starts = &self.text.starts;

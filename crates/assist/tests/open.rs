@@ -441,6 +441,19 @@ fn what_the_project_learns_meanwhile_is_seen() {
 }
 
 #[test]
+fn another_model_reads_a_document_for_itself() {
+    let editor = Editor {
+        text: MODULE.to_owned(),
+        cursor: MODULE.len(),
+    };
+    let mut open = OpenDocument::default();
+    ask(&taught(), &mut open, &editor, Speed::Fast);
+    let other = assistant(4, None);
+    assert!(ask(&other, &mut open, &editor, Speed::Fast) > 0);
+    assert_eq!(ask(&other, &mut open, &editor, Speed::Fast), 0);
+}
+
+#[test]
 fn a_document_at_rest_keeps_no_counts_of_a_project_alive() {
     let mut assistant = taught();
     let editor = Editor {

@@ -26,7 +26,7 @@ use nestor_assist::{
 use nestor_corpus::Source;
 use nestor_corpus::source::{Learned, RootRole, SourceState, SourceStates};
 use nestor_memory::{
-    MemoryError, ProjectStore, ProjectWriter, Quarantined, Role, Root, SOURCES_FILE,
+    MemoryError, ProjectStore, ProjectWriter, Quarantined, Role, Root, SOURCES_FILE, WhenBusy,
 };
 use plan::{Asked, CLASSES, Origins, Plan};
 use progress::Progress;
@@ -134,7 +134,13 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     };
 
     let bytes = given.iter().flat_map(|one| &one.plan);
-    let bytes = bytes.map(|plan| plan.bytes_read).sum();
+    let bytes: u64 = bytes.map(|plan| plan.bytes_read).sum();
+    if bytes > 0 {
+        // A call that is broken off must not leave what it has learned beside an older state, as if an editor had saved it.
+        writer
+            .save_sources(&states.to_bytes())
+            .map_err(|error| explain::memory(messages, &error))?;
+    }
     let mut progress = Progress::new(terminal, bytes, typed.teach);
     for class in 0..CLASSES.len() {
         for one in &mut given {
@@ -169,9 +175,9 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let seconds = started.elapsed().as_secs_f64();
     let reopen = || {
         projects.give_way(&name, PATIENCE);
-        typed.write.in_turn(&name, terminal, |when_busy| {
-            projects.open_to_write(&name, when_busy, projects::now())
-        })
+        // Also under `--no-wait`: whoever was given way to is soon done.
+        let opened = projects.open_to_write(&name, WhenBusy::Wait(&mut || ()), projects::now());
+        opened.map_err(|error| explain::memory(messages, &error))
     };
     let wanted = || projects.is_wanted(&name);
     let turns = Turns {

@@ -185,6 +185,8 @@ impl Serving {
         self.metrics.reloaded("model", loaded.is_ok());
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded?);
         self.slots().clear();
+        // What the old model has read of them serves no more.
+        self.documents.close_if(&|_| true);
         self.metrics.set_projects(0);
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! What of a source `learn` reads, and in which order: only what has changed, own code before a vendor's, the newest first.
 //!
-//! The order is that of the project's log, in which levels 2 and 3 are taught too.
+//! The order is that of the project's log: levels 2 and 3 are taught by it too, the newest last (docs/project-memory.md).
 
 use nestor_corpus::Source;
 use nestor_corpus::source::{

@@ -393,7 +393,7 @@ impl ProjectLearning<'_> {
         }
         self.report.removed = gone.len();
         self.release_copies(&gone)?;
-        self.writer.commit()?;
+        self.writer.let_go_of_old_versions()?;
         Ok(self.report)
     }
 

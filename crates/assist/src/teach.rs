@@ -193,7 +193,7 @@ impl Assistant {
     ) -> Result<(LevelMemories, u64), AssistError> {
         let reach = outline.reach();
         let mut lessons = Vec::new();
-        let mut back = 0;
+        let (mut back, mut read) = (0, 0);
         for seq in seen.iter().rev() {
             if back >= reach {
                 break;
@@ -202,6 +202,7 @@ impl Assistant {
             let n_text = opening_and_text(&pieces).1.len() as u64;
             if !outline.lacks_nothing_of(n_text, back) {
                 lessons.push((pieces, back));
+                read += n_text;
             }
             back += n_text;
         }
@@ -210,7 +211,7 @@ impl Assistant {
             let (opening, text) = opening_and_text(pieces);
             outline.read_again(self.model(), opening, text, *back, threads)?;
         }
-        Ok((outline.finish()?, back))
+        Ok((outline.finish()?, read))
     }
 }
 

@@ -8,9 +8,10 @@
 #[allow(dead_code, reason = "not every test binary uses all of it")]
 mod support;
 
-use nestor_memory::{Operation, Projects};
+use nestor_assist::{Assistant, Counts, LearnFile};
+use nestor_memory::{Operation, Projects, WhenBusy};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use support::repository::{TestFile, commit};
 use support::{Ran, command, run};
@@ -72,6 +73,27 @@ impl Place {
         let ran = self.run(&[&first[..], &["--teach", "0", "--json"], more].concat());
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         ran.json()
+    }
+
+    /// Learns a file as an editor does that saves it.
+    fn save(&self, path: &str, text: &str) {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny");
+        let mut assistant = Assistant::open(&model).unwrap();
+        let projects = Projects::at(self.memory());
+        let opened = projects.open_to_write(&"erp".parse().unwrap(), WhenBusy::Fail, 1);
+        let mut writer = opened.unwrap();
+        let known: Vec<String> = writer.files().map(|(path, _)| path.to_owned()).collect();
+        let learning = assistant.learn_project(&mut writer, "src", Counts::Stay);
+        let mut learning = learning.unwrap();
+        for path in &known {
+            learning.keep(path.strip_prefix("src/").unwrap());
+        }
+        let file = LearnFile {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        };
+        learning.learn(&[file]).unwrap();
+        learning.finish().unwrap();
     }
 
     /// The paths of the project in the order in which they were learned.
@@ -337,6 +359,58 @@ fn a_repository_is_read_by_what_its_commits_change() {
 }
 
 /// A catalog in Designer's XML.
+#[test]
+fn what_an_editor_saved_stays_until_its_source_has_another() {
+    let place = Place::new(&[]);
+    let source = place.source();
+    let [a, b] = ["a.bsl", "b.bsl"].map(module);
+    let empty = ("empty.bsl", String::new());
+    let first = commit(&source, None, 1_000, &[a.clone(), empty.clone()]);
+    let pushed = commit(
+        &source,
+        Some(first),
+        2_000,
+        &[a.clone(), b.clone(), empty.clone()],
+    );
+    let switch = |commit: gix::ObjectId| {
+        std::fs::write(source.join("HEAD"), format!("{commit}\n")).unwrap();
+    };
+    switch(first);
+    assert_eq!(figures(&place.learn(&[])).0, [1, 0, 0, 0]);
+    place.save("empty.bsl", "А = 1;");
+    // The repository has it with the next push.
+    place.save("b.bsl", "Б = 1;");
+    let (learned, any_read) = figures(&place.learn(&[]));
+    assert_eq!((learned[3], any_read), (0, false));
+    assert_eq!(place.learn(&[])["files"], 3);
+    // Also beside something that is read.
+    place.save("a.bsl", &a.1);
+    let newer = commit(
+        &source,
+        Some(first),
+        1_500,
+        &[("a.bsl", "А = 2;".to_owned()), empty],
+    );
+    switch(newer);
+    let report = place.learn(&[]);
+    assert_eq!(figures(&report), ([0, 1, 0, 0], true));
+    assert_eq!(report["files"], 3);
+    switch(pushed);
+    assert_eq!(figures(&place.learn(&[])).0[1], 2);
+    switch(first);
+    let report = place.learn(&[]);
+    assert_eq!(
+        (&report["removed"], &report["files"]),
+        (&1.into(), &2.into())
+    );
+
+    // In a folder what is not there any more is gone.
+    let place = Place::new(&[a]);
+    place.learn(&[]);
+    place.save("b.bsl", "Б = 1;");
+    assert_eq!(figures(&place.learn(&[])), ([0, 0, 1, 1], false));
+}
+
 fn catalog(path: &'static str, name: &str, attribute: &str) -> TestFile {
     let text = format!(
         "<MetaDataObject xmlns=\"http://v8.1c.ru/8.3/MDClasses\" version=\"2.17\"><Catalog><Properties><Name>{name}</Name></Properties>\

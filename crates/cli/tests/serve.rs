@@ -105,11 +105,20 @@ fn an_export_that_is_posted_is_offered_and_one_that_is_gone_is_not() {
         "the new export is offered in the place of the old one",
         || offered().contains("СвежийКурс"),
     );
+    // What the server wrote itself it does not read again.
+    let loads = || {
+        std::thread::sleep(Duration::from_millis(2_200));
+        offered();
+        std::thread::sleep(Duration::from_millis(500));
+        served.metric("nestor_reloads_total{what=\"project\",result=\"ok\"}")
+    };
+    let before = loads();
     let gone = json!({"saved": true, "files": [{"path": "CommonModules/КурсыБанка.xml", "text": xml.replace("КурсыБанка", "Иное")}]});
     assert_eq!(served.json("POST", learn, Some(&gone))["descriptions"], 1);
     until("a module without its description is none", || {
         !offered().contains("СвежийКурс")
     });
+    assert!((loads() - before).abs() < 0.5);
 }
 
 #[test]

@@ -90,6 +90,11 @@ impl WaitingFiles {
         taken
     }
 
+    /// Puts files that were taken behind the others. Nothing was put here in between.
+    pub fn put_behind(&mut self, taken: Vec<SavedFile>) {
+        self.files.extend(taken);
+    }
+
     /// Puts files that were taken in front again. Nothing was put here in between.
     pub fn put_back(&mut self, taken: Vec<SavedFile>) {
         for file in taken.into_iter().rev() {

@@ -32,8 +32,7 @@ pub(crate) fn erase(writer: &mut ProjectWriter, path: &str) -> Result<(), Memory
     rewrite(writer, &goes, forget)
 }
 
-/// Lets go of what a file that changes again and again has left behind: versions that were replaced long since and never taught levels 2
-/// and 3. Does so when they take as much room as everything that counts. Nothing waits to be committed.
+/// What [`ProjectWriter::let_go_of_old_versions`] does; all changes have been committed.
 pub(crate) fn let_go_of_old_versions(writer: &mut ProjectWriter) -> Result<(), MemoryError> {
     let store = &writer.store;
     let live = store

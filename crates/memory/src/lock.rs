@@ -13,13 +13,15 @@ use crate::name::ProjectName;
 
 const LOCK_FOLDER: &str = ".locks";
 
-/// How often whoever gives way looks whether the other has had its turn.
+/// How often whoever waits looks whether it is its turn, and whoever gives way whether the other has had it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What to do while another process changes the project.
 pub enum WhenBusy<'a> {
     /// Wait; the function is called once, before the waiting.
     Wait(&'a mut dyn FnMut()),
+    /// The same for whoever gives way to others itself: nobody who does is asked to.
+    WaitBehind(&'a mut dyn FnMut()),
     /// Give up with [`MemoryError::Busy`].
     Fail,
 }
@@ -45,15 +47,28 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => return Err(MemoryError::io(&path)(error)),
             Err(TryLockError::WouldBlock) => {
-                // A hint: without it the turn comes later.
-                let _ = std::fs::write(wish(projects, name), []);
+                let ask = || {
+                    // A hint: without it the turn comes later.
+                    let _ = std::fs::write(wish(projects, name), []);
+                };
                 match when_busy {
                     WhenBusy::Fail => {
+                        ask();
                         return Err(MemoryError::Busy {
                             name: name.to_string(),
                         });
                     }
                     WhenBusy::Wait(tell) => {
+                        tell();
+                        // Whoever has its turn before takes the wish away.
+                        let ask_again = || {
+                            if !is_wanted(projects, name) {
+                                ask();
+                            }
+                        };
+                        wait(&file, &path, &ask_again)?;
+                    }
+                    WhenBusy::WaitBehind(tell) => {
                         tell();
                         file.lock().map_err(MemoryError::io(&path))?;
                     }
@@ -62,6 +77,18 @@ impl Lock {
         }
         let _ = std::fs::remove_file(wish(projects, name));
         Ok(Self { _file: file })
+    }
+}
+
+/// Waits for a lock; `meanwhile` is called again and again.
+fn wait(file: &File, path: &Path, meanwhile: &dyn Fn()) -> Result<(), MemoryError> {
+    loop {
+        meanwhile();
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(MemoryError::io(path)(error)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_EVERY),
+        }
     }
 }
 

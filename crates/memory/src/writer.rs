@@ -213,11 +213,6 @@ impl ProjectWriter {
             writer.log.sync_all().map_err(MemoryError::io(&path))?;
             writer.write_pending()?;
         }
-        // Room can be made later, as on a full disk; only what nobody knows the state of must not be used.
-        let let_go = erase::let_go_of_old_versions(&mut writer);
-        if writer.failed {
-            let_go?;
-        }
         Ok(writer)
     }
 
@@ -466,6 +461,18 @@ impl ProjectWriter {
         self.push(Operation::Rollback { to: seq })?;
         self.commit()?;
         Ok(rolled)
+    }
+
+    /// Lets go of what a file that changes again and again has left behind: versions that 64 newer ones have replaced and that never taught levels
+    /// 2 and 3. Does so when they take as much room as everything that counts, and 16 MiB.
+    ///
+    /// # Errors
+    /// [`MemoryError::Failed`] or [`MemoryError::Io`] when nobody knows what lies on disk; where there only was no room to write, nothing has
+    /// happened and the next call tries again.
+    pub fn let_go_of_old_versions(&mut self) -> Result<(), MemoryError> {
+        self.commit()?;
+        let let_go = erase::let_go_of_old_versions(self);
+        if self.failed { let_go } else { Ok(()) }
     }
 
     /// Writes a sentence for people into the history.

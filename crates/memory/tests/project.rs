@@ -600,6 +600,39 @@ fn whoever_finds_a_project_busy_gets_the_next_turn() {
     assert!(!place.projects.is_wanted(&name()));
     turn.join().unwrap();
 
+    // Of several that wait each has its turn, whatever the turn of another has taken away; who gives way itself asks nobody.
+    let held = writer(&place.projects);
+    let wait = |ask: bool| {
+        let projects = place.projects.clone();
+        std::thread::spawn(move || {
+            let when_busy = match ask {
+                true => WhenBusy::Wait(&mut || ()),
+                false => WhenBusy::WaitBehind(&mut || ()),
+            };
+            drop(projects.open_to_write(&name(), when_busy, 0).unwrap());
+        })
+    };
+    let behind = wait(false);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(!place.projects.is_wanted(&name()));
+    let waiting = [wait(true), wait(true)];
+    let is_asked = || {
+        let began = std::time::Instant::now();
+        while !place.projects.is_wanted(&name()) {
+            assert!(began.elapsed() < std::time::Duration::from_secs(30));
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
+    is_asked();
+    let wish = place.projects.dir().join(".locks");
+    let wish = wish.join(format!("{}~wanted", name()));
+    std::fs::remove_file(&wish).unwrap();
+    is_asked();
+    drop(held);
+    for one in waiting.into_iter().chain([behind]) {
+        one.join().unwrap();
+    }
+
     // One that never comes again is not waited for for ever, and its wish is forgotten with the next turn.
     let held = writer(&place.projects);
     assert!(
@@ -666,8 +699,7 @@ fn a_file_that_changes_again_and_again_takes_no_more_room_for_ever() {
             taught.push((opened.history().len() as u64, pieces));
         }
         if version % 20 == 0 {
-            drop(opened);
-            opened = writer(&place.projects);
+            opened.let_go_of_old_versions().unwrap();
             most = most.max(segments());
         }
     }

@@ -8,6 +8,8 @@
 mod metadata;
 mod plan;
 mod progress;
+mod report;
+mod teaching;
 
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -18,23 +20,18 @@ use crate::priority;
 use crate::projects::{self, WriteTyped};
 use crate::terminal::Terminal;
 use clap::{Args, ValueEnum};
-use metadata::MetadataLearned;
-use nestor_assist::{
-    AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport, TeachProgress,
-    TeachReport, Teaches,
-};
+use nestor_assist::{AssistError, Assistant, Counts, LearnFile, ProjectLearning, ProjectReport};
 use nestor_corpus::Source;
 use nestor_corpus::source::{Learned, RootRole, SourceState, SourceStates};
-use nestor_memory::{
-    MemoryError, ProjectStore, ProjectWriter, Quarantined, Role, Root, SOURCES_FILE, WhenBusy,
-};
-use plan::{Asked, CLASSES, Origins, Plan};
+use nestor_memory::{MemoryError, ProjectStore, ProjectWriter, Role, Root, SOURCES_FILE, WhenBusy};
+use plan::{Asked, CLASSES, Plan};
 use progress::Progress;
-use serde::Serialize;
+use report::{Report, RootReport};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use teaching::Turns;
 
 /// Files that are cut into pieces together.
 const BATCH: usize = 64;
@@ -103,6 +100,11 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let goes_on = typed.sources.is_empty();
     let mut writer = typed.write.in_turn(&name, terminal, |when_busy| {
         if goes_on {
+            // It only teaches, and gives way to others itself.
+            let when_busy = match when_busy {
+                WhenBusy::Wait(tell) => WhenBusy::WaitBehind(tell),
+                other => other,
+            };
             return projects.open_to_write(&name, when_busy, projects::now());
         }
         projects.open_or_create(&name, &identity, when_busy, projects::now())
@@ -176,7 +178,8 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     let reopen = || {
         projects.give_way(&name, PATIENCE);
         // Also under `--no-wait`: whoever was given way to is soon done.
-        let opened = projects.open_to_write(&name, WhenBusy::Wait(&mut || ()), projects::now());
+        let when_busy = WhenBusy::WaitBehind(&mut || ());
+        let opened = projects.open_to_write(&name, when_busy, projects::now());
         opened.map_err(|error| explain::memory(messages, &error))
     };
     let wanted = || projects.is_wanted(&name);
@@ -184,83 +187,10 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         is_wanted: &wanted,
         reopen: &reopen,
     };
-    let (taught, writer) = teach(&assistant, writer, typed.teach, progress, &turns, messages)?;
+    let (taught, writer) =
+        teaching::teach(&assistant, writer, typed.teach, progress, &turns, messages)?;
     let report = Report::new(roots, seconds, (taught, known), &writer);
-    terminal.result(&report, || text(&report, messages))
-}
-
-/// What was taught to levels 2 and 3.
-#[derive(Default, Serialize)]
-struct Taught {
-    files: usize,
-    pieces: u64,
-    /// Pieces that are learned by counts and have not taught levels 2 and 3 yet.
-    pieces_left: u64,
-    /// Stretches of teaching that did no harm, and those that were taken back because they did.
-    stretches_accepted: usize,
-    stretches_refused: usize,
-    /// Files that did it.
-    quarantined: Vec<Quarantined>,
-    seconds: f64,
-    /// Of these, what looking for harm took.
-    canary_seconds: f64,
-    pieces_per_s: f64,
-}
-
-impl Taught {
-    /// Adds what a turn has done.
-    fn add(&mut self, turn: TeachReport) {
-        self.files += turn.files;
-        self.pieces += turn.pieces;
-        self.pieces_left = turn.pieces_left;
-        self.stretches_accepted += turn.accepted;
-        self.stretches_refused += turn.refused;
-        self.quarantined.extend(turn.quarantined);
-        self.canary_seconds += turn.canary_time.as_secs_f64();
-    }
-}
-
-/// How teaching, which may take hours, lets others change the project in between.
-struct Turns<'a> {
-    is_wanted: &'a dyn Fn() -> bool,
-    /// Gives way to whoever wants the closed project, and opens it again.
-    reopen: &'a dyn Fn() -> Outcome<ProjectWriter>,
-}
-
-/// Teaches levels 2 and 3, with a bar. The counts serve already, so breaking this off loses nothing but itself.
-fn teach(
-    assistant: &Assistant,
-    mut writer: ProjectWriter,
-    max_pieces: u64,
-    mut progress: Progress,
-    turns: &Turns<'_>,
-    messages: &Messages,
-) -> Outcome<(Taught, ProjectWriter)> {
-    let started = Instant::now();
-    let mut taught = Taught::default();
-    loop {
-        let (mut gives_way, before) = (false, taught.pieces);
-        let report = assistant.teach_project(&mut writer, max_pieces - before, &mut |part| {
-            progress.taught(TeachProgress {
-                pieces: before + part.pieces,
-                of: before + part.of,
-            });
-            gives_way = (turns.is_wanted)();
-            !gives_way
-        });
-        let report = report.map_err(|error| explain::assist(messages, &error))?;
-        let is_done = report.pieces_left == 0 || before + report.pieces >= max_pieces;
-        taught.add(report);
-        if is_done || !gives_way {
-            break;
-        }
-        drop(writer);
-        writer = (turns.reopen)()?;
-    }
-    progress.bar.finish_and_clear();
-    taught.seconds = started.elapsed().as_secs_f64();
-    taught.pieces_per_s = taught.pieces as f64 / taught.seconds.max(1e-9);
-    Ok((taught, writer))
+    terminal.result(&report, || report.text(messages))
 }
 
 /// A source as given on the command line.
@@ -459,7 +389,16 @@ fn plan(
         role: given.told_role(typed),
         rank: &|root| rank(given.role_of(root)),
         learned: &learned,
+        counting: paths_of(store, name),
     })
+}
+
+/// The paths inside a root under which something counts.
+fn paths_of(store: &ProjectStore, root: &str) -> Vec<String> {
+    let paths = store
+        .files()
+        .filter_map(|(path, _)| path.strip_prefix(root)?.strip_prefix('/'));
+    paths.map(str::to_owned).collect()
 }
 
 /// The hash of the text that counts under a path of a root.
@@ -564,244 +503,4 @@ fn read_pass(
         visited,
         left_out: left_out.collect(),
     })
-}
-
-/// The document of the command.
-#[derive(Serialize)]
-struct Report {
-    project: String,
-    path: PathBuf,
-    new: usize,
-    changed: usize,
-    unchanged: usize,
-    removed: usize,
-    /// Of the new and changed files, those whose text was learned before.
-    again: usize,
-    bytes: usize,
-    pieces: usize,
-    /// Bytes of the files that were read, and of those that had not changed.
-    bytes_read: u64,
-    bytes_unchanged: u64,
-    origins: Origins,
-    seconds: f64,
-    pieces_per_s: f64,
-    /// What the project holds now.
-    files: usize,
-    total_pieces: u64,
-    /// Number of the last change: what `project rollback` takes.
-    change: usize,
-    /// Levels 2 and 3.
-    taught: Taught,
-    /// Missing where no source was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<MetadataLearned>,
-    roots: Vec<RootReport>,
-}
-
-/// One source of it.
-#[derive(Serialize)]
-struct RootReport {
-    root: String,
-    source: PathBuf,
-    role: Option<Role>,
-    new: usize,
-    changed: usize,
-    unchanged: usize,
-    removed: usize,
-    again: usize,
-    bytes: usize,
-    pieces: usize,
-    bytes_read: u64,
-    bytes_unchanged: u64,
-    origins: Origins,
-    skipped: Vec<Skipped>,
-    filtered: Vec<HeldBack>,
-}
-
-/// A new or changed file that does not teach everything.
-#[derive(Serialize)]
-struct HeldBack {
-    path: String,
-    /// `nothing`, or `counts` but no levels.
-    teaches: &'static str,
-    /// One word, for programs.
-    reason: &'static str,
-    /// A sentence.
-    why: String,
-}
-
-impl From<nestor_assist::HeldBack> for HeldBack {
-    fn from(file: nestor_assist::HeldBack) -> Self {
-        Self {
-            path: file.path,
-            teaches: match file.teaches {
-                Teaches::Nothing => "nothing",
-                Teaches::Counts => "counts",
-                Teaches::All => "all",
-            },
-            reason: file.reason.key(),
-            why: file.reason.to_string(),
-        }
-    }
-}
-
-impl RootReport {
-    fn new(root: &Root, source: &Path, report: ProjectReport, plan: &Plan) -> Self {
-        let unread = plan
-            .left_out()
-            .map(|(path, reason)| (path.to_owned(), reason.to_owned()));
-        let skipped = unread
-            .chain(report.skipped)
-            .map(|(path, reason)| Skipped { path, reason })
-            .collect();
-        Self {
-            root: root.name.clone(),
-            source: source.to_owned(),
-            role: root.role,
-            new: report.new,
-            changed: report.changed,
-            unchanged: report.unchanged + plan.unchanged,
-            removed: report.removed,
-            again: report.again,
-            bytes: report.bytes,
-            pieces: report.pieces,
-            bytes_read: plan.bytes_read,
-            bytes_unchanged: plan.bytes_unchanged,
-            origins: plan.origins(),
-            skipped,
-            filtered: report.filtered.into_iter().map(HeldBack::from).collect(),
-        }
-    }
-}
-
-impl Report {
-    fn new(
-        roots: Vec<RootReport>,
-        seconds: f64,
-        (taught, metadata): (Taught, Option<MetadataLearned>),
-        store: &ProjectStore,
-    ) -> Self {
-        let sum = |of: fn(&RootReport) -> usize| roots.iter().map(of).sum::<usize>();
-        let pieces = sum(|root| root.pieces);
-        let mut origins = Origins::default();
-        for root in &roots {
-            origins.add_all(&root.origins);
-        }
-        Self {
-            project: store.name().to_string(),
-            path: store.dir().to_owned(),
-            new: sum(|root| root.new),
-            changed: sum(|root| root.changed),
-            unchanged: sum(|root| root.unchanged),
-            removed: sum(|root| root.removed),
-            again: sum(|root| root.again),
-            bytes: sum(|root| root.bytes),
-            pieces,
-            bytes_read: roots.iter().map(|root| root.bytes_read).sum(),
-            bytes_unchanged: roots.iter().map(|root| root.bytes_unchanged).sum(),
-            origins,
-            seconds,
-            pieces_per_s: pieces as f64 / seconds.max(1e-9),
-            files: store.n_files(),
-            total_pieces: store.n_pieces(),
-            change: store.history().len(),
-            taught,
-            metadata,
-            roots,
-        }
-    }
-}
-
-fn text(report: &Report, messages: &Messages) -> String {
-    let mut text = String::new();
-    if report.roots.is_empty() {
-        push_taught(&mut text, report, messages);
-        return text;
-    }
-    for root in &report.roots {
-        let values = [
-            ("root", root.root.as_str().into()),
-            ("new", root.new.into()),
-            ("changed", root.changed.into()),
-            ("unchanged", root.unchanged.into()),
-            ("removed", root.removed.into()),
-            ("skipped", root.skipped.len().into()),
-        ];
-        text.push_str(&format!("{}\n", messages.with("learn-root", &values)));
-        if !root.filtered.is_empty() {
-            let nothing = root.filtered.iter().filter(|f| f.teaches == "nothing");
-            let nothing = nothing.count();
-            let values = [
-                ("counts", (root.filtered.len() - nothing).into()),
-                ("nothing", nothing.into()),
-            ];
-            text.push_str(&format!("{}\n", messages.with("learn-filtered", &values)));
-        }
-    }
-    let origins = &report.origins;
-    let shares = [&origins.own, &origins.unknown, &origins.vendor];
-    let [own, unknown, vendor] = shares.map(|share| messages.count(share.files as u64));
-    let [own_size, unknown_size, vendor_size] = shares.map(|share| messages.bytes(share.bytes));
-    let values = [
-        ("own", own.into()),
-        ("ownsize", own_size.into()),
-        ("unknown", unknown.into()),
-        ("unknownsize", unknown_size.into()),
-        ("vendor", vendor.into()),
-        ("vendorsize", vendor_size.into()),
-    ];
-    text.push_str(&format!("{}\n", messages.with("learn-origins", &values)));
-    let values = [
-        ("read", messages.bytes(report.bytes_read).into()),
-        ("unchanged", messages.bytes(report.bytes_unchanged).into()),
-    ];
-    text.push_str(&format!("{}\n", messages.with("learn-read", &values)));
-    if let Some(metadata) = &report.metadata {
-        text.push_str(&format!("{}\n", metadata.sentence(messages)));
-        for line in metadata.new_problems(messages) {
-            text.push_str(&format!("  {line}\n"));
-        }
-    }
-    let values = [
-        ("size", messages.bytes(report.bytes as u64).into()),
-        ("pieces", messages.count(report.pieces as u64).into()),
-        ("time", messages.duration(report.seconds).into()),
-        ("rate", messages.count(report.pieces_per_s as u64).into()),
-    ];
-    text.push_str(&format!("{}\n", messages.with("learn-work", &values)));
-    let values = [
-        ("name", report.project.as_str().into()),
-        ("files", messages.count(report.files as u64).into()),
-        ("pieces", messages.count(report.total_pieces).into()),
-        ("change", report.change.into()),
-    ];
-    text.push_str(&format!("{}\n", messages.with("learn-project", &values)));
-    push_taught(&mut text, report, messages);
-    text
-}
-
-fn push_taught(text: &mut String, report: &Report, messages: &Messages) {
-    let taught = &report.taught;
-    let values = [
-        ("pieces", messages.count(taught.pieces).into()),
-        ("time", messages.duration(taught.seconds).into()),
-        ("rate", messages.count(taught.pieces_per_s as u64).into()),
-        ("left", messages.count(taught.pieces_left).into()),
-    ];
-    let key = if taught.pieces_left > 0 {
-        "learn-taught-partly"
-    } else {
-        "learn-taught"
-    };
-    text.push_str(&format!("{}\n", messages.with(key, &values)));
-    if taught.stretches_refused > 0 {
-        let values = [
-            ("refused", taught.stretches_refused.into()),
-            ("files", taught.quarantined.len().into()),
-        ];
-        text.push_str(&format!("{}\n", messages.with("learn-refused", &values)));
-        for one in &taught.quarantined {
-            text.push_str(&format!("  {}\n", projects::quarantined(one, messages)));
-        }
-    }
 }

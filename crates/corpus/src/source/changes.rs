@@ -134,7 +134,7 @@ impl SourceState {
         let file = self.files.get(module.path)?;
         let still_counts = match (&file.outcome, learned) {
             // What the file has taught before it became unreadable stays.
-            (Outcome::LeftOut(_), _) | (Outcome::Text(_), Learned::Saved(_)) => true,
+            (Outcome::LeftOut(_), _) | (_, Learned::Saved(_)) => true,
             (Outcome::Text(sha256), learned) => learned == Learned::Text(sha256),
             (Outcome::Empty, learned) => learned == Learned::Nothing,
         };
@@ -320,7 +320,7 @@ mod tests {
             (text(), Learned::Nothing, false),
             (Outcome::Empty, Learned::Nothing, true),
             (Outcome::Empty, Learned::Text("ab"), false),
-            (Outcome::Empty, Learned::Saved("ab"), false),
+            (Outcome::Empty, Learned::Saved("ab"), true),
             (
                 Outcome::LeftOut("binary".to_owned()),
                 Learned::Nothing,

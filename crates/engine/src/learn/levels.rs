@@ -211,7 +211,7 @@ impl LevelMemories {
     ///                     +-fork-> extension --learns-->
     /// ```
     ///
-    /// A strand takes some 25 MB, so of more than [`MOST_STRANDS`] the later ones are one.
+    /// A strand takes tens of megabytes, so of more than [`MOST_STRANDS`] the later ones are one.
     pub fn turn_to(&mut self, strand: &str) {
         let is_known = *self.name == *strand || self.resting.contains_key(strand);
         let is_full = self.resting.len() + 1 >= MOST_STRANDS;

@@ -15,6 +15,7 @@
 //! Letters: V vocabulary, d width, n pieces of a chunk.
 
 mod matrix;
+mod settings;
 
 use matrix::MatrixMemory;
 use nestor_assist::mixture::SlotTable;
@@ -28,13 +29,14 @@ use nestor_cache::{
 };
 use nestor_corpus::{Corpus, Role, source};
 use nestor_engine::{
-    Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, MlpWeights, Optimiser, OutputDelta,
+    Episodic, EpisodicConfig, ExitMlp, ExitMlpConfig, MlpBatch, MlpWeights, OutputDelta,
     OutputDeltaConfig, Session,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
 use serde_json::json;
+use settings::{PARTS, Part, SETS, Settings, StartOfMlp};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -46,108 +48,15 @@ const MAX_SESSION: usize = 8192;
 /// Pieces that a session which starts again looks back at.
 const LOOK_BACK: usize = 1024;
 
-/// A distribution that a mixture may contain beside the counts.
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    /// An exit as it was trained, from 0.
-    Exit(usize),
-    /// Exit 2 or 3 (from 0) with an output delta of its own.
-    Delta(usize),
-    /// Exit 3 with the MLP.
-    Mlp,
-    /// Exit 3 with the MLP and an output delta over it.
-    MlpDelta,
-    /// Nearest states of exit 3.
-    Nearest,
-    /// Exit 3 with a matrix memory, 0 by the delta rule, 1 by HOPE's.
-    Matrix(usize),
-}
-
-const PARTS: [Part; 10] = [
-    Part::Exit(0),
-    Part::Exit(1),
-    Part::Exit(2),
-    Part::Delta(1),
-    Part::Delta(2),
-    Part::Mlp,
-    Part::MlpDelta,
-    Part::Nearest,
-    Part::Matrix(0),
-    Part::Matrix(1),
-];
-
-/// Sets of parts that are compared.
-const SETS: [(&str, &[usize]); 11] = [
-    ("counts", &[]),
-    ("none", &[0, 1, 2]),
-    ("delta2", &[0, 3, 2]),
-    ("delta3", &[0, 1, 4]),
-    ("mlp3", &[0, 1, 5]),
-    ("delta2+mlp3", &[0, 3, 5]),
-    ("delta2+mlp3+delta3", &[0, 3, 6]),
-    ("nearest", &[0, 1, 2, 7]),
-    ("all", &[0, 3, 6, 7]),
-    ("matrix3", &[0, 1, 8]),
-    ("hope3", &[0, 1, 9]),
-];
-
 /// What the counts know: the file alone, or the project too.
 const VIEWS: [&str; 2] = ["file", "project"];
 
-/// What the MLP's weights are before a project.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum StartOfMlp {
-    /// As a new MLP has them.
-    Fresh,
-    /// The mean of what they become on each withheld project.
-    Learned,
-    /// Those of the model folder.
-    Model,
-}
-
-#[derive(Clone)]
-struct Settings {
-    pieces: usize,
-    stride: usize,
-    fit_pieces: usize,
-    fit_stride: usize,
-    rate2: f32,
-    period2: usize,
-    rate3: f32,
-    hidden: usize,
-    period3: usize,
-    optimiser3: Optimiser,
-    start3: StartOfMlp,
-    rate_m: f32,
-    gain_m: f32,
-    k: usize,
-    temperature: f32,
-    sets: Vec<usize>,
-}
-
 fn main() -> Result<(), Failure> {
-    let mut settings = Settings {
-        pieces: 60_000,
-        stride: 4,
-        fit_pieces: 120_000,
-        fit_stride: 8,
-        rate2: OutputDeltaConfig::default().rate,
-        period2: 64,
-        rate3: ExitMlpConfig::default().rate,
-        hidden: ExitMlpConfig::default().hidden,
-        period3: 4096,
-        optimiser3: ExitMlpConfig::default().optimiser,
-        start3: StartOfMlp::Fresh,
-        rate_m: 0.5,
-        gain_m: 1.0,
-        k: 24,
-        temperature: 0.02,
-        sets: (0..SETS.len()).collect(),
-    };
+    let mut settings = Settings::default();
     let mut places = Vec::new();
     for arg in std::env::args().skip(1) {
         match arg.split_once('=') {
-            Some((key, value)) => set(&mut settings, key, value)?,
+            Some((key, value)) => settings.set(key, value)?,
             None => places.push(arg),
         }
     }
@@ -249,60 +158,6 @@ fn saved(by_file: &[[f64; PARTS.len()]]) -> Vec<[f64; 3]> {
             [share(&all, part), drawn[25], drawn[974]]
         })
         .collect()
-}
-
-impl Settings {
-    /// Whether a part is computed: without sets all are.
-    fn wants(&self, part: Part) -> bool {
-        let has = |set: &usize| {
-            let mut parts = SETS[*set].1.iter().map(|i| PARTS[*i]);
-            // The delta over the MLP learns from rows that the MLP has corrected.
-            parts.any(|had| had == part || (had == Part::MlpDelta && part == Part::Mlp))
-        };
-        self.sets.is_empty() || part == Part::Exit(2) || self.sets.iter().any(has)
-    }
-}
-
-fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), Failure> {
-    match key {
-        "pieces" => settings.pieces = value.parse()?,
-        "stride" => settings.stride = value.parse()?,
-        "fit_pieces" => settings.fit_pieces = value.parse()?,
-        "fit_stride" => settings.fit_stride = value.parse()?,
-        "rate2" => settings.rate2 = value.parse()?,
-        "period2" => settings.period2 = value.parse()?,
-        "rate3" => settings.rate3 = value.parse()?,
-        "optimiser3" => {
-            settings.optimiser3 = match value {
-                "muon" => Optimiser::Muon,
-                "sgd" => Optimiser::Sgd,
-                _ => return Err(format!("{value}: muon or sgd").into()),
-            }
-        }
-        "start3" => {
-            settings.start3 = match value {
-                "fresh" => StartOfMlp::Fresh,
-                "learned" => StartOfMlp::Learned,
-                "model" => StartOfMlp::Model,
-                _ => return Err(format!("{value}: fresh, learned or model").into()),
-            }
-        }
-        "rate_m" => settings.rate_m = value.parse()?,
-        "gain_m" => settings.gain_m = value.parse()?,
-        "hidden" => settings.hidden = value.parse()?,
-        "period3" => settings.period3 = value.parse()?,
-        "k" => settings.k = value.parse()?,
-        "temperature" => settings.temperature = value.parse()?,
-        "sets" => {
-            let find = |name: &str| {
-                let found = SETS.iter().position(|(known, _)| *known == name);
-                found.ok_or_else(|| Failure::from(format!("{name}: no such set")))
-            };
-            settings.sets = value.split(',').map(find).collect::<Result<_, _>>()?;
-        }
-        _ => return Err(format!("{key}: no such setting").into()),
-    }
-    Ok(())
 }
 
 /// The repository of a mirror, or the last part of a path.

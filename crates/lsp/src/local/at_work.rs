@@ -22,6 +22,8 @@ pub(super) struct AtWork {
     pub roots: Vec<(String, String)>,
     /// The project's files as they are known here.
     pub stamp: Stamp,
+    /// The project is at work as its files were then; else it could not be read, and less of it or none is.
+    pub is_whole: bool,
     /// What was learned for this session only, the newest last.
     session: Vec<LearnFile>,
 }
@@ -116,6 +118,7 @@ impl AtWork {
             assistant,
             roots: Vec::new(),
             stamp: Stamp::default(),
+            is_whole: false,
             session: Vec::new(),
         }
     }
@@ -154,6 +157,7 @@ impl AtWork {
         self.roots.clear();
         self.project = project;
         self.stamp = stamp;
+        self.is_whole = false;
         Ok(())
     }
 
@@ -176,6 +180,7 @@ impl AtWork {
         };
         let old = std::mem::replace(&mut self.assistant, whole.assistant);
         self.roots = whole.roots;
+        self.is_whole = true;
         // Saved while the project was read.
         let later = self.session.iter();
         let later = later.filter(|file| !whole.session.contains(file)).cloned();

@@ -198,7 +198,14 @@ impl Running {
                     self.waiting.put_back(files);
                     busy.insert(project);
                 }
-                Err(error) => self.tell(Told::NotLearned(error.to_string())),
+                Err(error) => {
+                    // A full disk has room again.
+                    if let AssistError::Memory(MemoryError::Io { .. }) = error {
+                        self.waiting.put_back(files);
+                        busy.insert(project);
+                    }
+                    self.tell(Told::NotLearned(error.to_string()));
+                }
             }
         }
         if self.waiting.is_empty() {
@@ -274,16 +281,21 @@ impl Running {
         let Some(why) = self.looks.take() else {
             return;
         };
-        let (project, known) = {
+        let (project, known, is_whole) = {
             let at_work = read(&self.tools.shared);
-            (at_work.project.clone(), at_work.stamp.clone())
+            let known = at_work.stamp.clone();
+            (at_work.project.clone(), known, at_work.is_whole)
         };
         let Some(project) = project else {
             return;
         };
         let stamp = Stamp::of(&self.tools.projects, &project);
-        let changed = stamp.since(&known);
-        let has_learned = stamp.has_learned_since(&known);
+        let changed = match stamp.since(&known) {
+            Changed::Nothing if is_whole || why == Why::Time => Changed::Nothing,
+            changed if is_whole => changed,
+            _ => Changed::All,
+        };
+        let has_learned = stamp.has_learned_since(&known) || (changed == Changed::All && !is_whole);
         if changed != Changed::Nothing {
             let started = Instant::now();
             if why == Why::Time && started < self.not_before {
@@ -367,8 +379,9 @@ impl Running {
                 return Err(Told::Broken(error.to_string()));
             }
             Err(error) => {
-                // What was loaded before stays, until the files change once more.
+                // What was loaded before stays, until the files change once more or somebody asks.
                 at_work.stamp = stamp;
+                at_work.is_whole = false;
                 return Err(not_learned(error));
             }
         };

@@ -276,6 +276,63 @@ fn a_vendors_module_stays_that_when_it_is_saved() {
 }
 
 #[test]
+fn a_project_that_could_not_be_read_is_loaded_whole_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut elsewhere = Elsewhere::new(&folder);
+    elsewhere.learn(&[("В", &module("ПолучитьКурсНаДату"))], false);
+    let levels = folder.path().join("erp/levels.bin");
+    // What cannot be read as a file, for root neither.
+    let in_the_way = || {
+        let _ = std::fs::remove_file(&levels);
+        std::fs::create_dir(&levels).unwrap();
+    };
+    in_the_way();
+    let (tell, told) = unbounded();
+    let opens = Opens {
+        model: MODEL.into(),
+        projects: Projects::at(folder.path()),
+    };
+    let mut local = Local::open(opens, tell).unwrap();
+    let loaded = local.load(Some(elsewhere.name.clone()));
+    assert!(matches!(loaded, Told::Broken(_)));
+    assert!(!offered(&mut local).contains("ПолучитьКурсНаДату"));
+    // Nothing but the file of the levels has changed.
+    std::fs::remove_dir(&levels).unwrap();
+    local.look(Why::Known);
+    assert!(matches!(next(&told), Told::Changed));
+    assert!(matches!(next(&told), Told::Ready { files: 1, .. }));
+    assert!(offered(&mut local).contains("ПолучитьКурсНаДату"));
+
+    // What was loaded before stays, and what came then follows.
+    elsewhere.learn(&[("Г", &module("КурсПоКалендарю"))], false);
+    in_the_way();
+    local.look(Why::Known);
+    assert!(matches!(next(&told), Told::NotLearned(_)));
+    assert!(offered(&mut local).contains("ПолучитьКурсНаДату"));
+    std::fs::remove_dir(&levels).unwrap();
+    local.look(Why::Known);
+    assert!(matches!(next(&told), Told::Changed));
+    assert!(matches!(next(&told), Told::Ready { files: 2, .. }));
+}
+
+#[test]
+fn a_save_waits_for_a_disk_that_takes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut elsewhere = Elsewhere::new(&folder);
+    elsewhere.learn(&[("В", "Процедура В()\nКонецПроцедуры\n")], false);
+    let (mut local, told) = local(&folder);
+    let lock = folder.path().join(".locks/erp");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    save(&mut local, "Г", &module("ПолучитьКурсНаДату"));
+    assert!(matches!(next(&told), Told::NotLearned(_)));
+    std::fs::remove_dir(&lock).unwrap();
+    until("it is learned", || matches!(next(&told), Told::Learned));
+    drop(local);
+    assert_eq!(elsewhere.n_learned("Г"), 1);
+}
+
+#[test]
 fn what_was_learned_for_the_session_outlasts_changes_of_the_project() {
     let folder = tempfile::tempdir().unwrap();
     let mut elsewhere = Elsewhere::new(&folder);

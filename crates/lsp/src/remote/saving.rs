@@ -28,9 +28,11 @@ const PAUSES: Pauses = Pauses::new(Duration::from_millis(300), Duration::from_se
 /// Time that an editor which closes waits for the last files.
 const LAST: Duration = Duration::from_secs(1);
 
-/// Statuses that say that the same may be tried later: the project is taught by another, the rate is too high, the server or one before it
-/// stops or starts.
-const LATER: [u16; 5] = [409, 429, 502, 503, 504];
+/// Statuses that say that the project takes no file now: it is taught by another, the rate is too high.
+const BUSY: [u16; 2] = [409, 429];
+
+/// Statuses that say that the same may be tried later: the server or one before it stops or starts, or takes too long.
+const AWAY: [u16; 3] = [502, 503, 504];
 
 /// Where saved files are put.
 pub(super) struct Saving {
@@ -122,12 +124,18 @@ async fn send_waiting(server: &Server, waiting: &mut WaitingFiles, tell: &Sender
         let told = match learn(server, saved).await {
             Ok(()) => Told::Learned,
             Err(refused) => {
-                let is_later = refused.status.is_none_or(|status| LATER.contains(&status));
-                if is_later {
+                let is_busy = refused.status.is_some_and(|status| BUSY.contains(&status));
+                let is_away = refused.status.is_none_or(|status| AWAY.contains(&status));
+                if is_busy || is_away {
                     busy.insert(saved.project.clone());
-                    waiting.put_back(taken);
                 }
-                if is_later && refused.status.is_some() {
+                if is_busy {
+                    waiting.put_back(taken);
+                } else if is_away {
+                    // Perhaps only this one takes too long: others need not wait for it.
+                    waiting.put_behind(taken);
+                }
+                if refused.status.is_some() && (is_busy || is_away) {
                     // It is on its way.
                     continue;
                 }
@@ -195,15 +203,23 @@ mod tests {
         told: crossbeam_channel::Receiver<Told>,
     }
 
-    fn start(url: String, pauses: Pauses) -> Started {
+    fn reach(url: String) -> Server {
         let options = RemoteOptions {
             url,
             key: None,
             ca: None,
         };
-        let server = Arc::new(Server::new(&options).unwrap());
-        let runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
+        Server::new(&options).unwrap()
+    }
+
+    fn runtime() -> Runtime {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(1).enable_all().build().unwrap()
+    }
+
+    fn start(url: String, pauses: Pauses) -> Started {
+        let server = Arc::new(reach(url));
+        let runtime = runtime();
         let (tell, told) = crossbeam_channel::unbounded();
         Started {
             saving: Saving::start_with(&runtime, server, tell, pauses),
@@ -244,6 +260,27 @@ mod tests {
             asked.is_sorted() && asked.last().unwrap() == "3",
             "{asked:?}"
         );
+    }
+
+    #[test]
+    fn a_file_that_takes_too_long_lets_others_be_learned() {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let url = serve(&[504, 200], Arc::clone(&asked));
+        let (runtime, server) = (runtime(), reach(url));
+        let (tell, _told) = crossbeam_channel::unbounded();
+        let mut waiting = WaitingFiles::default();
+        for text in ["1", "2"] {
+            let saved = SavedFile {
+                project: "erp".parse().unwrap(),
+                path: format!("{text}.bsl"),
+                text: text.to_owned(),
+            };
+            waiting.put(saved, &tell);
+        }
+        while !waiting.is_empty() {
+            runtime.block_on(send_waiting(&server, &mut waiting, &tell));
+        }
+        assert_eq!(*asked.lock().unwrap(), ["1", "2", "1"]);
     }
 
     #[test]

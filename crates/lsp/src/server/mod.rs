@@ -353,7 +353,10 @@ impl Server<'_> {
             }
             Told::Broken(reason) => self.status("Error", false, &reason),
             Told::Changed => self.idle.begin_anew(),
-            Told::Learned => self.not_learned = None,
+            Told::Learned => {
+                self.not_learned = None;
+                self.idle.begin_anew();
+            }
             Told::NotLearned(reason) => {
                 // Told once, not with every file that is saved.
                 if self.not_learned.as_ref() != Some(&reason) {

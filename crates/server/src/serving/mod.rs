@@ -124,8 +124,9 @@ impl Serving {
 
     fn with(loaded: Loaded, projects: Projects, metrics: SharedMetrics) -> Self {
         let slots: Arc<Slots> = Arc::default();
-        let into = Arc::clone(&slots);
-        let take_over = Box::new(move |name: &_, metadata: &_| take_over(&into, name, metadata));
+        let (into, of) = (Arc::clone(&slots), projects.clone());
+        let take_over =
+            Box::new(move |name: &_, metadata: &_| take_over(&into, &of, name, metadata));
         Self {
             loaded: RwLock::new(Arc::new(loaded)),
             metadata: MetadataUpdates::new(projects.clone(), take_over),

@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 
 use nestor_assist::{
     AssistError, Assistant, METADATA_FILE, MemoryError, Metadata, ProjectName, ProjectStore,
+    Projects,
 };
 
 use crate::serving::{Serving, Stamp, stamp};
 
 /// How often a project's files are looked at for changes.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Where the file of what configurations say stands in a project's stamp; that of the levels is before it, all else behind.
+const METADATA_AT: usize = 1;
 
 /// A project at work.
 #[derive(Clone)]
@@ -26,6 +30,8 @@ pub struct ProjectLoaded {
     looked: Instant,
     /// How often its metadata was brought up to date.
     n_updates: u64,
+    /// Its files have changed since, and could not be read then.
+    is_behind: bool,
 }
 
 impl ProjectLoaded {
@@ -99,8 +105,15 @@ pub(super) enum Slot {
 /// The projects at work.
 pub(super) type Slots = Mutex<HashMap<ProjectName, Slot>>;
 
-/// Gives a project at work what its configurations say now; false while it is being loaded, perhaps without that.
-pub(super) fn take_over(slots: &Slots, name: &ProjectName, metadata: &Arc<Metadata>) -> bool {
+/// Gives a project at work what its configurations say now, and have just been written to its file; false while it is being loaded,
+/// perhaps without that.
+pub(super) fn take_over(
+    slots: &Slots,
+    projects: &Projects,
+    name: &ProjectName,
+    metadata: &Arc<Metadata>,
+) -> bool {
+    let written = stamp(&[projects.dir().join(name.as_str()).join(METADATA_FILE)]);
     loop {
         let assistant = match lock(slots).get(name) {
             None => return true,
@@ -114,6 +127,7 @@ pub(super) fn take_over(slots: &Slots, name: &ProjectName, metadata: &Arc<Metada
             && Arc::ptr_eq(&loaded.assistant, &assistant)
         {
             loaded.assistant = Arc::new(with);
+            loaded.stamp[METADATA_AT] = written[0];
             loaded.n_updates += 1;
             return true;
         }
@@ -300,7 +314,7 @@ impl Serving {
     /// The files of a project that change when it learns.
     fn project_stamp(&self, name: &ProjectName) -> Stamp {
         let dir = self.projects.dir().join(name.as_str());
-        let files = ["levels.bin", "memory.json", METADATA_FILE];
+        let files = ["levels.bin", METADATA_FILE, "memory.json"];
         let mut files: Vec<PathBuf> = files.map(|file| dir.join(file)).into();
         let mut logs: Vec<PathBuf> = std::fs::read_dir(&dir)
             .into_iter()
@@ -317,9 +331,9 @@ impl Serving {
         stamp(&files)
     }
 
-    /// The files of a project that change when it learns something, but for what its levels are taught.
+    /// The files of a project that change when it learns something, but for what its levels are taught and its configurations say.
     pub(crate) fn learned_stamp(&self, name: &ProjectName) -> Stamp {
-        self.project_stamp(name).split_off(1)
+        self.project_stamp(name).split_off(METADATA_AT + 1)
     }
 
     fn begin_to_load(self: &Arc<Self>, name: ProjectName) {
@@ -334,14 +348,14 @@ impl Serving {
 
     fn load(&self, name: &ProjectName) {
         let model = self.model();
-        let stamp = self.project_stamp(name);
+        let mut stamp = self.project_stamp(name);
         let n_updates = match self.slots().get(name) {
             Some(Slot::Reloading(old)) => old.n_updates,
             _ => 0,
         };
         let before = match self.slots().get(name) {
             Some(Slot::Reloading(old)) => {
-                let levels_alone = only_levels_differ(&old.stamp, &stamp);
+                let levels_alone = !old.is_behind && only_levels_differ(&old.stamp, &stamp);
                 Some((Arc::clone(&old.assistant), levels_alone))
             }
             _ => None,
@@ -388,6 +402,7 @@ impl Serving {
                 // Brought up to date while this was read.
                 if let Some(old) = old.filter(|old| old.n_updates != n_updates) {
                     assistant.set_metadata(old.assistant.memory().metadata().cloned());
+                    stamp[METADATA_AT] = old.stamp[METADATA_AT];
                 }
                 let n_updates = old.map_or(0, |old| old.n_updates);
                 let memory = assistant.memory();
@@ -399,6 +414,7 @@ impl Serving {
                     stamp,
                     looked: Instant::now(),
                     n_updates,
+                    is_behind: false,
                 };
                 slots.insert(name.clone(), Slot::Ready(loaded));
             }
@@ -410,7 +426,11 @@ impl Serving {
                 match slots.remove(name) {
                     // The old one goes on; it is looked at again when the files change once more.
                     Some(Slot::Reloading(old)) => {
-                        let old = ProjectLoaded { stamp, ..old };
+                        let old = ProjectLoaded {
+                            stamp,
+                            is_behind: true,
+                            ..old
+                        };
                         slots.insert(name.clone(), Slot::Ready(old));
                     }
                     _ => {

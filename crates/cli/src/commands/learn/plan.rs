@@ -26,6 +26,8 @@ pub struct Asked<'a> {
     pub rank: &'a dyn Fn(Option<usize>) -> u8,
     /// What counts under a path of the source.
     pub learned: &'a dyn Fn(&str) -> Learned<'a>,
+    /// The paths under which something counts.
+    pub counting: Vec<String>,
 }
 
 /// What to read of a source.
@@ -36,6 +38,10 @@ pub struct Plan {
     files: Vec<FileState>,
     /// Whether the file's outcome is known: it was read now, or need not be.
     is_known: Vec<bool>,
+    /// Whether what counts under its path may be an editor's save.
+    is_saved: Vec<bool>,
+    /// Paths of saves that the source has never listed.
+    unlisted: Vec<String>,
     role: Option<Role>,
     /// Modules to read by class, each in the order of reading.
     passes: [Vec<usize>; CLASSES.len()],
@@ -54,10 +60,24 @@ impl Plan {
         let source = asked.source;
         let modules = source.modules();
         let origin_stamp = source.origin_stamp();
+        let unlisted = asked.state.as_ref().map(|state| {
+            let listed: HashSet<&str> = modules.iter().map(|module| module.path).collect();
+            let mut counting = asked.counting;
+            counting
+                .retain(|path| !listed.contains(path.as_str()) && !state.files.contains_key(path));
+            counting
+        });
+        // What lies in a folder no longer is gone; what is not in a repository may be committed yet.
+        let unlisted = unlisted.filter(|_| source.revision().is_some());
         let state = asked.state.unwrap_or_default();
+        let learned: Vec<Learned<'_>> = modules
+            .iter()
+            .map(|module| (asked.learned)(module.path))
+            .collect();
         let unchanged: Vec<Option<&FileState>> = modules
             .iter()
-            .map(|module| state.unchanged(module, (asked.learned)(module.path)))
+            .zip(&learned)
+            .map(|(module, learned)| state.unchanged(module, *learned))
             .collect();
         let keeps_origins = state.origin_stamp == origin_stamp;
         let new_origins: Vec<usize> = (0..modules.len())
@@ -85,6 +105,11 @@ impl Plan {
             bytes: modules.iter().map(|module| module.bytes).collect(),
             files,
             is_known: unchanged.iter().map(Option::is_some).collect(),
+            is_saved: learned
+                .iter()
+                .map(|learned| matches!(learned, Learned::Saved(_)))
+                .collect(),
+            unlisted: unlisted.unwrap_or_default(),
             role: asked.role,
             passes: Default::default(),
             bytes_read: 0,
@@ -159,15 +184,20 @@ impl Plan {
         &self.passes[class]
     }
 
-    /// The paths of all modules that another pass reads, or none.
+    /// The paths of all modules that another pass reads, or none, and of saves that are none of the source's modules.
     pub fn beside(&self, class: usize) -> impl Iterator<Item = &str> {
         let inside: HashSet<usize> = self.passes[class].iter().copied().collect();
         let paths = self.paths.iter().enumerate();
         paths
             .filter(move |(idx, _)| !inside.contains(idx))
-            // What was read before in this call and had no text has been let go of by then.
-            .filter(|(idx, _)| !self.is_known[*idx] || self.files[*idx].outcome != Outcome::Empty)
+            // What was read before in this call and had no text has been let go of by then; a save into an empty file stays.
+            .filter(|(idx, _)| {
+                !self.is_known[*idx]
+                    || self.is_saved[*idx]
+                    || self.files[*idx].outcome != Outcome::Empty
+            })
             .map(|(_, path)| path.as_str())
+            .chain(self.unlisted.iter().map(String::as_str))
     }
 
     /// Takes down what a pass gave: the hash of each text that counts now, and the files that could not be read. A text that

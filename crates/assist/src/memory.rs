@@ -35,6 +35,8 @@ pub struct ProjectMemory {
     metadata: Option<Arc<Metadata>>,
     /// Why levels 2 and 3 are not at work, where what they were taught cannot be read.
     damage: Option<String>,
+    /// Why nothing is known of what the configurations say, where that cannot be read.
+    metadata_damage: Option<String>,
     revision: u64,
 }
 
@@ -57,6 +59,7 @@ impl From<ProjectCounts> for ProjectMemory {
             revision: next_revision(),
             metadata: None,
             damage: None,
+            metadata_damage: None,
         }
     }
 }
@@ -182,6 +185,16 @@ impl ProjectMemory {
     #[must_use]
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
+    }
+
+    /// Why nothing is known of what the configurations say though the project has read them: the index is damaged, until a source is learned.
+    #[must_use]
+    pub fn metadata_damage(&self) -> Option<&str> {
+        self.metadata_damage.as_deref()
+    }
+
+    pub(crate) fn set_metadata_damage(&mut self, damage: Option<String>) {
+        self.metadata_damage = damage;
     }
 
     pub(crate) fn set_damage(&mut self, damage: Option<String>) {

@@ -322,7 +322,9 @@ impl Shared {
         bytes: &[u8],
     ) -> Result<Option<Updated>, AssistError> {
         let _turn = lock(&self.turn);
-        let opened = self.projects.open_to_write(project, WhenBusy::Fail, now());
+        let opened = self
+            .projects
+            .open_to_write(project, WhenBusy::ComeAgain, now());
         let mut writer = match opened {
             Ok(writer) => writer,
             Err(MemoryError::Busy { .. }) => return Ok(Some(Updated::Busy)),

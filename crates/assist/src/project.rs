@@ -120,7 +120,12 @@ impl Assistant {
         counts: ProjectCounts,
     ) -> Result<(), AssistError> {
         let (levels, damage) = self.levels_of(store)?;
-        let metadata = MetadataIndex::open_current(store, self.tokenizer())?;
+        let (metadata, metadata_damage) = match MetadataIndex::open_current(store, self.tokenizer())
+        {
+            Ok(metadata) => (metadata, None),
+            Err(error @ AssistError::Metadata { .. }) => (None, Some(error.to_string())),
+            Err(error) => return Err(error),
+        };
         let mut memory = ProjectMemory::from(counts);
         let taught = levels
             .as_ref()
@@ -134,6 +139,7 @@ impl Assistant {
         );
         memory.set_metadata(metadata.map(|index| index.link().0));
         memory.set_damage(damage);
+        memory.set_metadata_damage(metadata_damage);
         self.set_memory(memory);
         Ok(())
     }
@@ -305,6 +311,12 @@ fn teaches(file: &LearnedFile) -> Teaches {
     }
 }
 
+/// Whether a learned file is a vendor's, or not, as it is to become.
+fn stays_whose_it_is(store: &ProjectStore, path: &str, becomes: Option<bool>) -> bool {
+    let vendor = store.file(path).map(|file| file.vendor);
+    becomes.is_none_or(|becomes| vendor == Some(becomes))
+}
+
 impl ProjectLearning<'_> {
     /// The same pass over files that are a vendor's code, or not. Otherwise a file stays whose it was, and a new one is own code.
     #[must_use]
@@ -322,6 +334,7 @@ impl ProjectLearning<'_> {
         let (root, tokenizer) = (&self.root, self.assistant.tokenizer());
         let train_methods = self.assistant.train_methods();
         let store: &ProjectStore = self.writer;
+        let becomes = self.vendor;
         let looked: Vec<(String, Looked)> = files
             .par_iter()
             .map(|file| {
@@ -331,10 +344,11 @@ impl ProjectLearning<'_> {
                     Err(error) => return (path, Looked::NoText(error.to_string())),
                 };
                 let sha256 = nestor_engine::sha256_hex(text.as_bytes());
-                if store.change(&path, &sha256) == Change::Unchanged {
+                let is_new = store.change(&path, &sha256) != Change::Unchanged;
+                if !is_new && stays_whose_it_is(store, &path, becomes) {
                     return (path, Looked::Unchanged);
                 }
-                if store.learned_before(&path, &sha256).is_some() {
+                if is_new && store.learned_before(&path, &sha256).is_some() {
                     return (path, Looked::LearnedBefore { sha256 });
                 }
                 let mut cut = Cut {
@@ -399,7 +413,9 @@ impl ProjectLearning<'_> {
 
     /// Learns one file that was cut into pieces, as far as it may teach.
     fn take(&mut self, path: &str, shown: &str, cut: &Cut) -> Result<(), AssistError> {
-        if self.writer.change(path, &cut.sha256) == Change::Unchanged {
+        if self.writer.change(path, &cut.sha256) == Change::Unchanged
+            && stays_whose_it_is(self.writer, path, self.vendor)
+        {
             // Another file of the same pass has the same path and text.
             self.report.unchanged += 1;
             return Ok(());
@@ -430,8 +446,8 @@ impl ProjectLearning<'_> {
         }
         match change {
             Change::New => self.report.new += 1,
-            Change::Changed => self.report.changed += 1,
-            Change::Unchanged => unreachable!("asked above"),
+            // The same text teaches others' strands now.
+            Change::Changed | Change::Unchanged => self.report.changed += 1,
         }
         self.report.bytes += cut.n_bytes;
         self.report.pieces += cut.pieces.len();

@@ -373,6 +373,13 @@ fn levels_that_saw_what_no_longer_counts_are_not_used_and_are_made_again() {
     let damage = memory.damage().unwrap();
     assert!(damage.contains("levels."), "{damage}");
     assert!(memory.levels().is_none() && memory.n_files() > 0);
+    assert!(memory.metadata_damage().is_none());
+    std::fs::write(kept.with_file_name("metadata.bin"), b"no index").unwrap();
+    let store = projects(&dir).open(&"erp".parse().unwrap()).unwrap();
+    assistant.load_project(&store, 1, &mut |_| {}).unwrap();
+    let damage = assistant.memory().metadata_damage().unwrap();
+    assert!(damage.contains("metadata.bin"), "{damage}");
+    assert!(assistant.memory().n_files() > 0);
     assert!(teach(&assistant, &mut writer_of_all, u64::MAX).0 > 0);
     assert_eq!(levels_of(&assistant, &dir), levels_of(&assistant, &never));
 }

@@ -7,6 +7,9 @@
 /// "No position".
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// Slots up to which a table of heads is doubled where it is too small.
+const DOUBLED: usize = 1 << 24;
+
 /// Occurrences of all contexts of one order, newest first.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
@@ -61,7 +64,7 @@ impl Chain {
             if stored.iter().zip(context).all(|(&s, &c)| u32::from(s) == c) {
                 return head;
             }
-            slot = (slot + 1) & (self.heads.len() - 1);
+            slot = self.behind(slot);
         }
     }
 
@@ -94,6 +97,14 @@ impl Chain {
         self.links.reserve(additional);
     }
 
+    /// Makes room for so many distinct contexts, and a few that come later.
+    pub(crate) fn reserve_contexts(&mut self, stream: &[u16], contexts: usize) {
+        let size = (contexts + contexts / 32) / 4 * 5;
+        if size > self.heads.len() {
+            self.place(stream, size.max(64));
+        }
+    }
+
     fn insert(&mut self, stream: &[u16], at: usize) -> u32 {
         if (self.used + 1) * 5 > self.heads.len() * 4 {
             self.grow(stream);
@@ -116,21 +127,38 @@ impl Chain {
             if head == NONE || stream[head as usize - self.order..head as usize] == *context {
                 return slot;
             }
-            slot = (slot + 1) & (self.heads.len() - 1);
+            slot = self.behind(slot);
         }
     }
 
     fn slot(&self, hash: u64) -> usize {
-        (hash >> (64 - self.heads.len().trailing_zeros())) as usize
+        // The hash as a fraction of the table: its size need be no power of two.
+        ((u128::from(hash) * self.heads.len() as u128) >> 64) as usize
+    }
+
+    fn behind(&self, slot: usize) -> usize {
+        if slot + 1 == self.heads.len() {
+            0
+        } else {
+            slot + 1
+        }
     }
 
     /// A slot fell empty: moves later heads of the same probe run so that no lookup stops early.
     fn vacate(&mut self, stream: &[u16], mut hole: usize) {
         self.used -= 1;
-        let mask = self.heads.len() - 1;
+        // How far a slot lies behind another, around the end.
+        let len = self.heads.len();
+        let distance = |from: usize, to: usize| {
+            if to >= from {
+                to - from
+            } else {
+                to + len - from
+            }
+        };
         let mut slot = hole;
         loop {
-            slot = (slot + 1) & mask;
+            slot = self.behind(slot);
             let head = self.heads[slot];
             if head == NONE {
                 return;
@@ -138,7 +166,7 @@ impl Chain {
             let home = self.slot(context_hash(
                 &stream[head as usize - self.order..head as usize],
             ));
-            if (slot.wrapping_sub(home) & mask) >= (slot.wrapping_sub(hole) & mask) {
+            if distance(home, slot) >= distance(hole, slot) {
                 self.heads[hole] = head;
                 self.heads[slot] = NONE;
                 hole = slot;
@@ -147,13 +175,19 @@ impl Chain {
     }
 
     fn grow(&mut self, stream: &[u16]) {
-        let size = (self.heads.len() * 2).max(64);
+        let len = self.heads.len();
+        let more = if len < DOUBLED { len } else { len / 4 };
+        self.place(stream, (len + more).max(64));
+    }
+
+    /// Makes a table of so many slots.
+    fn place(&mut self, stream: &[u16], size: usize) {
         let old = std::mem::replace(&mut self.heads, vec![NONE; size]);
         for head in old.into_iter().filter(|&head| head != NONE) {
             let at = head as usize;
             let mut slot = self.slot(context_hash(&stream[at - self.order..at]));
             while self.heads[slot] != NONE {
-                slot = (slot + 1) & (size - 1);
+                slot = self.behind(slot);
             }
             self.heads[slot] = head;
         }

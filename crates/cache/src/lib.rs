@@ -6,6 +6,7 @@
 
 mod candidates;
 mod chain;
+mod context_sample;
 pub mod corpus_build;
 mod corpus_format;
 mod corpus_ngram;
@@ -32,6 +33,7 @@ pub use candidates::{
     CANDIDATE_COMPONENTS, CANDIDATE_FEATURES, CandidateMixer, CandidateNames, CandidatePlace,
     check_candidate_gate,
 };
+pub use context_sample::ContextSample;
 pub use corpus_build::{CorpusBuildOptions, CorpusBuilder};
 pub use corpus_ngram::{CorpusNgram, MAX_CORPUS_CONTEXT};
 pub use error::CacheError;

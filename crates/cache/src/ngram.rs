@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use crate::chain::{Chain, make_room};
+use crate::context_sample::ContextSample;
 use crate::counts::LowOrderCounts;
 use crate::error::CacheError;
 
@@ -254,6 +255,14 @@ impl Ngram {
         self.stream.reserve(additional);
         for chain in &mut self.chains {
             chain.reserve(additional);
+        }
+    }
+
+    /// Makes room for the contexts of texts that will be learned.
+    pub fn reserve_contexts(&mut self, sample: &ContextSample) {
+        for chain in &mut self.chains {
+            let contexts = sample.distinct(chain.order());
+            chain.reserve_contexts(&self.stream, contexts);
         }
     }
 

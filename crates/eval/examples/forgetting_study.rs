@@ -4,7 +4,7 @@
 //!
 //! Teaches A, then B, and measures what the last exit loses on a tenth of A's files that was held out, on B's and on FOREIGN
 //! before and after. Each further argument is one setting to try, its keys separated by commas: `rate`, `decay` of
-//! the output deltas, `rate3`, `decay3` and `period` of the MLP, `level2=0`, `level3=0`; `default` changes nothing. Prints a line a setting.
+//! the output deltas, `rate3`, `decay3` and `period` of the MLP, `level2=0`, `level3=0`; `rehearse`: after each file of B so many pieces of A for each of its own, a hundred lines here and there; `default` changes nothing. Prints a line a setting.
 
 use nestor_assist::stream::FileStream;
 use nestor_assist::{Assistant, LearnFile, LevelMemories, LevelMemoriesConfig};
@@ -46,7 +46,8 @@ fn main() -> Result<(), Failure> {
             Some(("scored", value)) => scored = value.parse()?,
             Some(("strands", value)) => strands = value != "0",
             _ => {
-                let mut levels = assistant.empty_levels(config(setting)?)?;
+                let (config, rehearsed) = config(setting, assistant.level_config())?;
+                let mut levels = assistant.empty_levels(config)?;
                 let turn = |levels: &mut LevelMemories, strand: &str| {
                     if strands {
                         levels.turn_to(strand);
@@ -57,11 +58,16 @@ fn main() -> Result<(), Failure> {
                 };
                 turn(&mut levels, "a");
                 let (a0, f0) = (loss(&levels, &a.held_out)?, loss(&levels, &foreign)?);
-                teach(&assistant, &mut levels, &a.taught, pieces)?;
+                let n_taught = teach(&assistant, &mut levels, &a.taught, pieces, Rehearsal::NONE)?;
                 let a1 = loss(&levels, &a.held_out)?;
                 turn(&mut levels, "b");
                 let b1 = loss(&levels, &b.held_out)?;
-                teach(&assistant, &mut levels, &b.taught, pieces)?;
+                let parts = parts(&a.taught[..n_taught]);
+                let again = Rehearsal {
+                    files: &parts,
+                    share: rehearsed,
+                };
+                teach(&assistant, &mut levels, &b.taught, pieces, again)?;
                 let (b2, f2) = (loss(&levels, &b.held_out)?, loss(&levels, &foreign)?);
                 turn(&mut levels, "a");
                 let a2 = loss(&levels, &a.held_out)?;
@@ -116,10 +122,14 @@ fn losses(
     Ok(bits.map(|bits| bits / pieces as f64))
 }
 
-fn config(setting: &str) -> Result<LevelMemoriesConfig, Failure> {
-    let mut config = LevelMemoriesConfig::default();
+/// The memories of a setting, and the share of the first codebase that is taught again.
+fn config(
+    setting: &str,
+    mut config: LevelMemoriesConfig,
+) -> Result<(LevelMemoriesConfig, f64), Failure> {
+    let mut rehearsed = 0.0;
     if setting == "default" {
-        return Ok(config);
+        return Ok((config, rehearsed));
     }
     for pair in setting.split(',') {
         let (key, value) = pair
@@ -131,28 +141,74 @@ fn config(setting: &str) -> Result<LevelMemoriesConfig, Failure> {
             "rate3" => config.mlp.rate = value.parse()?,
             "decay3" => config.mlp.decay = value.parse()?,
             "period" => config.period = value.parse()?,
+            "rehearse" => rehearsed = value.parse()?,
             "level2" => config.parts.level2 = value != "0",
             "level3" => config.parts.level3 = value != "0",
             _ => return Err(format!("{key}: no such setting").into()),
         }
     }
-    Ok(config)
+    Ok((config, rehearsed))
 }
 
+/// Lines that are taught again together.
+const PART: usize = 100;
+
+/// The files in parts, neighbours far from each other.
+fn parts(files: &[LearnFile]) -> Vec<LearnFile> {
+    let mut parts = Vec::new();
+    for file in files {
+        let lines: Vec<&str> = file.text.split_inclusive('\n').collect();
+        parts.extend(lines.chunks(PART).map(|lines| LearnFile {
+            path: file.path.clone(),
+            text: lines.concat(),
+        }));
+    }
+    let n = parts.len();
+    let mut order: Vec<usize> = (0..n).collect();
+    // Steps of the golden section meet each part once and none too early again.
+    order.sort_by_key(|idx| (*idx as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut parts: Vec<Option<LearnFile>> = parts.into_iter().map(Some).collect();
+    let in_order = order.into_iter().filter_map(|idx| parts[idx].take());
+    in_order.collect()
+}
+
+/// Files that are taught again between others.
+#[derive(Clone, Copy)]
+struct Rehearsal<'a> {
+    files: &'a [LearnFile],
+    /// Pieces of them for each piece of the others.
+    share: f64,
+}
+
+impl Rehearsal<'_> {
+    const NONE: Self = Self {
+        files: &[],
+        share: 0.0,
+    };
+}
+
+/// Teaches files until so many pieces of them are taught; returns how many files.
 fn teach(
     assistant: &Assistant,
     levels: &mut LevelMemories,
     files: &[LearnFile],
     pieces: u64,
-) -> Result<(), Failure> {
-    let end = levels.tokens() + pieces;
-    for file in files {
-        if levels.tokens() >= end {
-            break;
+    again: Rehearsal<'_>,
+) -> Result<usize, Failure> {
+    let (mut taught, mut rehearsed) = (0, 0);
+    let mut old = again.files.iter().rev().cycle();
+    for (idx, file) in files.iter().enumerate() {
+        if taught >= pieces {
+            return Ok(idx);
         }
-        assistant.teach(levels, file)?;
+        taught += assistant.teach(levels, file)? as u64;
+        while (rehearsed as f64) < taught as f64 * again.share
+            && let Some(file) = old.next()
+        {
+            rehearsed += assistant.teach(levels, file)?;
+        }
     }
-    Ok(())
+    Ok(files.len())
 }
 
 /// Source files in path order, every tenth of them held out.

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use nestor_cache::{
-    CacheError, CorpusNgram, MAX_ORDER, NestedCache, Ngram, SegmentId, Subtraction,
+    CacheError, ContextSample, CorpusNgram, MAX_ORDER, NestedCache, Ngram, SegmentId, Subtraction,
 };
 
 /// The counts of one project.
@@ -94,6 +94,13 @@ impl ProjectCounts {
             folders: HashMap::new(),
             files: HashMap::new(),
         })
+    }
+
+    /// Makes room for texts of so many pieces, separators included, which will be learned.
+    pub fn reserve(&mut self, pieces: usize, sample: &ContextSample) {
+        let project = Arc::make_mut(&mut self.project);
+        project.reserve(pieces);
+        project.reserve_contexts(sample);
     }
 
     /// Learns a file of the module folder `folder`; what was learned under the same path before is forgotten.

@@ -1,7 +1,6 @@
 //! The place where projects lie: one folder a project, and the locks beside them.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::error::MemoryError;
 use crate::files;
@@ -124,16 +123,10 @@ impl Projects {
         })
     }
 
-    /// Whether somebody has found the project busy since whoever changes it has opened it.
+    /// Whether somebody waits to change the project, or was told that it is busy and will soon come again.
     #[must_use]
     pub fn is_wanted(&self, name: &ProjectName) -> bool {
         lock::is_wanted(&self.dir, name)
-    }
-
-    /// Waits until whoever found the project busy has had its turn, `patience` at most: it may come again only after a while, or never.
-    /// The caller has closed the project.
-    pub fn give_way(&self, name: &ProjectName, patience: Duration) {
-        lock::give_way(&self.dir, name, patience);
     }
 
     pub(crate) fn folder(&self, name: &ProjectName) -> PathBuf {

@@ -5,13 +5,13 @@
 //! is about to be.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use nestor_cache::CorpusNgram;
+use nestor_cache::{ContextSample, CorpusNgram};
 use rayon::prelude::*;
 
 use crate::counts::{CountedFile, ProjectCounts};
@@ -28,6 +28,9 @@ const OPEN_TRIES: usize = 8;
 
 /// Pieces unpacked together while counts are loaded: bounds what is in memory twice.
 const LOAD_PIECES: usize = 4 << 20;
+
+/// Pieces from which it pays to unpack a project once more to learn how large its counts will be.
+const LARGE: u64 = 1 << 20;
 
 /// Changed files that counts are brought up to date by in a project of any size; else one file in fifty.
 const MOST_UPDATED: usize = 32;
@@ -307,6 +310,10 @@ impl ProjectStore {
         let mut counts = ProjectCounts::new(self.header.vocabulary as usize, corpus)?;
         let files = self.in_counting_order();
         let (of, mut done) = (self.n_pieces(), 0);
+        if of >= LARGE {
+            let pieces = of as usize + files.len();
+            counts.reserve(pieces, &self.sample(&files)?);
+        }
         let mut rest = files.as_slice();
         while !rest.is_empty() {
             let mut n_pieces = 0;
@@ -335,6 +342,18 @@ impl ProjectStore {
             progress(LoadProgress { pieces: done, of });
         }
         Ok(counts)
+    }
+
+    /// A sample of the contexts of some files.
+    fn sample(&self, files: &[(&str, &LearnedFile)]) -> Result<ContextSample, MemoryError> {
+        let add = |mut sample: ContextSample, (_, file): &(&str, &LearnedFile)| {
+            sample.add(&self.unpack(file.seq, file.pieces, &self.frame(file.place)?)?);
+            Ok(sample)
+        };
+        files
+            .par_iter()
+            .try_fold(ContextSample::default, add)
+            .try_reduce(ContextSample::default, |one, other| Ok(one.merge(other)))
     }
 
     /// Brings counts that hold the project as it was to what counts now, by the files that have changed since. False when that is more than a few, so
@@ -376,16 +395,39 @@ impl ProjectStore {
     pub fn verify(&self) -> Result<(), MemoryError> {
         self.records
             .par_iter()
-            .try_for_each(|record| match &record.op {
-                Operation::Learn {
-                    pieces,
-                    place: Some(place),
-                    ..
-                } => self
-                    .unpack(record.seq, *pieces, &self.frame(*place)?)
-                    .map(|_| ()),
-                _ => Ok(()),
-            })
+            .try_for_each(|record| self.verify_text(record))
+    }
+
+    fn verify_text(&self, record: &Record) -> Result<(), MemoryError> {
+        match &record.op {
+            Operation::Learn {
+                pieces,
+                place: Some(place),
+                ..
+            } => self
+                .unpack(record.seq, *pieces, &self.frame(*place)?)
+                .map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The paths of which a text is damaged, also one that no longer counts.
+    ///
+    /// # Errors
+    /// [`MemoryError::Io`] when a text cannot be read at all.
+    pub(crate) fn damaged(&self) -> Result<BTreeSet<String>, MemoryError> {
+        let damaged = self.records.par_iter().map(|record| {
+            let Operation::Learn { path, .. } = &record.op else {
+                return Ok(None);
+            };
+            match self.verify_text(record) {
+                Ok(()) => Ok(None),
+                Err(MemoryError::Corrupt { .. }) => Ok(Some(path.clone())),
+                Err(error) => Err(error),
+            }
+        });
+        let damaged: Vec<Option<String>> = damaged.collect::<Result<_, _>>()?;
+        Ok(damaged.into_iter().flatten().collect())
     }
 
     pub(crate) fn last_seq(&self) -> u64 {

@@ -271,7 +271,9 @@ impl ProjectWriter {
         self.check_file(file)?;
         let change = self.store.change(file.path, file.sha256);
         let teaches_same = |known: &LearnedFile| {
-            known.weight == file.weight && known.filter.as_ref() == file.filter
+            known.weight == file.weight
+                && known.filter.as_ref() == file.filter
+                && known.vendor == file.vendor
         };
         if change == Change::Unchanged && self.store.file(file.path).is_some_and(teaches_same) {
             return Ok(change);
@@ -393,6 +395,19 @@ impl ProjectWriter {
             path: path.to_owned(),
             erased: false,
         })
+    }
+
+    /// Forgets the files of which a text is damaged, so that they can be learned again; returns their paths.
+    ///
+    /// # Errors
+    /// As [`ProjectWriter::forget`], and when the texts cannot be read at all.
+    pub fn forget_damaged(&mut self) -> Result<Vec<String>, MemoryError> {
+        self.commit()?;
+        let damaged = self.store.damaged()?;
+        for path in &damaged {
+            self.forget(path)?;
+        }
+        Ok(damaged.into_iter().collect())
     }
 
     /// Forgets a file, or every file under a folder, for good: it no longer counts, and neither its text nor an older one of it

@@ -575,79 +575,91 @@ fn what_a_filter_keeps_from_counting_is_remembered() {
     assert_eq!(writer.n_files(), 2);
 }
 
-#[test]
-fn whoever_finds_a_project_busy_gets_the_next_turn() {
-    let place = place();
-    let held = writer(&place.projects);
-    assert!(!place.projects.is_wanted(&name()));
-    let other = place.projects.clone();
-    let refused = other.open_to_write(&name(), WhenBusy::Fail, 0);
-    assert!(matches!(refused.err(), Some(MemoryError::Busy { .. })));
-    assert!(place.projects.is_wanted(&name()));
-    drop(held);
-    let (told, waits) = std::sync::mpsc::channel();
-    let turn = std::thread::spawn(move || {
-        waits.recv().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        drop(other.open_to_write(&name(), WhenBusy::Fail, 0).unwrap());
-    });
-    told.send(()).unwrap();
+/// Waits for something, half a minute at most.
+fn soon(what: &str, done: impl Fn() -> bool) {
     let began = std::time::Instant::now();
-    place
-        .projects
-        .give_way(&name(), std::time::Duration::from_secs(60));
-    assert!(began.elapsed() < std::time::Duration::from_secs(30));
-    assert!(!place.projects.is_wanted(&name()));
-    turn.join().unwrap();
+    while !done() {
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(30),
+            "{what}"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
 
-    // Of several that wait each has its turn, whatever the turn of another has taken away; who gives way itself asks nobody.
-    let held = writer(&place.projects);
-    let wait = |ask: bool| {
-        let projects = place.projects.clone();
+#[test]
+fn whoever_wants_a_project_has_its_turn_before_those_who_teach() {
+    let place = place();
+    let projects = place.projects.clone();
+    let (tell, turns) = std::sync::mpsc::channel();
+    // Opens the project as somebody would, says that it has, and holds it for a while.
+    let opener = |who: &'static str, behind: bool| {
+        let (projects, tell) = (place.projects.clone(), tell.clone());
         std::thread::spawn(move || {
-            let when_busy = match ask {
-                true => WhenBusy::Wait(&mut || ()),
-                false => WhenBusy::WaitBehind(&mut || ()),
+            let when_busy = match behind {
+                true => WhenBusy::WaitBehind(&mut || ()),
+                false => WhenBusy::Wait(&mut || ()),
             };
-            drop(projects.open_to_write(&name(), when_busy, 0).unwrap());
+            let opened = projects.open_to_write(&name(), when_busy, 0).unwrap();
+            tell.send(who).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            drop(opened);
         })
     };
-    let behind = wait(false);
-    std::thread::sleep(std::time::Duration::from_millis(100));
-    assert!(!place.projects.is_wanted(&name()));
-    let waiting = [wait(true), wait(true)];
-    let is_asked = || {
-        let began = std::time::Instant::now();
-        while !place.projects.is_wanted(&name()) {
-            assert!(began.elapsed() < std::time::Duration::from_secs(30));
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-    };
-    is_asked();
-    let wish = place.projects.dir().join(".locks");
-    let wish = wish.join(format!("{}~wanted", name()));
-    std::fs::remove_file(&wish).unwrap();
-    is_asked();
+    let wait = || std::thread::sleep(std::time::Duration::from_millis(100));
+
+    // Those who wait: all of them before any that teaches, who ask nobody.
+    let held = writer(&projects);
+    let teachers = ["teacher", "teacher"].map(|who| opener(who, true));
+    wait();
+    assert!(!projects.is_wanted(&name()));
+    let waiting = ["waits", "waits"].map(|who| opener(who, false));
+    soon("they are seen", || projects.is_wanted(&name()));
+    wait();
     drop(held);
-    for one in waiting.into_iter().chain([behind]) {
+    for one in waiting.into_iter().chain(teachers) {
         one.join().unwrap();
     }
+    let order: Vec<&str> = turns.try_iter().collect();
+    assert_eq!(order, ["waits", "waits", "teacher", "teacher"]);
+    assert!(!projects.is_wanted(&name()));
 
-    // One that never comes again is not waited for for ever, and its wish is forgotten with the next turn.
-    let held = writer(&place.projects);
-    assert!(
-        place
-            .projects
-            .open_to_write(&name(), WhenBusy::Fail, 0)
-            .is_err()
-    );
+    // Those who come again: the teachers leave the project to them, free as it is.
+    let held = writer(&projects);
+    let again = || projects.open_to_write(&name(), WhenBusy::ComeAgain, 0);
+    assert!(matches!(again().err(), Some(MemoryError::Busy { .. })));
+    assert!(projects.is_wanted(&name()));
+    let teachers = ["teacher", "teacher"].map(|who| opener(who, true));
     drop(held);
-    place
-        .projects
-        .give_way(&name(), std::time::Duration::from_millis(50));
-    drop(writer(&place.projects));
-    assert!(!place.projects.is_wanted(&name()));
-    assert_eq!(place.projects.names().unwrap(), [name()]);
+    wait();
+    assert!(turns.try_iter().next().is_none());
+    drop(again().unwrap());
+    assert!(!projects.is_wanted(&name()));
+    for one in teachers {
+        one.join().unwrap();
+    }
+    assert_eq!(turns.try_iter().count(), 2);
+
+    // Who gives up asks nothing of anybody.
+    let held = writer(&projects);
+    let refused = projects.open_to_write(&name(), WhenBusy::Fail, 0);
+    assert!(matches!(refused.err(), Some(MemoryError::Busy { .. })));
+    assert!(!projects.is_wanted(&name()));
+
+    // Who does not come again is not waited for for ever.
+    assert!(again().is_err());
+    let wish = projects.dir().join(format!(".locks/{}~wanted", name()));
+    let wish = std::fs::File::options().write(true).open(wish).unwrap();
+    for (age_s, counts) in [(30, true), (41, false), (-3600, false)] {
+        let now = std::time::SystemTime::now();
+        let age = std::time::Duration::from_secs(i64::unsigned_abs(age_s));
+        let left = if age_s < 0 { now + age } else { now - age };
+        wish.set_modified(left).unwrap();
+        assert_eq!(projects.is_wanted(&name()), counts, "{age_s}");
+    }
+    drop(held);
+    let teacher = projects.open_to_write(&name(), WhenBusy::WaitBehind(&mut || ()), 0);
+    drop(teacher.unwrap());
 }
 
 #[test]

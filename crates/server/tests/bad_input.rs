@@ -169,6 +169,10 @@ async fn wrong_values_are_refused_by_name() {
         "jobs.sources",
     )
     .await;
+    for path in ["../x.bsl", "a/../../x.bsl", "/etc/x.bsl", "a\\..\\x.bsl"] {
+        let body = json!({"files": [{"path": path, "text": "А = 1;"}]});
+        refused(&server, learn, body, 400, "invalid_value", "files").await;
+    }
     refused(
         &server,
         learn,

@@ -194,6 +194,10 @@ pub fn load_project(
         let values = [("name", name.as_str().into()), ("reason", reason.into())];
         terminal.note(&messages.with("project-damaged", &values));
     }
+    if let Some(reason) = assistant.memory().metadata_damage() {
+        let values = [("name", name.as_str().into()), ("reason", reason.into())];
+        terminal.note(&messages.with("project-metadata-damaged", &values));
+    }
     Ok((store, loaded))
 }
 

@@ -29,15 +29,12 @@ use progress::Progress;
 use report::{Report, RootReport};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 use teaching::Turns;
 
 /// Files that are cut into pieces together.
 const BATCH: usize = 64;
-
-/// How long teaching waits for whoever found the project busy to come again: longer than the servers pause between two tries.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Arguments of `nestor learn`.
 #[derive(Debug, Args)]
@@ -46,11 +43,11 @@ pub struct Typed {
     sources: Vec<String>,
     #[arg(long, value_name = "NAME")]
     project: String,
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, requires = "sources")]
     role: Option<RoleTyped>,
     #[arg(long, value_name = "N|all", default_value = "300000", value_parser = pieces)]
     teach: u64,
-    #[arg(long)]
+    #[arg(long, requires = "sources")]
     full: bool,
     #[arg(long, value_name = "MODEL", default_value = home::DEFAULT_MODEL)]
     model: String,
@@ -103,6 +100,10 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
             // It only teaches, and gives way to others itself.
             let when_busy = match when_busy {
                 WhenBusy::Wait(tell) => WhenBusy::WaitBehind(tell),
+                _ if projects.is_wanted(&name) => {
+                    let name = name.to_string();
+                    return Err(MemoryError::Busy { name });
+                }
                 other => other,
             };
             return projects.open_to_write(&name, when_busy, projects::now());
@@ -110,6 +111,14 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
         projects.open_or_create(&name, &identity, when_busy, projects::now())
     })?;
     projects::tell_cut(writer.cut(), &name, terminal);
+    if typed.full {
+        let damaged = writer.forget_damaged();
+        let damaged = damaged.map_err(|error| explain::memory(messages, &error))?;
+        for path in damaged {
+            let values = [("path", path.into())];
+            terminal.note(&messages.with("learn-damaged", &values));
+        }
+    }
     let started = Instant::now();
     let role = typed.role.map(Role::from);
     // A hint: without it everything is read.
@@ -176,7 +185,6 @@ pub fn run(typed: Typed, terminal: &Terminal) -> Outcome {
     }
     let seconds = started.elapsed().as_secs_f64();
     let reopen = || {
-        projects.give_way(&name, PATIENCE);
         // Also under `--no-wait`: whoever was given way to is soon done.
         let when_busy = WhenBusy::WaitBehind(&mut || ());
         let opened = projects.open_to_write(&name, when_busy, projects::now());
@@ -351,6 +359,7 @@ fn root_of(
         };
         return Err(explain::memory(messages, &error));
     }
+    check_apart(given, &name, store, messages)?;
     let mut found: Vec<Role> = given
         .source
         .roots()
@@ -364,6 +373,37 @@ fn root_of(
         location: given.location.clone(),
         name,
     })
+}
+
+/// Refuses a folder that another root of the project has learned, as a part or as the whole: its files would count twice.
+fn check_apart(
+    given: &Given,
+    name: &str,
+    store: &ProjectStore,
+    messages: &Messages,
+) -> Outcome<()> {
+    let is_repository = |path: &Path| path.join("objects").is_dir();
+    let here = Path::new(&given.location);
+    if is_repository(here) {
+        return Ok(());
+    }
+    let shares = |root: &&Root| {
+        let there = Path::new(&root.location);
+        let meets = here.starts_with(there) || there.starts_with(here);
+        root.name != name && !root.location.is_empty() && meets && !is_repository(there)
+    };
+    // What was forgotten is no hindrance.
+    let counts = |root: &&Root| store.files().any(|(_, file)| file.root == root.name);
+    let Some(other) = store.roots().filter(shares).find(counts) else {
+        return Ok(());
+    };
+    let values = [
+        ("given", given.location.as_str().into()),
+        ("learned", other.location.as_str().into()),
+        ("root", other.name.as_str().into()),
+        ("project", store.name().to_string().into()),
+    ];
+    Err(Failure::usage(messages, "learn-error-nested", &values))
 }
 
 /// Compares a source with what the project has learned of it.
@@ -390,6 +430,7 @@ fn plan(
         rank: &|root| rank(given.role_of(root)),
         learned: &learned,
         counting: paths_of(store, name),
+        is_vendor: &|path| Some(store.file(&format!("{name}/{path}"))?.vendor),
     })
 }
 

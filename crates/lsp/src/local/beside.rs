@@ -223,7 +223,7 @@ impl Running {
             ..
         } = &mut self.tools;
         let turn = metadata.turn();
-        let mut writer = projects.open_to_write(project, WhenBusy::Fail, now())?;
+        let mut writer = projects.open_to_write(project, WhenBusy::ComeAgain, now())?;
         drop(turn);
         // Nobody else changes the project until the writer is closed.
         let before = Stamp::of(projects, project);

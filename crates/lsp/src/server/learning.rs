@@ -1,6 +1,7 @@
 //! Learning: files that were saved, and the whole workspace.
 
 use std::io::BufRead as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +9,8 @@ use lsp_server::{Notification, Request, RequestId};
 use lsp_types::DidSaveTextDocumentParams;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use nestor_assist::{ProjectName, Projects};
 
 use crate::documents::path_of;
 use crate::server::idle::TaughtPart;
@@ -22,6 +25,37 @@ pub(super) enum Learned {
     Done(Result<(), String>),
     /// A part was taught while nobody worked; `None` if it was not.
     Part(Arc<Mutex<Child>>, Option<TaughtPart>),
+}
+
+/// What to learn for the open folders: where the project knows a part of one, or the whole that it is a part of, that.
+fn sources_of(folders: &[String], projects: &Projects, project: &ProjectName) -> Vec<String> {
+    let store = projects.open(project).ok();
+    let known: Vec<String> = store
+        .iter()
+        .flat_map(|store| store.roots())
+        .map(|root| root.location.clone())
+        .collect();
+    let mut sources: Vec<String> = Vec::new();
+    for folder in folders {
+        let here = Path::new(folder);
+        let here = here.canonicalize().unwrap_or_else(|_| here.to_owned());
+        let meets = |root: &&String| {
+            let there = Path::new(root.as_str());
+            there.is_dir() && (there.starts_with(&here) || here.starts_with(there))
+        };
+        let of_it: Vec<String> = known.iter().filter(meets).cloned().collect();
+        let of_it = if of_it.is_empty() {
+            vec![folder.clone()]
+        } else {
+            of_it
+        };
+        for source in of_it {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+    }
+    sources
 }
 
 /// A line of `nestor learn --json` on its stderr.
@@ -69,13 +103,14 @@ impl Server<'_> {
             return Err("no folder is open".to_owned());
         }
         self.idle.end();
+        let sources = sources_of(&self.folders, projects, project);
         let mut child = Command::new(program)
             .args(["learn", "--json", "--project", project.as_str(), "--model"])
             .arg(model)
             .arg("--memory")
             .arg(projects.dir())
             .arg("--")
-            .args(&self.folders)
+            .args(&sources)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -146,5 +181,54 @@ impl Server<'_> {
             }
             Err(reason) => self.status("Error", false, &reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nestor_assist::{Assistant, Root, WhenBusy};
+
+    use super::*;
+
+    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/tiny");
+
+    #[test]
+    fn of_a_workspace_that_a_project_knows_by_its_parts_those_are_learned() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |path: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(&path).unwrap();
+            let path = path.canonicalize().unwrap();
+            path.to_string_lossy().into_owned()
+        };
+        let [whole, base, extension, part, other] = [
+            "erp",
+            "erp/src/cf",
+            "erp/src/cfe",
+            "erp/src/cf/Catalogs",
+            "docs",
+        ]
+        .map(place);
+        let projects = Projects::at(folder.path().join("memory"));
+        let name: ProjectName = "erp".parse().unwrap();
+        let folders = [whole.clone(), other.clone()];
+        assert_eq!(sources_of(&folders, &projects, &name), folders);
+        let model = Assistant::open(Path::new(MODEL)).unwrap();
+        let identity = model.identity();
+        let opened = projects.open_or_create(&name, &identity, WhenBusy::Fail, 1);
+        let mut writer = opened.unwrap();
+        let gone = folder.path().join("erp/src/gone").display().to_string();
+        for (name, location) in [("cf", &base), ("cfe", &extension), ("gone", &gone)] {
+            let root = Root {
+                name: name.to_owned(),
+                location: location.clone(),
+                role: None,
+            };
+            writer.set_root(&root).unwrap();
+        }
+        writer.commit().unwrap();
+        let parts = [base.clone(), extension, other];
+        assert_eq!(sources_of(&folders, &projects, &name), parts);
+        assert_eq!(sources_of(&[part, base.clone()], &projects, &name), [base]);
     }
 }

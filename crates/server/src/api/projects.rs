@@ -89,7 +89,7 @@ pub async fn delete(
     blocking(move || {
         app.free_project(&name);
         let turn = app.serving.metadata().turn();
-        app.serving.projects().remove(&name, WhenBusy::Fail)?;
+        app.serving.projects().remove(&name, WhenBusy::ComeAgain)?;
         app.serving.metadata().forget(&name);
         drop(turn);
         app.serving.unload(&name);
@@ -139,6 +139,21 @@ pub async fn learn(
     }
 }
 
+/// Refuses paths that lead out of their root.
+fn check_paths(files: &[LearnFile]) -> Result<(), ApiError> {
+    let leads_out = |path: &str| {
+        let mut parts = path.split('/');
+        path.starts_with('/') || parts.any(|part| matches!(part, "." | ".."))
+    };
+    match files.iter().find(|file| leads_out(&file.path)) {
+        None => Ok(()),
+        Some(file) => {
+            let message = format!("{:?} is no path inside a root", file.path);
+            Err(ApiError::field("files", &message))
+        }
+    }
+}
+
 /// The root of files that requests bring.
 const FILES: &str = "files";
 
@@ -167,12 +182,13 @@ fn learn_files(
     let projects = app.serving.projects();
     app.free_project(name);
     let turn = app.serving.metadata().turn();
-    let mut writer = projects.open_or_create(name, &identity, WhenBusy::Fail, now())?;
+    let mut writer = projects.open_or_create(name, &identity, WhenBusy::ComeAgain, now())?;
     drop(turn);
     let files = files.into_iter().map(|file| LearnFile {
         path: file.path.replace('\\', "/"),
         text: file.text,
     });
+    let files: Vec<LearnFile> = files.collect();
     let mut shown = LearnShown {
         project: name.to_string(),
         new: 0,
@@ -185,9 +201,10 @@ fn learn_files(
     let by_root = match place {
         Place::Root(root) => {
             check_root(&writer, root)?;
-            ByRoot::from([(root.clone(), files.collect())])
+            check_paths(&files)?;
+            ByRoot::from([(root.clone(), files)])
         }
-        Place::WhereKnown => where_known(&writer, files.collect(), &mut shown.skipped)?,
+        Place::WhereKnown => where_known(&writer, files, &mut shown.skipped)?,
     };
     let code = |(root, files): (&String, &Vec<LearnFile>)| {
         let code = files.iter().filter(|file| !is_description(&file.path));

@@ -395,6 +395,9 @@ impl Serving {
                 if let Some(damage) = assistant.memory().damage() {
                     eprintln!("nestor: project {name} serves without levels 2 and 3: {damage}");
                 }
+                if let Some(damage) = assistant.memory().metadata_damage() {
+                    eprintln!("nestor: project {name} serves without metadata: {damage}");
+                }
                 let old = match slots.get(name) {
                     Some(Slot::Reloading(old)) => Some(old),
                     _ => None,

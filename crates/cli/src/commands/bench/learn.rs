@@ -6,7 +6,7 @@
 
 use super::super::complete;
 use super::garbage::{self, Kind};
-use super::mixtures::{self, Mixture};
+use super::mixtures::{self, Forgotten, Mixture, Stages};
 use super::whole::{self, Whole};
 use crate::explain;
 use crate::failure::{Failure, Outcome};
@@ -104,6 +104,14 @@ pub fn run(typed: &Typed, terminal: &Terminal) -> Outcome {
         let bar = terminal.bar(0, &messages.text("bench-learn-bar"));
         let first = bench.first(&taught, typed.pieces);
         report.mixtures = mixtures::measure(&assistant, first, &bar, messages)?;
+        if !then.is_empty() {
+            let stages = Stages {
+                taught: first,
+                then: bench.first(&then, typed.pieces),
+                held_out: &held_out,
+            };
+            report.forgotten = mixtures::forgotten(&assistant, &stages, &bar, messages)?;
+        }
         bar.finish_and_clear();
     }
     if let Some(path) = &typed.plot {
@@ -222,6 +230,7 @@ impl Bench<'_> {
             gain: harm(|point| &point.own_bits).map(|change| -change),
             poisons,
             mixtures: Vec::new(),
+            forgotten: Vec::new(),
             curve,
         })
     }
@@ -448,6 +457,9 @@ struct Report {
     /// The same with counts and gates; empty where it was not asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mixtures: Vec<Mixture>,
+    /// What the other codebase, as one root with the first, makes completion as a whole forget; empty where it was not asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    forgotten: Vec<Forgotten>,
 }
 
 /// Losses on held-out code of the project, in bits a piece by exit, where garbage was taught too.
@@ -557,6 +569,10 @@ fn text(report: &Report, messages: &Messages) -> String {
     if !report.mixtures.is_empty() {
         text.push('\n');
         text.push_str(&mixtures::text(&report.mixtures, messages));
+    }
+    if !report.forgotten.is_empty() {
+        text.push('\n');
+        text.push_str(&mixtures::forgotten_text(&report.forgotten, messages));
     }
     text
 }

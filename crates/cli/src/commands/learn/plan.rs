@@ -28,6 +28,8 @@ pub struct Asked<'a> {
     pub learned: &'a dyn Fn(&str) -> Learned<'a>,
     /// The paths under which something counts.
     pub counting: Vec<String>,
+    /// Whether what counts under a path was learned as a vendor's code.
+    pub is_vendor: &'a dyn Fn(&str) -> Option<bool>,
 }
 
 /// What to read of a source.
@@ -117,15 +119,26 @@ impl Plan {
             unchanged: 0,
             origin_stamp,
         };
+        for (idx, learned) in learned.iter().enumerate() {
+            let text = match (&plan.files[idx].outcome, learned) {
+                (Outcome::Text(text), Learned::Text(counts) | Learned::Saved(counts)) => {
+                    (text == counts).then_some(text)
+                }
+                _ => None,
+            };
+            // Whose code it is has turned out to be another's, by the user's word or by a list of support.
+            let is_vendor = plan.reason(idx).origin() == Origin::Vendor;
+            if text.is_some() && (asked.is_vendor)(&plan.paths[idx]) == Some(!is_vendor) {
+                plan.is_known[idx] = false;
+            }
+        }
         let to_read: Vec<usize> = (0..modules.len())
             .filter(|&idx| !plan.is_known[idx])
             .collect();
         plan.bytes_read = to_read.iter().map(|&idx| plan.bytes[idx]).sum();
         plan.bytes_unchanged = plan.bytes.iter().sum::<u64>() - plan.bytes_read;
-        plan.unchanged = unchanged
-            .iter()
-            .flatten()
-            .filter(|file| is_text(file))
+        plan.unchanged = (0..modules.len())
+            .filter(|&idx| plan.is_known[idx] && is_text(&plan.files[idx]))
             .count();
         plan.order(&to_read, &modules, source, asked.rank);
         plan

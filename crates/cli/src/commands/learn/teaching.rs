@@ -23,7 +23,7 @@ pub struct Taught {
     pub stretches_refused: usize,
     /// Files that did harm.
     pub quarantined: Vec<Quarantined>,
-    /// What all of it took.
+    /// What all of it took, without the turns of others.
     pub seconds: f64,
     /// Of these, what looking for harm took.
     canary_seconds: f64,
@@ -64,10 +64,10 @@ pub fn teach(
     turns: &Turns<'_>,
     messages: &Messages,
 ) -> Outcome<(Taught, ProjectWriter)> {
-    let started = Instant::now();
     let mut taught = Taught::default();
     loop {
         let (mut gives_way, before) = (false, taught.pieces);
+        let started = Instant::now();
         let report = assistant.teach_project(&mut writer, max_pieces - before, &mut |part| {
             progress.taught(TeachProgress {
                 pieces: before + part.pieces,
@@ -79,6 +79,7 @@ pub fn teach(
         let report = report.map_err(|error| explain::assist(messages, &error))?;
         let is_done = report.pieces_left == 0 || before + report.pieces >= max_pieces;
         taught.add(report);
+        taught.seconds += started.elapsed().as_secs_f64();
         if is_done || !gives_way {
             break;
         }
@@ -86,7 +87,6 @@ pub fn teach(
         writer = (turns.reopen)()?;
     }
     progress.bar.finish_and_clear();
-    taught.seconds = started.elapsed().as_secs_f64();
     taught.pieces_per_s = taught.pieces as f64 / taught.seconds.max(1e-9);
     Ok((taught, writer))
 }

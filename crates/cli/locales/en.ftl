@@ -305,6 +305,7 @@ corpus-error-missing = {$path} does not exist; check the path.
 corpus-error-no-modules = {$path} holds no .bsl or .os file; give a folder, dump, EDT project or git repository with modules.
 corpus-error-occupied = {$path} holds something else than a corpus; name another folder, or empty it.
 corpus-error-busy = another build writes to {$path} right now; wait for it, or name another folder.
+corpus-error-no-commit = the git repository {$path} has no commit where its HEAD points to; commit, or switch to a branch that has one.
 corpus-error-git = the git repository {$path} is broken: {$reason}; fetch it again.
 corpus-error-corrupt = {$path} is corrupt: {$reason}; build the corpus again.
 learn-error-nested = {$given} and {$learned}, which is learned as {$root}, hold the same files, which would count twice; learn {$learned}, or forget it first: nestor project forget {$project} {$root}.

@@ -305,6 +305,7 @@ corpus-error-missing = {$path} не существует; проверьте п�
 corpus-error-no-modules = в {$path} нет ни одного файла .bsl или .os; укажите папку, выгрузку, проект EDT или репозиторий git с модулями.
 corpus-error-occupied = в {$path} лежит не корпус; укажите другую папку или очистите эту.
 corpus-error-busy = в {$path} сейчас пишет другая сборка; дождитесь её или укажите другую папку.
+corpus-error-no-commit = в репозитории git {$path} нет коммита, на который указывает HEAD; сделайте коммит или перейдите на ветку, где он есть.
 corpus-error-git = репозиторий git {$path} повреждён: {$reason}; загрузите его заново.
 corpus-error-corrupt = {$path} повреждён: {$reason}; соберите корпус заново.
 learn-error-nested = {$given} и {$learned}, изученный как {$root}, содержат одни и те же файлы, и они считались бы дважды; изучайте {$learned} или сперва забудьте его: nestor project forget {$project} {$root}.

@@ -28,6 +28,7 @@ pub fn corpus(messages: &Messages, error: &CorpusError) -> Failure {
         CorpusError::NoModules(path) => (Kind::Input, text("corpus-error-no-modules", path)),
         CorpusError::Occupied(path) => (Kind::Input, text("corpus-error-occupied", path)),
         CorpusError::Busy(path) => (Kind::Input, text("corpus-error-busy", path)),
+        CorpusError::NoCommit(path) => (Kind::Input, text("corpus-error-no-commit", path)),
         CorpusError::Git { path, reason } => {
             (Kind::Input, with_reason("corpus-error-git", path, reason))
         }

@@ -31,6 +31,9 @@ pub enum CorpusError {
         /// Why it was.
         reason: String,
     },
+    /// A git repository whose HEAD names no commit yet.
+    #[error("{0}: the git repository has no commit where its HEAD points to")]
+    NoCommit(PathBuf),
     /// A git repository that cannot be opened or has a broken object.
     #[error("{path}: the git repository is broken: {reason}")]
     Git {

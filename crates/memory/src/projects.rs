@@ -92,6 +92,7 @@ impl Projects {
         time: u64,
     ) -> Result<ProjectWriter, MemoryError> {
         let lock = Lock::take(&self.dir, name, when_busy)?;
+        self.check_header(name)?;
         let folder = self.folder(name);
         if !self.holds(name) {
             let part = self.part(name)?;
@@ -103,14 +104,18 @@ impl Projects {
         Ok(writer)
     }
 
-    /// Removes a project with all it knows.
+    /// Removes a project with all it knows, or what is left of one.
     ///
     /// # Errors
     /// [`MemoryError::Missing`] or [`MemoryError::Busy`].
     pub fn remove(&self, name: &ProjectName, when_busy: WhenBusy<'_>) -> Result<(), MemoryError> {
-        self.check_present(name)?;
+        let check = || match self.is_headless(name) {
+            true => Ok(()),
+            false => self.check_present(name),
+        };
+        check()?;
         let _lock = Lock::take(&self.dir, name, when_busy)?;
-        self.check_present(name)?;
+        check()?;
         let folder = self.folder(name);
         // Out of sight in one step, so that a crash leaves no half of a project.
         let aside = self.dir.join(format!(".{name}.removed"));
@@ -152,6 +157,7 @@ impl Projects {
     }
 
     fn check_present(&self, name: &ProjectName) -> Result<(), MemoryError> {
+        self.check_header(name)?;
         if self.holds(name) {
             return Ok(());
         }
@@ -159,5 +165,22 @@ impl Projects {
             name: name.to_string(),
             dir: self.dir.clone(),
         })
+    }
+
+    /// Refuses what is left of a project whose header is gone.
+    fn check_header(&self, name: &ProjectName) -> Result<(), MemoryError> {
+        if self.holds(name) || !self.is_headless(name) {
+            return Ok(());
+        }
+        let header = self.folder(name).join(HEADER_FILE);
+        Err(MemoryError::corrupt(&header, "it is gone"))
+    }
+
+    /// Whether a folder has files of a project, and no header.
+    fn is_headless(&self, name: &ProjectName) -> bool {
+        let entries = std::fs::read_dir(self.folder(name));
+        let mut entries = entries.into_iter().flatten().flatten();
+        let is_ours = |name: &str| name.starts_with("log.") || name.starts_with("segments.");
+        !self.holds(name) && entries.any(|entry| entry.file_name().to_str().is_some_and(is_ours))
     }
 }

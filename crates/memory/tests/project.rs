@@ -575,6 +575,32 @@ fn what_a_filter_keeps_from_counting_is_remembered() {
     assert_eq!(writer.n_files(), 2);
 }
 
+#[test]
+fn a_project_without_its_header_is_named_and_can_be_removed() {
+    let place = place();
+    drop(writer(&place.projects));
+    std::fs::remove_file(file(&place.projects, "memory.json")).unwrap();
+    let identity = model();
+    let made = place
+        .projects
+        .open_or_create(&name(), &identity, WhenBusy::Fail, 0);
+    for error in [
+        made.err(),
+        place.projects.open(&name()).err(),
+        place
+            .projects
+            .open_to_write(&name(), WhenBusy::Fail, 0)
+            .err(),
+    ] {
+        let Some(MemoryError::Corrupt { path, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert!(path.ends_with("memory.json"));
+    }
+    place.projects.remove(&name(), WhenBusy::Fail).unwrap();
+    drop(writer(&place.projects));
+}
+
 /// Waits for something, half a minute at most.
 fn soon(what: &str, done: impl Fn() -> bool) {
     let began = std::time::Instant::now();

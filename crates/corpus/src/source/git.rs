@@ -51,10 +51,17 @@ impl Commit {
         let repository = shared.to_thread_local();
         let head = match commit {
             Some(commit) => commit,
-            None => repository
-                .head_id()
-                .map_err(|error| broken(format!("HEAD names no commit: {}", describe(&error))))?
-                .detach(),
+            None => {
+                let no_commit = |error: &(dyn std::error::Error + 'static)| {
+                    broken(format!("HEAD names no commit: {}", describe(error)))
+                };
+                let head = repository.head().map_err(|error| no_commit(&error))?;
+                if head.is_unborn() {
+                    return Err(CorpusError::NoCommit(path.to_owned()));
+                }
+                let head = repository.head_id().map_err(|error| no_commit(&error))?;
+                head.detach()
+            }
         };
         let commit = repository
             .find_commit(head)

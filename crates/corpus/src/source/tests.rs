@@ -187,6 +187,20 @@ fn objects(repository: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn a_git_repository_without_a_commit_is_told_from_a_broken_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let is_empty = |path: &Path| matches!(open(path), Err(CorpusError::NoCommit(of)) if of == path);
+    let path = dir.path().join("пуст.git");
+    gix::init_bare(&path).unwrap();
+    assert!(is_empty(&path));
+    let path = dir.path().join("полон.git");
+    git_repository(&path, &[("a.bsl", b"\xd0\x90 = 1;")]);
+    assert!(open(&path).is_ok());
+    std::fs::write(path.join("HEAD"), "ref: refs/heads/elsewhere\n").unwrap();
+    assert!(is_empty(&path));
+}
+
+#[test]
 fn a_broken_git_repository_is_an_error_that_names_it() {
     let text: String = (0..500)
         .map(|n| format!("Поле{n} = {};\n", n * n))
@@ -199,7 +213,8 @@ fn a_broken_git_repository_is_an_error_that_names_it() {
         let error = open(&path)
             .and_then(|source| source.read(&mut |_| ControlFlow::Continue(())).map(drop))
             .unwrap_err();
-        assert!(matches!(error, CorpusError::Git { .. }), "{error}");
+        let is_told = matches!(error, CorpusError::Git { .. } | CorpusError::NoCommit(_));
+        assert!(is_told, "{error}");
         assert!(error.to_string().contains("сломан.git"), "{error}");
     };
     let garble = |path: &Path| {

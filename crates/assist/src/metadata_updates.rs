@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// Updates take a fifth of one core's time at most.
 const PAUSE_SHARE: u32 = 4;
 
+/// The longest pause; whoever teaches the project does not give way for longer after it was asked to.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// How often an update begins anew because the project has changed under it, before it is put off.
 const TRIES: usize = 4;
 
@@ -241,7 +244,8 @@ impl Shared {
             if gives_up {
                 state.waiting.remove(&project);
             } else if let Some(waiting) = state.waiting.get_mut(&project) {
-                waiting.not_before = Instant::now() + PAUSE.max(PAUSE_SHARE * started.elapsed());
+                let pause = PAUSE.max(PAUSE_SHARE * started.elapsed());
+                waiting.not_before = Instant::now() + pause.min(LONGEST_PAUSE);
             }
         }
     }

@@ -317,6 +317,22 @@ fn stays_whose_it_is(store: &ProjectStore, path: &str, becomes: Option<bool>) ->
     becomes.is_none_or(|becomes| vendor == Some(becomes))
 }
 
+/// Whether a text that was learned under a path before was a vendor's, or not, as the path is to be.
+fn was_whose_it_is(store: &ProjectStore, path: &str, seq: u64, becomes: Option<bool>) -> bool {
+    let is_now = || store.file(path).map(|file| file.vendor);
+    let was = match store
+        .history()
+        .get(seq as usize - 1)
+        .map(|change| &change.op)
+    {
+        Some(Operation::Learn { vendor, .. }) => Some(*vendor),
+        _ => None,
+    };
+    becomes
+        .or_else(is_now)
+        .is_none_or(|becomes| was == Some(becomes))
+}
+
 impl ProjectLearning<'_> {
     /// The same pass over files that are a vendor's code, or not. Otherwise a file stays whose it was, and a new one is own code.
     #[must_use]
@@ -348,7 +364,8 @@ impl ProjectLearning<'_> {
                 if !is_new && stays_whose_it_is(store, &path, becomes) {
                     return (path, Looked::Unchanged);
                 }
-                if is_new && store.learned_before(&path, &sha256).is_some() {
+                let before = store.learned_before(&path, &sha256);
+                if is_new && before.is_some_and(|seq| was_whose_it_is(store, &path, seq, becomes)) {
                     return (path, Looked::LearnedBefore { sha256 });
                 }
                 let mut cut = Cut {
@@ -459,7 +476,8 @@ impl ProjectLearning<'_> {
         let mut verdict = cut.verdict;
         let known = self.writer.file(path);
         let was_first = known.is_some_and(|file| !is_copy(file));
-        if known.is_some() {
+        // The same text for another strand is no version.
+        if self.writer.change(path, &cut.sha256) == Change::Changed {
             let versions = self
                 .versions
                 .get_or_insert_with(|| self.writer.learned_within(RESTLESS_WITHIN));
@@ -535,8 +553,10 @@ impl ProjectLearning<'_> {
                 counts: verdict.teaches == Teaches::Counts,
                 reason: reason.key().to_owned(),
             });
+        // What is no copy any more may lie in another root.
+        let root = path.split_once('/').map_or(path, |(root, _)| root);
         let change = self.writer.learn(&FileToLearn {
-            root: &self.root,
+            root,
             path,
             sha256,
             pieces,

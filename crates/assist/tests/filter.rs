@@ -157,6 +157,34 @@ fn the_same_file_a_thousand_times_counts_ten_times_and_teaches_once() {
 }
 
 #[test]
+fn a_copy_in_another_root_takes_the_place_of_what_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut assistant = assistant(1, None);
+    let mut writer = writer(&assistant, &dir);
+    let root = writer.roots().next().unwrap().clone();
+    let other = nestor_memory::Root {
+        name: "cfe".to_owned(),
+        ..root
+    };
+    writer.set_root(&other).unwrap();
+    let (text, rest) = (module(1), file("b.bsl", MODULE));
+    learn(
+        &mut assistant,
+        &mut writer,
+        &[file("a.bsl", &text), rest.clone()],
+    );
+    let learning = assistant.learn_project(&mut writer, "cfe", Counts::Follow);
+    let mut learning = learning.unwrap();
+    learning.learn(&[file("a.bsl", &text)]).unwrap();
+    let report = learning.finish().unwrap();
+    assert_eq!(report.filtered[0].reason, Reason::Copy);
+    let (report, _) = learn(&mut assistant, &mut writer, &[rest]);
+    assert_eq!(report.removed, 1);
+    let copy = writer.file("cfe/a.bsl").unwrap();
+    assert_eq!((copy.root.as_str(), copy.teaches_levels()), ("cfe", true));
+}
+
+#[test]
 fn different_modules_are_no_copies() {
     let dir = tempfile::tempdir().unwrap();
     let mut assistant = assistant(1, None);

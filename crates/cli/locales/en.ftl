@@ -308,6 +308,7 @@ corpus-error-busy = another build writes to {$path} right now; wait for it, or n
 corpus-error-no-commit = the git repository {$path} has no commit where its HEAD points to; commit, or switch to a branch that has one.
 corpus-error-git = the git repository {$path} is broken: {$reason}; fetch it again.
 corpus-error-corrupt = {$path} is corrupt: {$reason}; build the corpus again.
+learn-error-shared = {$given} and {$other} hold the same files, which would count twice; give one of them.
 learn-error-nested = {$given} and {$learned}, which is learned as {$root}, hold the same files, which would count twice; learn {$learned}, or forget it first: nestor project forget {$project} {$root}.
 learn-damaged = {$path}: what was learned of it is damaged and forgotten; it is learned again where a source has it.
 corpus-error-same-name = two sources are named "{$name}"; name one of them with NAME=PATH.

@@ -308,6 +308,7 @@ corpus-error-busy = в {$path} сейчас пишет другая сборка
 corpus-error-no-commit = в репозитории git {$path} нет коммита, на который указывает HEAD; сделайте коммит или перейдите на ветку, где он есть.
 corpus-error-git = репозиторий git {$path} повреждён: {$reason}; загрузите его заново.
 corpus-error-corrupt = {$path} повреждён: {$reason}; соберите корпус заново.
+learn-error-shared = {$given} и {$other} содержат одни и те же файлы, и они считались бы дважды; укажите что-то одно.
 learn-error-nested = {$given} и {$learned}, изученный как {$root}, содержат одни и те же файлы, и они считались бы дважды; изучайте {$learned} или сперва забудьте его: nestor project forget {$project} {$root}.
 learn-damaged = {$path}: изученное из него повреждено и забыто; файл изучается снова, если он есть в источнике.
 corpus-error-same-name = два источника зовутся «{$name}»; назовите один из них через ИМЯ=ПУТЬ.

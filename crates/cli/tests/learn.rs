@@ -209,6 +209,17 @@ fn own_code_is_learned_first_and_the_newest_of_it_before_the_rest() {
     // Also what was learned as own code before teaches a vendor's strand.
     let store = Projects::at(place.memory()).open(&"erp".parse().unwrap());
     assert!(store.unwrap().files().all(|(_, file)| file.vendor));
+    for role in ["extension", "library"] {
+        assert_eq!(figures(&place.learn(&["--role", role])).0, [0, 5, 0, 0]);
+    }
+    // The same text, however often it is another's, is no file that changes all the time.
+    let store = Projects::at(place.memory()).open(&"erp".parse().unwrap());
+    assert!(
+        store
+            .unwrap()
+            .files()
+            .all(|(_, file)| file.filter.is_none())
+    );
     assert_eq!(
         shares(&place.learn(&[])),
         [0, 0, 5],
@@ -367,17 +378,20 @@ fn a_repository_is_read_by_what_its_commits_change() {
 fn a_damaged_text_is_learned_again_by_a_full_reading() {
     let place = Place::new(&[module("a.bsl"), module("b.bsl"), module("c.bsl")]);
     place.learn(&[]);
+    // Two of three, side by side.
     let segments = place.memory().join("erp/segments.1.bin");
     let mut bytes = std::fs::read(&segments).unwrap();
-    let in_the_middle = bytes.len() / 2;
-    bytes[in_the_middle] ^= 1;
+    let of_three = bytes.len() / 3;
+    for at in [of_three + of_three / 2, 2 * of_three + of_three / 2] {
+        bytes[at] ^= 1;
+    }
     std::fs::write(&segments, &bytes).unwrap();
     let position = format!("{}:1:1", place.source().join("a.bsl").display());
     let complete = ["--lang=en", "complete", &position, "--project", "erp"];
     let refused = place.run(&complete);
     assert_eq!(refused.code, 3);
     assert!(refused.stderr.contains("--full"), "{}", refused.stderr);
-    assert_eq!(figures(&place.learn(&["--full"])), ([1, 0, 2, 0], true));
+    assert_eq!(figures(&place.learn(&["--full"])), ([2, 0, 1, 0], true));
     assert_eq!(place.run(&complete).code, 0);
     assert_eq!(figures(&place.learn(&["--full"])), ([0, 0, 3, 0], true));
 }
@@ -398,6 +412,10 @@ fn a_folder_is_not_learned_twice_as_part_and_whole() {
         ])
     };
     assert_eq!(learn("src/cf").code, 0);
+    let source = place.source();
+    let both = [source.join("cfe"), source.clone()].map(|path| path.display().to_string());
+    let both = ["learn", &both[0], &both[1], "--project", "crm"];
+    assert_eq!(place.run(&both).code, 2);
     for source in ["src", "src/cf/../..", "again=src/cf"] {
         let refused = learn(source);
         assert_eq!(refused.code, 2, "{source}: {}", refused.stderr);
@@ -465,6 +483,16 @@ fn what_an_editor_saved_stays_until_its_source_has_another() {
         (&report["removed"], &report["files"]),
         (&1.into(), &2.into())
     );
+
+    // After a rollback the source tells alone: what it brings back was saved by nobody, also into the empty module.
+    switch(pushed);
+    let before = place.learn(&[])["change"].as_u64().unwrap();
+    switch(first);
+    assert_eq!(figures(&place.learn(&[])).0[3], 1);
+    let rollback = ["project", "rollback", "erp", &before.to_string()];
+    assert_eq!(place.run(&rollback).code, 0);
+    let report = place.learn(&[]);
+    assert_eq!((figures(&report).0[3], &report["files"]), (2, &1.into()));
 
     // In a folder what is not there any more is gone.
     let place = Place::new(&[a]);

@@ -29,7 +29,28 @@ pub(crate) fn erase(writer: &mut ProjectWriter, path: &str) -> Result<(), Memory
         path: path.to_owned(),
         erased: true,
     };
-    rewrite(writer, &goes, forget)
+    rewrite(writer, &goes, vec![forget])
+}
+
+/// Lets go of the texts of these records, which are damaged; returns the paths that count no more.
+pub(crate) fn let_go_of_damaged(
+    writer: &mut ProjectWriter,
+    damaged: &HashSet<u64>,
+) -> Result<Vec<String>, MemoryError> {
+    let files = writer.store.files.iter();
+    let gone = files.filter(|(_, file)| damaged.contains(&file.seq));
+    let gone: Vec<String> = gone.map(|(path, _)| path.clone()).collect();
+    let forget = |path: &String| Operation::Forget {
+        path: path.clone(),
+        erased: false,
+    };
+    let mut last: Vec<Operation> = gone.iter().map(forget).collect();
+    last.push(Operation::Note {
+        text: format!("let go of {} damaged texts", damaged.len()),
+    });
+    let goes = |record: &Record, _: &str| damaged.contains(&record.seq);
+    rewrite(writer, &goes, last)?;
+    Ok(gone)
 }
 
 /// What [`ProjectWriter::let_go_of_old_versions`] does; all changes have been committed.
@@ -53,7 +74,7 @@ pub(crate) fn let_go_of_old_versions(writer: &mut ProjectWriter) -> Result<(), M
         versions.len()
     );
     let goes = |record: &Record, _: &str| versions.contains(&record.seq);
-    rewrite(writer, &goes, Operation::Note { text })
+    rewrite(writer, &goes, vec![Operation::Note { text }])
 }
 
 /// The versions that may go, and their bytes.
@@ -84,7 +105,7 @@ fn old_versions(records: &[Record], files: &replay::Files) -> (HashSet<u64>, u64
 fn rewrite(
     writer: &mut ProjectWriter,
     goes: &dyn Fn(&Record, &str) -> bool,
-    last: Operation,
+    last: Vec<Operation>,
 ) -> Result<(), MemoryError> {
     let store = &writer.store;
     let dir = store.dir.clone();
@@ -132,7 +153,7 @@ struct Generation {
 fn write_generation(
     writer: &ProjectWriter,
     goes: &dyn Fn(&Record, &str) -> bool,
-    last: Operation,
+    last: Vec<Operation>,
     log_path: &std::path::Path,
     segments_path: &std::path::Path,
 ) -> Result<Generation, MemoryError> {
@@ -170,14 +191,13 @@ fn write_generation(
         }
         lines.push_str(&log::line(record));
     }
-    let last = Record {
-        seq: store.last_seq() + 1,
-        time: writer.time,
-        op: last,
-    };
-    lines.push_str(&log::line(&last));
-    lines.push_str(&log::commit_line(last.seq, writer.time));
-    records.push(last);
+    for (seq, op) in (store.last_seq() + 1..).zip(last) {
+        let time = writer.time;
+        let record = Record { seq, time, op };
+        lines.push_str(&log::line(&record));
+        records.push(record);
+    }
+    lines.push_str(&log::commit_line(records.len() as u64, writer.time));
     let segments = segments
         .into_inner()
         .map_err(|error| io()(error.into_error()))?;

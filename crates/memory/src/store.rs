@@ -5,7 +5,7 @@
 //! is about to be.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -411,23 +411,18 @@ impl ProjectStore {
         }
     }
 
-    /// The paths of which a text is damaged, also one that no longer counts.
+    /// The changes of which the text is damaged, also of files that no longer count.
     ///
     /// # Errors
     /// [`MemoryError::Io`] when a text cannot be read at all.
-    pub(crate) fn damaged(&self) -> Result<BTreeSet<String>, MemoryError> {
-        let damaged = self.records.par_iter().map(|record| {
-            let Operation::Learn { path, .. } = &record.op else {
-                return Ok(None);
-            };
-            match self.verify_text(record) {
-                Ok(()) => Ok(None),
-                Err(MemoryError::Corrupt { .. }) => Ok(Some(path.clone())),
-                Err(error) => Err(error),
-            }
+    pub(crate) fn damaged(&self) -> Result<HashSet<u64>, MemoryError> {
+        let damaged = self.records.par_iter();
+        let damaged = damaged.filter_map(|record| match self.verify_text(record) {
+            Ok(()) => None,
+            Err(MemoryError::Corrupt { .. }) => Some(Ok(record.seq)),
+            Err(error) => Some(Err(error)),
         });
-        let damaged: Vec<Option<String>> = damaged.collect::<Result<_, _>>()?;
-        Ok(damaged.into_iter().flatten().collect())
+        damaged.collect()
     }
 
     pub(crate) fn last_seq(&self) -> u64 {

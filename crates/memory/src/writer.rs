@@ -397,17 +397,17 @@ impl ProjectWriter {
         })
     }
 
-    /// Forgets the files of which a text is damaged, so that they can be learned again; returns their paths.
+    /// Lets go of all texts that are damaged; returns the paths that count no more, which can be learned again.
     ///
     /// # Errors
     /// As [`ProjectWriter::forget`], and when the texts cannot be read at all.
     pub fn forget_damaged(&mut self) -> Result<Vec<String>, MemoryError> {
         self.commit()?;
         let damaged = self.store.damaged()?;
-        for path in &damaged {
-            self.forget(path)?;
+        if damaged.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(damaged.into_iter().collect())
+        erase::let_go_of_damaged(self, &damaged)
     }
 
     /// Forgets a file, or every file under a folder, for good: it no longer counts, and neither its text nor an older one of it

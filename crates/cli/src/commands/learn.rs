@@ -322,6 +322,15 @@ fn open_sources(typed: &[String], terminal: &Terminal) -> Outcome<Vec<Given>> {
             let messages = &terminal.messages;
             return Err(Failure::usage(messages, "corpus-error-same-name", &values));
         }
+        let shares = |other: &&Given| share_files(&one.location, &other.location);
+        if let Some(other) = given[..idx].iter().find(shares) {
+            let values = [
+                ("given", one.location.as_str().into()),
+                ("other", other.location.as_str().into()),
+            ];
+            let messages = &terminal.messages;
+            return Err(Failure::usage(messages, "learn-error-shared", &values));
+        }
     }
     Ok(given)
 }
@@ -382,15 +391,9 @@ fn check_apart(
     store: &ProjectStore,
     messages: &Messages,
 ) -> Outcome<()> {
-    let is_repository = |path: &Path| path.join("objects").is_dir();
-    let here = Path::new(&given.location);
-    if is_repository(here) {
-        return Ok(());
-    }
     let shares = |root: &&Root| {
-        let there = Path::new(&root.location);
-        let meets = here.starts_with(there) || there.starts_with(here);
-        root.name != name && !root.location.is_empty() && meets && !is_repository(there)
+        let is_other = root.name != name && !root.location.is_empty();
+        is_other && share_files(&given.location, &root.location)
     };
     // What was forgotten is no hindrance.
     let counts = |root: &&Root| store.files().any(|(_, file)| file.root == root.name);
@@ -404,6 +407,15 @@ fn check_apart(
         ("project", store.name().to_string().into()),
     ];
     Err(Failure::usage(messages, "learn-error-nested", &values))
+}
+
+/// Whether one of two places lies in the other, or is it. What lies in a bare repository is none of a folder's files.
+fn share_files(one: &str, other: &str) -> bool {
+    let [one, other] = [one, other].map(Path::new);
+    let is_repository = |path: &Path| path.join("objects").is_dir() && path.join("HEAD").is_file();
+    (one.starts_with(other) || other.starts_with(one))
+        && !is_repository(one)
+        && !is_repository(other)
 }
 
 /// Compares a source with what the project has learned of it.
@@ -429,17 +441,17 @@ fn plan(
         role: given.told_role(typed),
         rank: &|root| rank(given.role_of(root)),
         learned: &learned,
-        counting: paths_of(store, name),
+        counting: paths_of(&last, name),
         is_vendor: &|path| Some(store.file(&format!("{name}/{path}"))?.vendor),
     })
 }
 
-/// The paths inside a root under which something counts.
-fn paths_of(store: &ProjectStore, root: &str) -> Vec<String> {
-    let paths = store
-        .files()
-        .filter_map(|(path, _)| path.strip_prefix(root)?.strip_prefix('/'));
-    paths.map(str::to_owned).collect()
+/// Those of some paths of a project that lie in a root, inside it.
+fn paths_of(paths: &HashSet<&str>, root: &str) -> Vec<String> {
+    let inside = paths
+        .iter()
+        .filter_map(|path| path.strip_prefix(root)?.strip_prefix('/'));
+    inside.map(str::to_owned).collect()
 }
 
 /// The hash of the text that counts under a path of a root.

@@ -1,5 +1,6 @@
 //! Learning: files that were saved, and the whole workspace.
 
+use std::collections::BTreeSet;
 use std::io::BufRead as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -30,11 +31,14 @@ pub(super) enum Learned {
 /// What to learn for the open folders: where the project knows a part of one, or the whole that it is a part of, that.
 fn sources_of(folders: &[String], projects: &Projects, project: &ProjectName) -> Vec<String> {
     let store = projects.open(project).ok();
-    let known: Vec<String> = store
-        .iter()
-        .flat_map(|store| store.roots())
-        .map(|root| root.location.clone())
-        .collect();
+    let mut known: Vec<String> = Vec::new();
+    if let Some(store) = &store {
+        // What was forgotten is not learned again.
+        let counting: BTreeSet<&str> = store.files().map(|(_, file)| file.root.as_str()).collect();
+        let roots = store.roots();
+        let roots = roots.filter(|root| counting.contains(root.name.as_str()));
+        known.extend(roots.map(|root| root.location.clone()));
+    }
     let mut sources: Vec<String> = Vec::new();
     for folder in folders {
         let here = Path::new(folder);
@@ -50,9 +54,14 @@ fn sources_of(folders: &[String], projects: &Projects, project: &ProjectName) ->
             of_it
         };
         for source in of_it {
-            if !sources.contains(&source) {
-                sources.push(source);
+            if sources
+                .iter()
+                .any(|whole| Path::new(&source).starts_with(whole))
+            {
+                continue;
             }
+            sources.retain(|part| !Path::new(part).starts_with(&source));
+            sources.push(source);
         }
     }
     sources
@@ -186,7 +195,7 @@ impl Server<'_> {
 
 #[cfg(test)]
 mod tests {
-    use nestor_assist::{Assistant, Root, WhenBusy};
+    use nestor_assist::{Assistant, Counts, LearnFile, Root, WhenBusy};
 
     use super::*;
 
@@ -226,9 +235,30 @@ mod tests {
             };
             writer.set_root(&root).unwrap();
         }
-        writer.commit().unwrap();
+        let mut model = model;
+        for root in ["cf", "cfe", "gone"] {
+            let mut learning = model
+                .learn_project(&mut writer, root, Counts::Stay)
+                .unwrap();
+            let text = format!("Процедура А{root}()\n\tБ = 1;\nКонецПроцедуры\n");
+            let path = "a.bsl".to_owned();
+            learning.learn(&[LearnFile { path, text }]).unwrap();
+            learning.finish().unwrap();
+        }
         let parts = [base.clone(), extension, other];
         assert_eq!(sources_of(&folders, &projects, &name), parts);
-        assert_eq!(sources_of(&[part, base.clone()], &projects, &name), [base]);
+        assert_eq!(
+            sources_of(&[part, base.clone()], &projects, &name),
+            [base.as_str()]
+        );
+        // What was forgotten as a part may be learned as a whole.
+        for root in ["cf", "cfe"] {
+            writer.forget(root).unwrap();
+        }
+        drop(writer);
+        assert_eq!(
+            sources_of(&[base, whole.clone()], &projects, &name),
+            [whole]
+        );
     }
 }

@@ -26,7 +26,7 @@ pub struct Asked<'a> {
     pub rank: &'a dyn Fn(Option<usize>) -> u8,
     /// What counts under a path of the source.
     pub learned: &'a dyn Fn(&str) -> Learned<'a>,
-    /// The paths under which something counts.
+    /// The paths whose last change learned a text.
     pub counting: Vec<String>,
     /// Whether what counts under a path was learned as a vendor's code.
     pub is_vendor: &'a dyn Fn(&str) -> Option<bool>,

@@ -193,6 +193,17 @@ impl ProjectMemory {
         self.metadata_damage.as_deref()
     }
 
+    /// What does not serve because it is damaged, each with the reason.
+    pub fn damages(&self) -> impl Iterator<Item = String> {
+        let parts = [
+            ("levels 2 and 3", self.damage()),
+            ("metadata", self.metadata_damage()),
+        ];
+        parts
+            .into_iter()
+            .filter_map(|(part, reason)| Some(format!("{part}: {}", reason?)))
+    }
+
     pub(crate) fn set_metadata_damage(&mut self, damage: Option<String>) {
         self.metadata_damage = damage;
     }

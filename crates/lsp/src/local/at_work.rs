@@ -216,10 +216,7 @@ fn roots_of(store: &ProjectStore) -> Vec<(String, String)> {
 
 /// Says on stderr what is not at work.
 fn tell_damage(assistant: &Assistant, project: &ProjectName) {
-    if let Some(damage) = assistant.memory().damage() {
-        eprintln!("nestor: project {project} serves without levels 2 and 3: {damage}");
-    }
-    if let Some(damage) = assistant.memory().metadata_damage() {
-        eprintln!("nestor: project {project} serves without metadata: {damage}");
+    for damage in assistant.memory().damages() {
+        eprintln!("nestor: project {project} serves without {damage}");
     }
 }

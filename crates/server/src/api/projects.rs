@@ -177,6 +177,14 @@ fn learn_files(
     place: &Place,
     files: Vec<LearnFileIn>,
 ) -> Result<LearnShown, ApiError> {
+    let files = files.into_iter().map(|file| LearnFile {
+        path: file.path.replace('\\', "/"),
+        text: file.text,
+    });
+    let files: Vec<LearnFile> = files.collect();
+    if let Place::Root(_) = place {
+        check_paths(&files)?;
+    }
     let mut assistant = app.serving.model().assistant.as_ref().clone();
     let identity = assistant.identity();
     let projects = app.serving.projects();
@@ -184,11 +192,6 @@ fn learn_files(
     let turn = app.serving.metadata().turn();
     let mut writer = projects.open_or_create(name, &identity, WhenBusy::ComeAgain, now())?;
     drop(turn);
-    let files = files.into_iter().map(|file| LearnFile {
-        path: file.path.replace('\\', "/"),
-        text: file.text,
-    });
-    let files: Vec<LearnFile> = files.collect();
     let mut shown = LearnShown {
         project: name.to_string(),
         new: 0,
@@ -201,7 +204,6 @@ fn learn_files(
     let by_root = match place {
         Place::Root(root) => {
             check_root(&writer, root)?;
-            check_paths(&files)?;
             ByRoot::from([(root.clone(), files)])
         }
         Place::WhereKnown => where_known(&writer, files, &mut shown.skipped)?,

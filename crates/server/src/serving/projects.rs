@@ -392,11 +392,8 @@ impl Serving {
         self.metrics.reloaded("project", loaded.is_ok());
         match loaded {
             Ok((mut assistant, roots)) if is_wanted => {
-                if let Some(damage) = assistant.memory().damage() {
-                    eprintln!("nestor: project {name} serves without levels 2 and 3: {damage}");
-                }
-                if let Some(damage) = assistant.memory().metadata_damage() {
-                    eprintln!("nestor: project {name} serves without metadata: {damage}");
+                for damage in assistant.memory().damages() {
+                    eprintln!("nestor: project {name} serves without {damage}");
                 }
                 let old = match slots.get(name) {
                     Some(Slot::Reloading(old)) => Some(old),

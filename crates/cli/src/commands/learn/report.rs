@@ -11,11 +11,9 @@ use nestor_memory::{ProjectStore, Role, Root};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// The document of the command.
-#[derive(Serialize)]
-pub struct Report {
-    project: String,
-    path: PathBuf,
+/// What was done of one source or all.
+#[derive(Default, Serialize)]
+struct Work {
     new: usize,
     changed: usize,
     unchanged: usize,
@@ -28,6 +26,15 @@ pub struct Report {
     bytes_read: u64,
     bytes_unchanged: u64,
     origins: Origins,
+}
+
+/// The document of the command.
+#[derive(Serialize)]
+pub struct Report {
+    project: String,
+    path: PathBuf,
+    #[serde(flatten)]
+    work: Work,
     seconds: f64,
     pieces_per_s: f64,
     /// What the project holds now.
@@ -49,16 +56,8 @@ pub struct RootReport {
     root: String,
     source: PathBuf,
     role: Option<Role>,
-    new: usize,
-    changed: usize,
-    unchanged: usize,
-    removed: usize,
-    again: usize,
-    bytes: usize,
-    pieces: usize,
-    bytes_read: u64,
-    bytes_unchanged: u64,
-    origins: Origins,
+    #[serde(flatten)]
+    work: Work,
     skipped: Vec<Skipped>,
     filtered: Vec<HeldBack>,
 }
@@ -90,6 +89,22 @@ impl From<nestor_assist::HeldBack> for HeldBack {
     }
 }
 
+impl Work {
+    /// Adds what was done of another source.
+    fn add(&mut self, other: &Self) {
+        self.new += other.new;
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+        self.removed += other.removed;
+        self.again += other.again;
+        self.bytes += other.bytes;
+        self.pieces += other.pieces;
+        self.bytes_read += other.bytes_read;
+        self.bytes_unchanged += other.bytes_unchanged;
+        self.origins.add_all(&other.origins);
+    }
+}
+
 impl RootReport {
     /// What was done of a source's plan.
     pub fn new(root: &Root, source: &Path, report: ProjectReport, plan: &Plan) -> Self {
@@ -104,16 +119,18 @@ impl RootReport {
             root: root.name.clone(),
             source: source.to_owned(),
             role: root.role,
-            new: report.new,
-            changed: report.changed,
-            unchanged: report.unchanged + plan.unchanged,
-            removed: report.removed,
-            again: report.again,
-            bytes: report.bytes,
-            pieces: report.pieces,
-            bytes_read: plan.bytes_read,
-            bytes_unchanged: plan.bytes_unchanged,
-            origins: plan.origins(),
+            work: Work {
+                new: report.new,
+                changed: report.changed,
+                unchanged: report.unchanged + plan.unchanged,
+                removed: report.removed,
+                again: report.again,
+                bytes: report.bytes,
+                pieces: report.pieces,
+                bytes_read: plan.bytes_read,
+                bytes_unchanged: plan.bytes_unchanged,
+                origins: plan.origins(),
+            },
             skipped,
             filtered: report.filtered.into_iter().map(HeldBack::from).collect(),
         }
@@ -128,27 +145,16 @@ impl Report {
         (taught, metadata): (Taught, Option<MetadataLearned>),
         store: &ProjectStore,
     ) -> Self {
-        let sum = |of: fn(&RootReport) -> usize| roots.iter().map(of).sum::<usize>();
-        let pieces = sum(|root| root.pieces);
-        let mut origins = Origins::default();
+        let mut work = Work::default();
         for root in &roots {
-            origins.add_all(&root.origins);
+            work.add(&root.work);
         }
         Self {
             project: store.name().to_string(),
             path: store.dir().to_owned(),
-            new: sum(|root| root.new),
-            changed: sum(|root| root.changed),
-            unchanged: sum(|root| root.unchanged),
-            removed: sum(|root| root.removed),
-            again: sum(|root| root.again),
-            bytes: sum(|root| root.bytes),
-            pieces,
-            bytes_read: roots.iter().map(|root| root.bytes_read).sum(),
-            bytes_unchanged: roots.iter().map(|root| root.bytes_unchanged).sum(),
-            origins,
             seconds,
-            pieces_per_s: pieces as f64 / seconds.max(1e-9),
+            pieces_per_s: work.pieces as f64 / seconds.max(1e-9),
+            work,
             files: store.n_files(),
             total_pieces: store.n_pieces(),
             change: store.history().len(),
@@ -168,10 +174,10 @@ impl Report {
         for root in &self.roots {
             let values = [
                 ("root", root.root.as_str().into()),
-                ("new", root.new.into()),
-                ("changed", root.changed.into()),
-                ("unchanged", root.unchanged.into()),
-                ("removed", root.removed.into()),
+                ("new", root.work.new.into()),
+                ("changed", root.work.changed.into()),
+                ("unchanged", root.work.unchanged.into()),
+                ("removed", root.work.removed.into()),
                 ("skipped", root.skipped.len().into()),
             ];
             text.push_str(&format!("{}\n", messages.with("learn-root", &values)));
@@ -185,7 +191,7 @@ impl Report {
                 text.push_str(&format!("{}\n", messages.with("learn-filtered", &values)));
             }
         }
-        let origins = &self.origins;
+        let origins = &self.work.origins;
         let shares = [&origins.own, &origins.unknown, &origins.vendor];
         let [own, unknown, vendor] = shares.map(|share| messages.count(share.files as u64));
         let [own_size, unknown_size, vendor_size] = shares.map(|share| messages.bytes(share.bytes));
@@ -199,8 +205,11 @@ impl Report {
         ];
         text.push_str(&format!("{}\n", messages.with("learn-origins", &values)));
         let values = [
-            ("read", messages.bytes(self.bytes_read).into()),
-            ("unchanged", messages.bytes(self.bytes_unchanged).into()),
+            ("read", messages.bytes(self.work.bytes_read).into()),
+            (
+                "unchanged",
+                messages.bytes(self.work.bytes_unchanged).into(),
+            ),
         ];
         text.push_str(&format!("{}\n", messages.with("learn-read", &values)));
         if let Some(metadata) = &self.metadata {
@@ -210,8 +219,8 @@ impl Report {
             }
         }
         let values = [
-            ("size", messages.bytes(self.bytes as u64).into()),
-            ("pieces", messages.count(self.pieces as u64).into()),
+            ("size", messages.bytes(self.work.bytes as u64).into()),
+            ("pieces", messages.count(self.work.pieces as u64).into()),
             ("time", messages.duration(self.seconds).into()),
             ("rate", messages.count(self.pieces_per_s as u64).into()),
         ];
